@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/provider"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 type accountCmd struct {
@@ -65,8 +66,8 @@ func (s *startFlag) UnmarshalText(text []byte) error {
 
 func (f connectionFlags) settings() account.Settings {
 	return account.Settings{
-		Email: f.Email, Provider: f.Provider, Protocol: (*account.Protocol)(f.Protocol), Host: f.Host, Port: f.Port,
-		Security: (*account.Security)(f.Security), Username: f.Username,
+		Email: f.Email, Provider: f.Provider, Protocol: (*remote.Protocol)(f.Protocol), Host: f.Host, Port: f.Port,
+		Security: (*remote.Security)(f.Security), Username: f.Username,
 	}
 }
 
@@ -315,7 +316,7 @@ type accountTestCmd struct {
 }
 
 func (c accountTestCmd) Run(ctx context.Context, t terminal, load loader) error {
-	var password *account.Secret
+	var password *remote.Secret
 	if c.PasswordStdin {
 		s, err := t.password(ctx, true, "")
 		if err != nil {
@@ -347,7 +348,7 @@ type accountEditCmd struct {
 }
 
 func (c accountEditCmd) Run(ctx context.Context, t terminal, load loader) error {
-	var password *account.Secret
+	var password *remote.Secret
 	if c.Password || c.PasswordStdin {
 		s, err := t.password(ctx, c.PasswordStdin, c.ID)
 		if err != nil {
@@ -411,29 +412,29 @@ func parseUser(s string) (owner.Owner, error) {
 // password reads a password: a line of standard input, or what is typed at the
 // terminal without being shown. It is never an argument, where anybody on the
 // machine could read it.
-func (t terminal) password(ctx context.Context, fromStdin bool, whose string) (account.Secret, error) {
+func (t terminal) password(ctx context.Context, fromStdin bool, whose string) (remote.Secret, error) {
 	if fd, ok := t.keyboard(); ok && !fromStdin {
 		text, err := t.askHidden(ctx, fd, fmt.Sprintf("Password of %s: ", whose))
 		switch {
 		case errors.Is(err, errQuiet): // Ctrl-D.
 			fmt.Fprintln(t.err, "Nothing was saved.")
-			return account.Secret{}, err
+			return remote.Secret{}, err
 		case err != nil:
-			return account.Secret{}, err
+			return remote.Secret{}, err
 		case text == "":
-			return account.Secret{}, usageError{errors.New("no password was typed: nothing was saved")}
+			return remote.Secret{}, usageError{errors.New("no password was typed: nothing was saved")}
 		}
-		return account.NewSecret(text), nil
+		return remote.NewSecret(text), nil
 	}
 	if !fromStdin {
-		return account.Secret{}, usageError{errors.New("a password is needed, and there is no terminal to ask at: use " +
+		return remote.Secret{}, usageError{errors.New("a password is needed, and there is no terminal to ask at: use " +
 			"--password-stdin")}
 	}
 	line, err := bufio.NewReader(io.LimitReader(t.in, account.MaxPassword+2)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
-		return account.Secret{}, fmt.Errorf("reading the password: %w", err)
+		return remote.Secret{}, fmt.Errorf("reading the password: %w", err)
 	}
-	return account.NewSecret(strings.TrimRight(line, "\r\n")), nil
+	return remote.NewSecret(strings.TrimRight(line, "\r\n")), nil
 }
 
 // jsonLine prints a value on one line, for programs that read line by line.

@@ -24,6 +24,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/provider"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/source"
 	"github.com/mailbrook/mailbrook/internal/store"
@@ -399,8 +400,8 @@ type credentials struct {
 	oauth *oauth.Service
 }
 
-func (c credentials) Credential(ctx context.Context, a account.Account) (account.Credential, error) {
-	if a.Auth == account.OAuth2 {
+func (c credentials) Credential(ctx context.Context, a account.Account) (remote.Credential, error) {
+	if a.Auth == remote.OAuth2 {
 		return c.oauth.Credential(ctx, a)
 	}
 	return c.vault.Credential(ctx, c.rows, a)
@@ -409,7 +410,7 @@ func (c credentials) Credential(ctx context.Context, a account.Account) (account
 // remotes checks which servers an account may name.
 type remotes struct{ dialer *outbound.Dialer }
 
-func (r remotes) CheckServer(s account.Server) error {
+func (r remotes) CheckServer(s remote.Server) error {
 	return r.dialer.CheckServer(s.Host, s.Port, string(s.Security))
 }
 

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/settings"
 	"github.com/mailbrook/mailbrook/internal/webui"
 )
@@ -72,7 +72,7 @@ type accountsConfig struct{ MaxPerUser int }
 // authConfig says how bearer tokens are verified; all empty: by a key made in
 // the data directory.
 type authConfig struct {
-	Secret   account.Secret // Shared, for HS256.
+	Secret   remote.Secret // Shared, for HS256.
 	JWKSURL  string
 	Issuer   string
 	Audience string

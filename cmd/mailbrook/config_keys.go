@@ -4,7 +4,7 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/settings"
 	"github.com/mailbrook/mailbrook/internal/webui"
 )
@@ -71,7 +71,7 @@ func allSettings() []setting {
 			return err
 		}},
 		{Name: "auth.secret", Optional: true, Secret: true, Set: func(c *config, v string) error {
-			c.Auth.Secret = account.NewSecret(v)
+			c.Auth.Secret = remote.NewSecret(v)
 			return checkSecret(v)
 		}},
 		{Name: "auth.jwks_url", Optional: true, Set: func(c *config, v string) error {

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/settings"
 )
 
@@ -17,7 +17,7 @@ import (
 // says.
 type oauthConfig struct {
 	ClientID     string // Empty: signing in there is not offered.
-	ClientSecret account.Secret
+	ClientSecret remote.Secret
 	AuthorizeURL string
 	TokenURL     string
 	Issuer       string
@@ -58,7 +58,7 @@ func oauthSettings() []setting {
 				return &o.ClientID
 			}, checkText)},
 			setting{Name: key + "client_secret", Optional: true, Secret: true, Set: func(c *config, v string) error {
-				change(func(o *oauthConfig) { o.ClientSecret = account.NewSecret(v) })(c)
+				change(func(o *oauthConfig) { o.ClientSecret = remote.NewSecret(v) })(c)
 				return checkText(v)
 			}},
 			setting{Name: key + "authorize_url", Optional: true, Set: put(func(o *oauthConfig) *string {

@@ -9,10 +9,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/hostname"
 	"github.com/mailbrook/mailbrook/internal/oidc"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/settings"
 )
 
@@ -42,7 +42,7 @@ type signInConfig struct {
 type signInIMAPConfig struct {
 	Host     string
 	Port     int // 0: by Security.
-	Security account.Security
+	Security remote.Security
 	CAFile   string // PEM; empty: the system's roots only.
 	Login    string
 }
@@ -53,7 +53,7 @@ type signInHeaderConfig struct{ Name string }
 type signInOIDCConfig struct {
 	Issuer          string
 	ClientID        string
-	ClientSecret    account.Secret
+	ClientSecret    remote.Secret
 	Scopes          []string
 	Claim           string // With the user's mailbox address.
 	AllowUnverified bool   // An email counts without email_verified.
@@ -62,7 +62,7 @@ type signInOIDCConfig struct {
 // signInDefaults are what is not set.
 func signInDefaults() signInConfig {
 	return signInConfig{
-		IMAP: signInIMAPConfig{Security: account.TLS, Login: loginAddress},
+		IMAP: signInIMAPConfig{Security: remote.TLS, Login: loginAddress},
 		OIDC: signInOIDCConfig{Scopes: []string{"email"}, Claim: "email"},
 	}
 }
@@ -124,8 +124,8 @@ func signInSettings() []setting {
 			return err
 		}},
 		{Name: "signin.imap.security", Set: func(c *config, v string) error {
-			c.SignIn.IMAP.Security = account.Security(v)
-			if !slices.Contains([]account.Security{account.TLS, account.STARTTLS, account.None}, c.SignIn.IMAP.Security) {
+			c.SignIn.IMAP.Security = remote.Security(v)
+			if !slices.Contains([]remote.Security{remote.TLS, remote.STARTTLS, remote.None}, c.SignIn.IMAP.Security) {
 				return errors.New("must be tls, starttls or none")
 			}
 			return nil
@@ -152,7 +152,7 @@ func signInSettings() []setting {
 			return checkText(v)
 		}},
 		{Name: "signin.oidc.client_secret", Optional: true, Secret: true, Set: func(c *config, v string) error {
-			c.SignIn.OIDC.ClientSecret = account.NewSecret(v)
+			c.SignIn.OIDC.ClientSecret = remote.NewSecret(v)
 			return checkText(v)
 		}},
 		{Name: "signin.oidc.scopes", Kind: settings.List, Optional: true, Set: func(c *config, v string) error {
@@ -184,7 +184,7 @@ func (c config) checkSignIn(values settings.Values) error {
 		switch {
 		case o.IMAP.Host == "":
 			return errors.New("signin.imap.host is missing: " + chosen("the server that knows the passwords"))
-		case o.IMAP.Security == account.None && !loopback(o.IMAP.Host):
+		case o.IMAP.Security == remote.None && !loopback(o.IMAP.Host):
 			return fmt.Errorf(`signin.imap.security (from %s) is "none", and signin.imap.host (from %s) is not this machine: `+
 				`write "tls" or "starttls", or passwords could be read on the way`,
 				values["signin.imap.security"].From, values["signin.imap.host"].From)
@@ -217,7 +217,7 @@ func (c config) checkSignIn(values settings.Values) error {
 
 // port is the one of the server, or the usual one.
 func (c signInIMAPConfig) port() int {
-	if c.Security == account.TLS {
+	if c.Security == remote.TLS {
 		return cmp.Or(c.Port, 993)
 	}
 	return cmp.Or(c.Port, 143)

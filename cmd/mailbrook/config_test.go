@@ -13,8 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/provider"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/webui"
 )
 
@@ -31,7 +31,7 @@ func inFile(t *testing.T, text string) string {
 }
 
 var comparingConfigs = cmp.Options{
-	cmp.Transformer("secret", func(s account.Secret) string { return s.Reveal() }),
+	cmp.Transformer("secret", func(s remote.Secret) string { return s.Reveal() }),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 	cmp.Comparer(func(a, b webui.Brand) bool { return reflect.DeepEqual(a, b) }),
 	cmp.Comparer(func(a, b found) bool { return true }),
@@ -149,7 +149,7 @@ format = "json"
 		},
 		Audit: auditConfig{Keep: 90 * 24 * time.Hour},
 		Auth: authConfig{
-			Secret: account.NewSecret(longSecret), JWKSURL: "https://login.test/keys",
+			Secret: remote.NewSecret(longSecret), JWKSURL: "https://login.test/keys",
 			Issuer: "https://login.test", Audience: "mailbrook", UserIDClaim: "uid",
 		},
 		Web: webConfig{
@@ -161,12 +161,12 @@ format = "json"
 		SignIn: signInConfig{
 			Domains: []string{"firma.test", "xn--fiq.test"},
 			IMAP: signInIMAPConfig{
-				Host: "imap.firma.test", Port: 1143, Security: account.STARTTLS, CAFile: ca, Login: "local",
+				Host: "imap.firma.test", Port: 1143, Security: remote.STARTTLS, CAFile: ca, Login: "local",
 			},
 			Header: signInHeaderConfig{Name: "Remote-Email"},
 			OIDC: signInOIDCConfig{
 				Issuer: "https://login.firma.test/realms/firma", ClientID: "mailbrook",
-				ClientSecret: account.NewSecret("s3kret"), Scopes: []string{"email", "profile"}, Claim: "mailbox",
+				ClientSecret: remote.NewSecret("s3kret"), Scopes: []string{"email", "profile"}, Claim: "mailbox",
 				AllowUnverified: true,
 			},
 		},
@@ -199,7 +199,7 @@ format = "json"
 	want.OAuth = map[string]oauthConfig{}
 	for _, id := range oauthServers {
 		o := oauthConfig{
-			ClientID: id + "-client", ClientSecret: account.NewSecret(id + "-secret"), AuthorizeURL: "https://id.test/" + id,
+			ClientID: id + "-client", ClientSecret: remote.NewSecret(id + "-secret"), AuthorizeURL: "https://id.test/" + id,
 			TokenURL: "https://id.test/token",
 			Issuer:   "https://id.test", Scopes: []string{"mail", "openid"}, Hosts: []string{"imap.id.test"},
 		}
@@ -634,7 +634,7 @@ func TestEveryPageInTheCatalogueCanBeConfigured(t *testing.T) {
 			t.Errorf("%s is not whole: %+v", p.ID, p)
 		}
 	}
-	if got := fmt.Sprintf("%+v", config{OAuth: map[string]oauthConfig{"google": {ClientSecret: account.NewSecret(
+	if got := fmt.Sprintf("%+v", config{OAuth: map[string]oauthConfig{"google": {ClientSecret: remote.NewSecret(
 		"geheim")}}}); strings.Contains(got, "geheim") || !strings.Contains(got, "[redacted]") {
 		t.Errorf("a configuration is printed as %s", got)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/demo"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // demoUser is the person whose mailbox the demo fills.
@@ -145,8 +146,8 @@ func (d *demonstration) show(ctx context.Context) error {
 	fmt.Fprintf(d.t.out, "Mailbrook demo: a mail provider with sample mail runs inside this process; %s adds two "+
 		"accounts there.\n\n", demoUser)
 	for _, at := range d.provider.Accounts() {
-		protocol := account.Protocol(at.Protocol)
-		security := account.TLS
+		protocol := remote.Protocol(at.Protocol)
+		security := remote.TLS
 		name, _, _ := strings.Cut(owner.Domain(at.Email), ".")
 		name = strings.ToUpper(name[:1]) + name[1:]
 		acc, err := d.registry.Create(ctx, o, account.Draft{
@@ -154,7 +155,7 @@ func (d *demonstration) show(ctx context.Context) error {
 				Email: &at.Email, Name: &name, Protocol: &protocol, Host: &at.Host, Port: &at.Port, Security: &security,
 				Username: &at.Username,
 			},
-			Password: account.NewSecret(at.Password),
+			Password: remote.NewSecret(at.Password),
 		})
 		if err != nil {
 			return d.explain(d.t, acc, err)

@@ -10,10 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/oidc"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/source"
 )
 
@@ -51,15 +51,15 @@ func (d *doctor) signInIMAP(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, signInPatience)
 	defer cancel()
 	private := ""
-	err = source.New(source.Options{Dialer: dialer, Version: version}).Reach(ctx, c.server(), func(s account.Step) {
-		if s.Name == account.StepTLS {
+	err = source.New(source.Options{Dialer: dialer, Version: version}).Reach(ctx, c.server(), func(s remote.Step) {
+		if s.Name == remote.StepTLS {
 			private = s.Detail
 		}
 	})
 	switch {
 	case err != nil:
 		d.signs(bad, fmt.Sprintf("imap: %s cannot be asked for passwords: %v", at, err), whatToDo(fault.CodeOf(err)))
-	case c.Security == account.None:
+	case c.Security == remote.None:
 		d.signs(well, fmt.Sprintf("imap: %s is reached; passwords do not leave this machine", at), "")
 	default:
 		d.signs(well, fmt.Sprintf("imap: %s is reached by %s, and its certificate is trusted; no password goes there "+

@@ -11,6 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/provider"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // zone answers for mail exchangers.
@@ -53,7 +54,7 @@ func TestACompanysDomainIsFoundByItsMailExchangers(t *testing.T) {
 			t.Errorf("%s: %+v, want %+v", email, got, want)
 		}
 	}
-	if s := p.Suggest(t.Context(), "anna@firma.example").Servers[account.IMAP]; s.Host != "imap.gmail.com" ||
+	if s := p.Suggest(t.Context(), "anna@firma.example").Servers[remote.IMAP]; s.Host != "imap.gmail.com" ||
 		s.Port != 993 {
 		t.Errorf("the server is %+v", s)
 	}
@@ -93,18 +94,18 @@ func TestWhatAProviderAllowsGoesByTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := &app{catalog: catalog}
-	at := func(preset, host string, proto account.Protocol) account.Account {
-		return account.Account{Provider: preset, Protocol: proto, Server: account.Server{Host: host}}
+	at := func(preset, host string, proto remote.Protocol) account.Account {
+		return account.Account{Provider: preset, Protocol: proto, Server: remote.Server{Host: host}}
 	}
-	if l := a.allowed(at("google", "imap.gmail.com", account.IMAP)); l.Interval != 10*time.Minute || l.Connections != 15 ||
+	if l := a.allowed(at("google", "imap.gmail.com", remote.IMAP)); l.Interval != 10*time.Minute || l.Connections != 15 ||
 		l.BytesPerDay != 2500<<20 {
 		t.Errorf("Gmail allows %+v", l)
 	}
-	if l := a.allowed(at("other", "pop.gmail.com", account.POP3)); l.Interval != 10*time.Minute ||
+	if l := a.allowed(at("other", "pop.gmail.com", remote.POP3)); l.Interval != 10*time.Minute ||
 		l.BytesPerDay != 1250<<20 {
 		t.Errorf("Gmail allows %+v by POP3", l)
 	}
-	if l := a.allowed(at("google", "imap.firma.example", account.IMAP)); l.Interval != 0 || l.Connections != 0 {
+	if l := a.allowed(at("google", "imap.firma.example", remote.IMAP)); l.Interval != 0 || l.Connections != 0 {
 		t.Errorf("another's server allows %+v", l)
 	}
 	if a.allowedAt("imap.gmail.com") != 15 || a.allowedAt("imap.firma.example") != 0 {

@@ -17,16 +17,17 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 var (
 	gmail = account.Account{
-		ID: "1", Email: "anna@gmail.test", Protocol: account.IMAP, Folder: "Gmail",
-		Server: account.Server{Host: "imap.gmail.test"},
+		ID: "1", Email: "anna@gmail.test", Protocol: remote.IMAP, Folder: "Gmail",
+		Server: remote.Server{Host: "imap.gmail.test"},
 	}
 	zolta = account.Account{
-		ID: "2", Email: "żółta@łódź.test", Protocol: account.POP3, Folder: "Żółta łódź",
-		Server: account.Server{Host: "pop3.łódź.test"},
+		ID: "2", Email: "żółta@łódź.test", Protocol: remote.POP3, Folder: "Żółta łódź",
+		Server: remote.Server{Host: "pop3.łódź.test"},
 	}
 )
 
@@ -145,7 +146,7 @@ func TestTablesAreAlignedWhateverTheLetters(t *testing.T) {
 			Code: fault.AuthFailed,
 		}},
 		{
-			Account: account.Account{Email: "w\u0302\u001b[31mz@例え.test", Protocol: account.IMAP, Folder: "日本"},
+			Account: account.Account{Email: "w\u0302\u001b[31mz@例え.test", Protocol: remote.IMAP, Folder: "日本"},
 			Report:  fetch.Report{Messages: 1, Bytes: 999},
 		},
 	})

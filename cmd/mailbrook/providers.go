@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/provider"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 type providersCmd struct {
@@ -32,7 +32,7 @@ func (c providersCmd) Run(t terminal) error {
 	for _, p := range catalog.All() {
 		shown := providerShown{
 			ID: p.ID, Name: p.DisplayName("en"), Domains: append([]string{}, p.Domains...),
-			IMAP: serverText(p.Servers, account.IMAP), POP3: serverText(p.Servers, account.POP3), Auth: []string{},
+			IMAP: serverText(p.Servers, remote.IMAP), POP3: serverText(p.Servers, remote.POP3), Auth: []string{},
 		}
 		for _, a := range p.Auth {
 			shown.Auth = append(shown.Auth, string(a))
@@ -51,7 +51,7 @@ func (c providersCmd) Run(t terminal) error {
 	return tab.write(t.page())
 }
 
-func serverText(all map[account.Protocol]account.Server, p account.Protocol) string {
+func serverText(all map[remote.Protocol]remote.Server, p remote.Protocol) string {
 	s, ok := all[p]
 	if !ok {
 		return ""

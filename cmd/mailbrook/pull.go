@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/insight"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/settings"
 	"github.com/mailbrook/mailbrook/internal/store"
@@ -283,7 +284,7 @@ func (a *app) printResults(t terminal, results []pullResult) error {
 func (a *app) explain(t terminal, acc account.Account, err error) error {
 	var bad *account.InvalidError
 	var failed *account.TestFailedError
-	var held *account.HeldBackError
+	var held *remote.HeldBackError
 	switch {
 	case errors.As(err, &bad):
 		for _, f := range bad.Fields {

@@ -13,6 +13,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
 
@@ -125,7 +126,7 @@ func (r repeats) seal(o owner.Owner, name string, what repeated) ([]byte, error)
 	if err != nil {
 		return nil, fmt.Errorf("writing a repeatable request: %w", err)
 	}
-	return r.seals.Seal(o, sealedAs(name), account.NewSecret(string(plain)))
+	return r.seals.Seal(o, sealedAs(name), remote.NewSecret(string(plain)))
 }
 
 func (r repeats) unseal(o owner.Owner, name string, sealed []byte) (what repeated, err error) {

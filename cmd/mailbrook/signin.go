@@ -17,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/oidc"
 	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/source"
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
@@ -54,7 +55,7 @@ func (c config) identityProvider(public string, client *http.Client, now func() 
 
 // passwords asks the operator's IMAP server whether a password is right.
 type passwords struct {
-	server  account.Server
+	server  remote.Server
 	local   bool // The server knows users without their domain.
 	domains []string
 	dialer  *outbound.Dialer
@@ -81,8 +82,8 @@ func (a *app) passwords() (*passwords, error) {
 }
 
 // server is where passwords are asked for.
-func (c signInIMAPConfig) server() account.Server {
-	return account.Server{Host: hostname.Normal(c.Host), Port: c.port(), Security: c.Security}
+func (c signInIMAPConfig) server() remote.Server {
+	return remote.Server{Host: hostname.Normal(c.Host), Port: c.port(), Security: c.Security}
 }
 
 // dialer reaches the server. The operator says where it is, so it may be inside;
@@ -93,16 +94,16 @@ func (c signInIMAPConfig) dialer(now func() time.Time) (*outbound.Dialer, error)
 		return nil, usageError{fmt.Errorf("signin.imap.ca_file: %w", err)}
 	}
 	networks := []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
-	if c.Security == account.None {
+	if c.Security == remote.None {
 		networks = loopbackNetworks
 	}
 	return outbound.New(outbound.Options{
-		AllowNetworks: networks, AllowAnyPort: true, AllowPlaintext: c.Security == account.None, RootCAs: roots, Now: now,
+		AllowNetworks: networks, AllowAnyPort: true, AllowPlaintext: c.Security == remote.None, RootCAs: roots, Now: now,
 	}), nil
 }
 
 // Check implements httpapi.Passwords.
-func (p *passwords) Check(ctx context.Context, c httpapi.Client, user owner.Owner, password account.Secret) error {
+func (p *passwords) Check(ctx context.Context, c httpapi.Client, user owner.Owner, password remote.Secret) error {
 	if !inDomains(user, p.domains) {
 		return fmt.Errorf("%w: its domain is not one of signin.domains", account.ErrRefused)
 	}
@@ -117,9 +118,9 @@ func (p *passwords) Check(ctx context.Context, c httpapi.Client, user owner.Owne
 		Patience: wire.Patience{Greeting: p.patience, Idle: p.patience, Command: p.patience},
 	})
 	err := asks.SignIn(ctx, account.Account{
-		Owner: user, Email: user.String(), Protocol: account.IMAP, Server: p.server, Username: name, Auth: account.Password,
-	}, account.Credential{Auth: account.Password, Username: name, Secret: password})
-	var held *account.HeldBackError
+		Owner: user, Email: user.String(), Protocol: remote.IMAP, Server: p.server, Username: name, Auth: remote.Password,
+	}, remote.Credential{Auth: remote.Password, Username: name, Secret: password})
+	var held *remote.HeldBackError
 	switch {
 	case err == nil || errors.As(err, &held):
 		return err

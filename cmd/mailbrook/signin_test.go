@@ -17,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // tally counts the attempts that may be made, and what became of them.
@@ -64,49 +65,49 @@ func TestOnlyAClearYesFromTheRightServerSignsIn(t *testing.T) {
 	const kept, free = "kept", "given back"
 	for name, tc := range map[string]struct {
 		dialogue string
-		security account.Security
+		security remote.Security
 		cert     *mailtest.Certificate
 		want     error // Nil: any but those that are told apart.
 		place    string
 		signedIn bool
 	}{
-		"yes": {asked + "S: TAG OK [CAPABILITY IMAP4rev1] welcome", account.None, nil, nil, free, true},
+		"yes": {asked + "S: TAG OK [CAPABILITY IMAP4rev1] welcome", remote.None, nil, nil, free, true},
 		"yes, over TLS": {
-			"TLS\n" + asked + "S: TAG OK [CAPABILITY IMAP4rev1] welcome", account.TLS, ca.Server(), nil, free, true,
+			"TLS\n" + asked + "S: TAG OK [CAPABILITY IMAP4rev1] welcome", remote.TLS, ca.Server(), nil, free, true,
 		},
 		"no": {
-			asked + "S: TAG NO [AUTHENTICATIONFAILED] wrong", account.None, nil, account.ErrRefused, kept, false,
+			asked + "S: TAG NO [AUTHENTICATIONFAILED] wrong", remote.None, nil, account.ErrRefused, kept, false,
 		},
-		"no, in words":  {asked + "S: TAG NO Invalid credentials", account.None, nil, account.ErrRefused, kept, false},
-		"not now":       {asked + "S: TAG NO [UNAVAILABLE] the directory is away", account.None, nil, nil, kept, false},
-		"bad":           {asked + "S: TAG BAD what", account.None, nil, nil, kept, false},
-		"another's yes": {asked + "S: X99 OK welcome\nSTALL", account.None, nil, nil, kept, false},
+		"no, in words":  {asked + "S: TAG NO Invalid credentials", remote.None, nil, account.ErrRefused, kept, false},
+		"not now":       {asked + "S: TAG NO [UNAVAILABLE] the directory is away", remote.None, nil, nil, kept, false},
+		"bad":           {asked + "S: TAG BAD what", remote.None, nil, nil, kept, false},
+		"another's yes": {asked + "S: X99 OK welcome\nSTALL", remote.None, nil, nil, kept, false},
 		"an untagged yes": {
-			asked + "S: * OK [CAPABILITY IMAP4rev1] welcome\nSTALL", account.None, nil, nil, kept, false,
+			asked + "S: * OK [CAPABILITY IMAP4rev1] welcome\nSTALL", remote.None, nil, nil, kept, false,
 		},
-		"signed in already":      {"S: * PREAUTH [CAPABILITY IMAP4rev1] welcome", account.None, nil, nil, free, false},
-		"BYE at once":            {"S: * BYE too many connections\nCLOSE", account.None, nil, nil, free, false},
-		"BYE for an answer":      {asked + "S: * BYE going down\nCLOSE", account.None, nil, nil, kept, false},
-		"cut off":                {asked + "RESET", account.None, nil, nil, kept, false},
-		"silent":                 {"STALL", account.None, nil, nil, free, false},
-		"silent behind":          {asked + "STALL", account.None, nil, nil, kept, false},
-		"an endless greeting":    {"S< * OK \nS* 900000 a", account.None, nil, nil, free, false},
-		"an endless answer":      {asked + "S< * OK \nS* 9000000 a", account.None, nil, nil, kept, false},
-		"no mail server":         {"S: 220 mail.test ESMTP", account.None, nil, nil, free, false},
-		"without TLS":            {"S: * OK hello", account.TLS, nil, nil, free, false},
-		"of another authority":   {"TLS\nSTALL", account.TLS, stranger.Server(), nil, free, false},
-		"too old":                {"TLS\nSTALL", account.TLS, ca.Expired(), nil, free, false},
-		"of another name":        {"TLS\nSTALL", account.TLS, ca.OtherName("imap.other.test"), nil, free, false},
-		"STARTTLS is not there":  {greeted + "S: * BYE no\nCLOSE", account.STARTTLS, nil, nil, free, false},
-		"STARTTLS is refused":    {greeted + "C: TAG STARTTLS\nS: TAG NO later", account.STARTTLS, nil, nil, free, false},
-		"STARTTLS is for others": {starttls + "STALL", account.STARTTLS, stranger.Server(), nil, free, false},
+		"signed in already":      {"S: * PREAUTH [CAPABILITY IMAP4rev1] welcome", remote.None, nil, nil, free, false},
+		"BYE at once":            {"S: * BYE too many connections\nCLOSE", remote.None, nil, nil, free, false},
+		"BYE for an answer":      {asked + "S: * BYE going down\nCLOSE", remote.None, nil, nil, kept, false},
+		"cut off":                {asked + "RESET", remote.None, nil, nil, kept, false},
+		"silent":                 {"STALL", remote.None, nil, nil, free, false},
+		"silent behind":          {asked + "STALL", remote.None, nil, nil, kept, false},
+		"an endless greeting":    {"S< * OK \nS* 900000 a", remote.None, nil, nil, free, false},
+		"an endless answer":      {asked + "S< * OK \nS* 9000000 a", remote.None, nil, nil, kept, false},
+		"no mail server":         {"S: 220 mail.test ESMTP", remote.None, nil, nil, free, false},
+		"without TLS":            {"S: * OK hello", remote.TLS, nil, nil, free, false},
+		"of another authority":   {"TLS\nSTALL", remote.TLS, stranger.Server(), nil, free, false},
+		"too old":                {"TLS\nSTALL", remote.TLS, ca.Expired(), nil, free, false},
+		"of another name":        {"TLS\nSTALL", remote.TLS, ca.OtherName("imap.other.test"), nil, free, false},
+		"STARTTLS is not there":  {greeted + "S: * BYE no\nCLOSE", remote.STARTTLS, nil, nil, free, false},
+		"STARTTLS is refused":    {greeted + "C: TAG STARTTLS\nS: TAG NO later", remote.STARTTLS, nil, nil, free, false},
+		"STARTTLS is for others": {starttls + "STALL", remote.STARTTLS, stranger.Server(), nil, free, false},
 		"STARTTLS with a yes inside": {
 			"S: * OK [CAPABILITY IMAP4rev1 STARTTLS] hello\nC: TAG STARTTLS\nS< TAG OK go\\r\\n* OK mine\\r\\n\nTLS\nSTALL",
-			account.STARTTLS, ca.Server(), nil, free, false,
+			remote.STARTTLS, ca.Server(), nil, free, false,
 		},
 		"yes, by STARTTLS": {
 			starttls + "C: TAG CAPABILITY\nS: * CAPABILITY IMAP4rev1\nS: TAG OK\nC~ TAG LOGIN *\n" +
-				"S: TAG OK [CAPABILITY IMAP4rev1] welcome", account.STARTTLS, ca.Server(), nil, free, true,
+				"S: TAG OK [CAPABILITY IMAP4rev1] welcome", remote.STARTTLS, ca.Server(), nil, free, true,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -115,7 +116,7 @@ func TestOnlyAClearYesFromTheRightServerSignsIn(t *testing.T) {
 			server := mailtest.Play(t, tc.dialogue, o)
 			counted := &tally{}
 			p := &passwords{
-				server: account.Server{Host: "localhost", Port: server.Port(), Security: tc.security},
+				server: remote.Server{Host: "localhost", Port: server.Port(), Security: tc.security},
 				dialer: outbound.New(outbound.Options{
 					AllowNetworks: loopbackNetworks, AllowAnyPort: true, AllowPlaintext: true, RootCAs: ca.Pool(),
 				}),
@@ -137,7 +138,7 @@ func TestOnlyAClearYesFromTheRightServerSignsIn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = p.Check(ctx, httpapi.Client{Addr: netip.MustParseAddr("192.0.2.7")}, user, account.NewSecret(canary))
+			err = p.Check(ctx, httpapi.Client{Addr: netip.MustParseAddr("192.0.2.7")}, user, remote.NewSecret(canary))
 			if (err == nil) != tc.signedIn || errors.Is(err, account.ErrRefused) != (tc.want != nil) {
 				t.Errorf("it says %v", err)
 			}
@@ -161,7 +162,7 @@ func TestSilenceOfTheMailServerEnds(t *testing.T) {
 	t.Parallel()
 	server := mailtest.Play(t, "STALL", mailtest.ScriptOptions{Lenient: true})
 	p := &passwords{
-		server: account.Server{Host: "localhost", Port: server.Port(), Security: account.None},
+		server: remote.Server{Host: "localhost", Port: server.Port(), Security: remote.None},
 		dialer: outbound.New(outbound.Options{AllowNetworks: loopbackNetworks, AllowAnyPort: true, AllowPlaintext: true}),
 		logins: logins.New(logins.Options{Ledger: &tally{}}), log: slog.New(slog.DiscardHandler),
 		patience: 50 * time.Millisecond,
@@ -170,7 +171,7 @@ func TestSilenceOfTheMailServerEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Check(t.Context(), httpapi.Client{}, user, account.NewSecret(canary)); err == nil ||
+	if err := p.Check(t.Context(), httpapi.Client{}, user, remote.NewSecret(canary)); err == nil ||
 		errors.Is(err, account.ErrRefused) {
 		t.Errorf("it says %v", err)
 	}
@@ -183,7 +184,7 @@ func TestUsersOfOtherDomainsAreNotAsked(t *testing.T) {
 	server := mailtest.Play(t, greeted+"C: TAG LOGIN \"anna\" \""+canary+"\"\nS: TAG OK [CAPABILITY IMAP4rev1] welcome",
 		mailtest.ScriptOptions{Lenient: true})
 	p := &passwords{
-		server: account.Server{Host: "localhost", Port: server.Port(), Security: account.None}, local: true,
+		server: remote.Server{Host: "localhost", Port: server.Port(), Security: remote.None}, local: true,
 		domains: []string{"firma.test"}, dialer: outbound.New(outbound.Options{
 			AllowNetworks: loopbackNetworks, AllowAnyPort: true, AllowPlaintext: true,
 		}),
@@ -195,7 +196,7 @@ func TestUsersOfOtherDomainsAreNotAsked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return p.Check(t.Context(), httpapi.Client{}, user, account.NewSecret(canary))
+		return p.Check(t.Context(), httpapi.Client{}, user, remote.NewSecret(canary))
 	}
 	if err := check("anna@inna.test"); !errors.Is(err, account.ErrRefused) || server.Connections() != 0 {
 		t.Errorf("anna of another domain: %v, %d connections", err, server.Connections())

@@ -12,6 +12,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/source"
 	"github.com/mailbrook/mailbrook/internal/transcript"
 )
@@ -22,7 +23,7 @@ type sources struct{ app *app }
 
 // Open opens a session, with a transcript where one is wanted. One that cannot be
 // written stops no visit.
-func (s sources) Open(ctx context.Context, a account.Account, c account.Credential) (fetch.Session, error) {
+func (s sources) Open(ctx context.Context, a account.Account, c remote.Credential) (fetch.Session, error) {
 	file, err := s.app.record(a)
 	if err != nil {
 		s.app.log.WarnContext(ctx, "opening a transcript", "account", a.ID, "error", err)

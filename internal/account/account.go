@@ -7,50 +7,15 @@
 package account
 
 import (
-	"context"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // ID names an external account: a random UUID, which nobody can guess.
 type ID string
-
-// Protocol is how an external account is read.
-type Protocol string
-
-// The protocols.
-const (
-	IMAP Protocol = "imap" // RFC 9051, RFC 3501: the whole folder tree.
-	POP3 Protocol = "pop3" // RFC 1939: the inbox.
-)
-
-// Security is how the connection to a server is protected.
-type Security string
-
-// The kinds of protection.
-const (
-	TLS      Security = "tls"      // From the first byte (RFC 8314 section 3).
-	STARTTLS Security = "starttls" // STARTTLS for IMAP, STLS for POP3 (RFC 2595); never opportunistic.
-	None     Security = "none"     // Plaintext: only where the operator allows it.
-)
-
-// Server is where an account is read.
-type Server struct {
-	Host     string // Lower case, no trailing dot; a DNS name or an IP address.
-	Port     int
-	Security Security
-}
-
-// Auth is how an account signs in.
-type Auth string
-
-// The ways to sign in.
-const (
-	Password Auth = "password"
-	OAuth2   Auth = "oauth2"
-)
 
 // FolderRules choose among the remote folders, by name ("Archive/2023", in the
 // server's hierarchy with "/" between parts) or by special use (`\Junk`).
@@ -67,10 +32,10 @@ type Account struct {
 	Name       string // The user's own label for it, unique per user.
 	SenderName string // For the From field of mail sent in its name.
 	Provider   string // A preset's id, or "other".
-	Protocol   Protocol
-	Server     Server
+	Protocol   remote.Protocol
+	Server     remote.Server
 	Username   string
-	Auth       Auth
+	Auth       remote.Auth
 	Folder     string // Where its mail goes in the local mailbox: "Gmail", "Work/Old"; "/" between parts.
 	Folders    FolderRules
 	Start      Start
@@ -228,53 +193,22 @@ type Run struct {
 	Diagnosis  *Diagnosis
 }
 
-// Credential is what a login takes. For OAuth2 the secret is an access token.
-type Credential struct {
-	Auth     Auth
-	Username string
-	Secret   Secret
-	// Renew returns another secret after a server refused this one; nil: there
-	// is none to be had. Its error is a *fault.Error, or wraps ctx's.
-	Renew func(ctx context.Context, refused Secret) (Secret, error)
-}
-
 // Grant is what a user allowed on a provider's own page, and no account has
 // taken yet.
 type Grant struct {
-	Provider string   // Whose page it was; as in Grants.ServesHost.
-	Name     string   // The provider's, for people.
-	Presets  []string // Of the mail providers whose users sign in there.
-	Email    string   // Whose mailbox it is, in lower case; "": the provider did not say.
-	Access   Secret   // For a connection test.
-	Lasting  Secret   // What the account keeps, sealed, in the place of a password.
+	Provider string        // Whose page it was; as in Grants.ServesHost.
+	Name     string        // The provider's, for people.
+	Presets  []string      // Of the mail providers whose users sign in there.
+	Email    string        // Whose mailbox it is, in lower case; "": the provider did not say.
+	Access   remote.Secret // For a connection test.
+	Lasting  remote.Secret // What the account keeps, sealed, in the place of a password.
 	Expires  time.Time
-}
-
-// StepName names a step of a connection test.
-type StepName string
-
-// The steps, in their order.
-const (
-	StepResolve  StepName = "resolve"
-	StepConnect  StepName = "connect"
-	StepTLS      StepName = "tls"
-	StepGreeting StepName = "greeting"
-	StepLogin    StepName = "login"
-	StepFolders  StepName = "folders"
-)
-
-// Step is one step of a connection test.
-type Step struct {
-	Name   StepName
-	OK     bool
-	Took   time.Duration
-	Detail string // Safe to show: "TLS 1.3", "12 folders"; on failure, what went wrong.
 }
 
 // TestReport is what a connection test found.
 type TestReport struct {
 	OK        bool
-	Steps     []Step
+	Steps     []remote.Step
 	Folders   []string // Remote names, decoded, "/" between parts.
 	Shared    []string // Of other users, or shared with others: left out unless a rule names them.
 	Messages  int64    // In all selectable folders of Folders, where the server told.

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // Draft is an account as a user asks for it.
@@ -16,7 +17,7 @@ type Draft struct {
 	Settings
 	ID       ID        // A random UUID; "": one is made.
 	AskedAt  time.Time // When whoever asks was recognised as the user; zero: now.
-	Password Secret
+	Password remote.Secret
 	// Grant is the id of what the user allowed on the provider's page, in the
 	// place of a password; "": there is a password. ConfirmAddress takes it also
 	// where it is for another mailbox than Email.
@@ -28,7 +29,7 @@ type Draft struct {
 // Patch is a change to an account.
 type Patch struct {
 	Settings
-	Password       *Secret
+	Password       *remote.Secret
 	Grant          string // As in Draft; "": what was saved stays.
 	ConfirmAddress bool
 	Operator       bool  // An administrator asks: what is switched off is told to be so by one.
@@ -40,9 +41,9 @@ type Patch struct {
 type Preset struct {
 	Provider string // The preset's id.
 	Name     string // The provider's name: the default label.
-	Servers  map[Protocol]Server
-	Username string // Filled in for the address.
-	Auth     []Auth // What the provider accepts; empty when not known.
+	Servers  map[remote.Protocol]remote.Server
+	Username string        // Filled in for the address.
+	Auth     []remote.Auth // What the provider accepts; empty when not known.
 }
 
 // Suggestion is what autoconfig answers for an address.
@@ -51,7 +52,7 @@ type Suggestion struct {
 	Provider string
 	Name     string // The provider's; from Discover the one that the account would be given.
 	Folder   string // From Discover: the folder that the account would be given.
-	Servers  map[Protocol]Server
+	Servers  map[remote.Protocol]remote.Server
 	Username string
 	// DidYouMean is the domain of which the address's is probably a slip; "": none.
 	// Until a person has said which is right, no password should be asked for.
@@ -71,7 +72,7 @@ func (r *Registry) settle(ctx context.Context, o owner.Owner, d Draft, existing 
 	case !d.Password.Empty():
 		bad.Add("password", "invalid", "must be left out where oauth_grant is given: an account has one or the other")
 	}
-	protocol := value(d.Protocol, IMAP)
+	protocol := value(d.Protocol, remote.IMAP)
 	bad.protocol(protocol)
 	if err := bad.OrNil(); err != nil {
 		return Account{}, login{}, err
@@ -93,7 +94,7 @@ func (r *Registry) settle(ctx context.Context, o owner.Owner, d Draft, existing 
 	a := d.Merge(Account{
 		ID: cmp.Or(d.ID, ID(uuid.NewString())), Owner: o, Protocol: protocol, Server: server,
 		Name:     freeName(cmp.Or(preset.Name, Letters(owner.Domain(email))), existing),
-		Username: cmp.Or(preset.Username, email), Auth: Password, Start: StartAll, MaxMessageBytes: DefaultMessageBytes,
+		Username: cmp.Or(preset.Username, email), Auth: remote.Password, Start: StartAll, MaxMessageBytes: DefaultMessageBytes,
 		PollInterval: r.PollInterval, Enabled: true, CreatedAt: now, UpdatedAt: now, Journal: uuid.NewString(),
 	})
 	a.Provider = preset.Provider
@@ -112,12 +113,12 @@ func (r *Registry) settle(ctx context.Context, o owner.Owner, d Draft, existing 
 	if d.Grant == "" {
 		return a, login{tried: d.Password, kept: d.Password}, nil
 	}
-	a.Auth = OAuth2
+	a.Auth = remote.OAuth2
 	l, err := r.granted(ctx, a, d.Grant, d.ConfirmAddress)
 	return a, l, err
 }
 
-func (e *InvalidError) notOffered(by Preset, p Protocol) {
+func (e *InvalidError) notOffered(by Preset, p remote.Protocol) {
 	e.Add("protocol", "not_offered", "%s does not offer %s: choose the other protocol", by.Name, protocolName(p))
 }
 
@@ -150,7 +151,9 @@ func (r *Registry) presetFor(ctx context.Context, d Draft) (Preset, error) {
 }
 
 // takesNoPassword reports whether it is known that nobody signs in by a password.
-func (p Preset) takesNoPassword() bool { return len(p.Auth) > 0 && !slices.Contains(p.Auth, Password) }
+func (p Preset) takesNoPassword() bool {
+	return len(p.Auth) > 0 && !slices.Contains(p.Auth, remote.Password)
+}
 
 // OtherProvider is the preset of everybody who has none.
 const OtherProvider = "other"
@@ -192,7 +195,9 @@ func (r *Registry) apply(ctx context.Context, old Account, p Patch) (Account, lo
 		bad.notOffered(preset, a.Protocol)
 		return Account{}, login{}, bad
 	case a.Protocol != old.Protocol: // The same host by another protocol, on its own port.
-		base = Server{old.Server.Host, DefaultPort(a.Protocol, old.Server.Security), old.Server.Security}
+		base = remote.Server{
+			Host: old.Server.Host, Port: remote.DefaultPort(a.Protocol, old.Server.Security), Security: old.Server.Security,
+		}
 	default:
 		base = old.Server
 	}
@@ -205,7 +210,7 @@ func (r *Registry) apply(ctx context.Context, old Account, p Patch) (Account, lo
 			return Account{}, login{}, err
 		}
 	}
-	if p.Grant == "" && p.Host == nil && (p.Password != nil || a.Auth == Password && a.Provider != old.Provider) {
+	if p.Grant == "" && p.Host == nil && (p.Password != nil || a.Auth == remote.Password && a.Provider != old.Provider) {
 		if known, ok := r.Presets.Preset(a.Provider, a.Email); ok && known.takesNoPassword() &&
 			a.Server.Host == known.Servers[a.Protocol].Host {
 			bad.noPassword(known)
@@ -215,17 +220,17 @@ func (r *Registry) apply(ctx context.Context, old Account, p Patch) (Account, lo
 	elsewhere := a.Server.Host != old.Server.Host || a.Server.Security != old.Server.Security
 	switch {
 	case p.Grant != "":
-		a.Auth = OAuth2
+		a.Auth = remote.OAuth2
 		l, err := r.granted(ctx, a, p.Grant, p.ConfirmAddress)
 		return a, l, err
 	case p.Password != nil:
-		a.Auth = Password
+		a.Auth = remote.Password
 		return a, login{tried: *p.Password, kept: *p.Password}, nil
-	case a.Auth == OAuth2 && a.Username != old.Username:
+	case a.Auth == remote.OAuth2 && a.Username != old.Username:
 		bad.Add("oauth_grant", "required", "sign in again on the provider's page when the user name changes")
-	case a.Auth == OAuth2 && a.Server.Security == None:
+	case a.Auth == remote.OAuth2 && a.Server.Security == remote.None:
 		bad.Add("server.security", "not_allowed", "must be tls or starttls after signing in on a provider's page")
-	case a.Auth == OAuth2: // Whatever the server: only the provider's own are shown its tokens.
+	case a.Auth == remote.OAuth2: // Whatever the server: only the provider's own are shown its tokens.
 	case elsewhere || a.Username != old.Username:
 		bad.Add("password", "required", "enter the password again when the server, its encryption or the user name changes")
 	}

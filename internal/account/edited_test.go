@@ -9,19 +9,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // saved is an account as it is before an edit.
 func saved() account.Account {
 	return account.Account{
-		ID: "1", Name: "Gmail", Folder: "Gmail", Protocol: account.IMAP, Username: "anna", Auth: account.Password,
-		Server:          account.Server{Host: "imap.example.org", Port: 993, Security: account.TLS},
+		ID: "1", Name: "Gmail", Folder: "Gmail", Protocol: remote.IMAP, Username: "anna", Auth: remote.Password,
+		Server:          remote.Server{Host: "imap.example.org", Port: 993, Security: remote.TLS},
 		MaxMessageBytes: account.DefaultMessageBytes, Start: 30, PollInterval: 5 * time.Minute, Enabled: true,
 	}
 }
 
 func TestWhatFollowsFromAnEdit(t *testing.T) {
-	remote := account.Consequences{Remote: true, Fence: true, AtOnce: true}
+	elsewhere := account.Consequences{Remote: true, Fence: true, AtOnce: true}
 	with := func(c account.Consequences, j account.JournalStep) account.Consequences {
 		c.Journal = j
 		return c
@@ -38,17 +39,17 @@ func TestWhatFollowsFromAnEdit(t *testing.T) {
 			account.Consequences{},
 		},
 		{"the interval", func(a *account.Account) { a.PollInterval = time.Hour }, false, account.Consequences{}},
-		{"a password", func(*account.Account) {}, true, remote},
-		{"the way to sign in", func(a *account.Account) { a.Auth = account.OAuth2 }, true, remote},
-		{"encryption", func(a *account.Account) { a.Server.Security = account.STARTTLS }, false, remote},
-		{"a port", func(a *account.Account) { a.Server.Port = 994 }, false, with(remote, account.JournalRenamed)},
-		{"the host's letters", func(a *account.Account) { a.Server.Host = "IMAP.example.org" }, false, remote},
-		{"the user's domain", func(a *account.Account) { a.Username = "Anna@example.org" }, false, with(remote,
+		{"a password", func(*account.Account) {}, true, elsewhere},
+		{"the way to sign in", func(a *account.Account) { a.Auth = remote.OAuth2 }, true, elsewhere},
+		{"encryption", func(a *account.Account) { a.Server.Security = remote.STARTTLS }, false, elsewhere},
+		{"a port", func(a *account.Account) { a.Server.Port = 994 }, false, with(elsewhere, account.JournalRenamed)},
+		{"the host's letters", func(a *account.Account) { a.Server.Host = "IMAP.example.org" }, false, elsewhere},
+		{"the user's domain", func(a *account.Account) { a.Username = "Anna@example.org" }, false, with(elsewhere,
 			account.JournalRenamed)},
-		{"a host", func(a *account.Account) { a.Server.Host = "mail.example.org" }, false, with(remote,
+		{"a host", func(a *account.Account) { a.Server.Host = "mail.example.org" }, false, with(elsewhere,
 			account.JournalCompared)},
-		{"a user", func(a *account.Account) { a.Username = "ola" }, false, with(remote, account.JournalReplaced)},
-		{"a protocol", func(a *account.Account) { a.Protocol = account.POP3 }, false, with(remote, account.JournalReplaced)},
+		{"a user", func(a *account.Account) { a.Username = "ola" }, false, with(elsewhere, account.JournalReplaced)},
+		{"a protocol", func(a *account.Account) { a.Protocol = remote.POP3 }, false, with(elsewhere, account.JournalReplaced)},
 		{"the folder", func(a *account.Account) { a.Folder = "Praca" }, false, account.Consequences{Fence: true}},
 		{
 			"which folders", func(a *account.Account) { a.Folders.Include = []string{"INBOX"} }, false,

@@ -7,20 +7,6 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 )
 
-// A secret shows itself to whoever asks for it by name, and to no formatter.
-func ExampleSecret() {
-	form := struct {
-		User     string
-		Password account.Secret
-	}{"anna@gmail.com", account.NewSecret("correct horse")}
-	fmt.Printf("%v\n%+v\n", form, form)
-	fmt.Println(len(form.Password.Reveal()))
-	// Output:
-	// {anna@gmail.com [redacted]}
-	// {User:anna@gmail.com Password:[redacted]}
-	// 13
-}
-
 // All that is wrong with a request is said at once, each by the name of its field.
 func ExampleInvalidError() {
 	bad := &account.InvalidError{}

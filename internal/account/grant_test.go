@@ -9,6 +9,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // grants are what users allowed at a provider that serves Google's hosts.
@@ -35,16 +36,16 @@ func (g *grants) ServesHost(provider, host string) bool {
 	return provider == "google" && (host == "imap.gmail.com" || host == "pop.gmail.com")
 }
 
-func (g *grants) Credential(_ context.Context, a account.Account) (account.Credential, error) {
-	return account.Credential{Auth: account.OAuth2, Username: a.Username, Secret: account.NewSecret("fresh token")}, g.fail
+func (g *grants) Credential(_ context.Context, a account.Account) (remote.Credential, error) {
+	return remote.Credential{Auth: remote.OAuth2, Username: a.Username, Secret: remote.NewSecret("fresh token")}, g.fail
 }
 
 func granting(t *testing.T) (*fixture, *grants) {
 	f := setup(t)
 	allowed := func(email string) account.Grant {
 		return account.Grant{
-			Provider: "google", Name: "Google", Email: email, Access: account.NewSecret("access"),
-			Lasting: account.NewSecret("lasting"),
+			Provider: "google", Name: "Google", Email: email, Access: remote.NewSecret("access"),
+			Lasting: remote.NewSecret("lasting"),
 		}
 	}
 	g := &grants{all: map[string]account.Grant{
@@ -62,13 +63,13 @@ func granted(id string) account.Draft {
 func TestAGrantIsTriedThenKeptThenForgotten(t *testing.T) {
 	f, g := granting(t)
 	a := f.add(t, granted("hers"))
-	if a.Auth != account.OAuth2 || f.prober.secret != "access" || string(f.rows.sealed[a.ID]) != "lasting" ||
+	if a.Auth != remote.OAuth2 || f.prober.secret != "access" || string(f.rows.sealed[a.ID]) != "lasting" ||
 		!slices.Equal(g.dropped, []string{"hers"}) {
 		t.Errorf("auth %s, tried %q, kept %q, forgotten %q", a.Auth, f.prober.secret, f.rows.sealed[a.ID], g.dropped)
 	}
 	// What is saved is tried with a fresh token; the provider's other server takes it too.
 	if _, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{
-		Settings: account.Settings{Protocol: ptr(account.POP3)},
+		Settings: account.Settings{Protocol: ptr(remote.POP3)},
 	}); err != nil ||
 		f.prober.secret != "fresh token" {
 		t.Errorf("by another protocol: tried %q, %v", f.prober.secret, err)
@@ -77,12 +78,12 @@ func TestAGrantIsTriedThenKeptThenForgotten(t *testing.T) {
 		t.Error("what was kept is lost")
 	}
 	// And back to a password, and once more.
-	b, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Password: ptr(account.NewSecret("haslo"))})
-	if err != nil || b.Auth != account.Password || string(f.rows.sealed[a.ID]) != "haslo" {
+	b, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Password: ptr(remote.NewSecret("haslo"))})
+	if err != nil || b.Auth != remote.Password || string(f.rows.sealed[a.ID]) != "haslo" {
 		t.Errorf("with a password: %+v, %v", b, err)
 	}
 	b, err = f.Update(t.Context(), f.anna, a.ID, account.Patch{Grant: "hers"})
-	if err != nil || b.Auth != account.OAuth2 || string(f.rows.sealed[a.ID]) != "lasting" || b.Journal != a.Journal ||
+	if err != nil || b.Auth != remote.OAuth2 || string(f.rows.sealed[a.ID]) != "lasting" || b.Journal != a.Journal ||
 		b.Folder != a.Folder {
 		t.Errorf("signed in again: %+v, %v", b, err)
 	}
@@ -153,7 +154,7 @@ func TestOnlyAFittingGrantIsTaken(t *testing.T) {
 		"one that is not there": {f.anna, granted("nothing"), "oauth_grant"},
 		"somebody else's":       {bea, granted("hers"), "oauth_grant"},
 		"with a password": {f.anna, with(func(d *account.Draft) {
-			d.Password = account.NewSecret("x")
+			d.Password = remote.NewSecret("x")
 		}), "password"},
 		"for somebody's own server": {f.anna, with(func(d *account.Draft) { d.Host = ptr("imap.evil.test") }), "server.host"},
 	} {
@@ -165,7 +166,7 @@ func TestOnlyAFittingGrantIsTaken(t *testing.T) {
 	f.Registry.AllowPlaintext = true
 	var bad *account.InvalidError
 	if _, err := f.Create(t.Context(), f.anna, with(func(d *account.Draft) {
-		d.Security = ptr(account.None)
+		d.Security = ptr(remote.None)
 	})); !errors.As(err, &bad) || bad.Fields[0].Field != "server.security" {
 		t.Errorf("in the clear: %v", err)
 	}
@@ -180,8 +181,8 @@ func TestOnlyAFittingGrantIsTaken(t *testing.T) {
 		field string
 	}{
 		"another user name": {account.Patch{Settings: account.Settings{Username: ptr("jan")}}, "oauth_grant"},
-		"in the clear":      {account.Patch{Settings: account.Settings{Security: ptr(account.None)}}, "server.security"},
-		"both":              {account.Patch{Grant: "hers", Password: ptr(account.NewSecret("x"))}, "password"},
+		"in the clear":      {account.Patch{Settings: account.Settings{Security: ptr(remote.None)}}, "server.security"},
+		"both":              {account.Patch{Grant: "hers", Password: ptr(remote.NewSecret("x"))}, "password"},
 	} {
 		if _, err := f.Update(t.Context(), f.anna, a.ID, tc.patch); !errors.As(err, &bad) || bad.Fields[0].Field != tc.field {
 			t.Errorf("changed to %s: %v", name, err)

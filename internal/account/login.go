@@ -7,19 +7,20 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // login is how an account signs in: what a connection test sends, and what is
 // saved, sealed. For a password the two are the same. The zero login stands for
 // what is saved already.
 type login struct {
-	tried Secret
-	kept  Secret
-	renew func(context.Context, Secret) (Secret, error)
+	tried remote.Secret
+	kept  remote.Secret
+	renew func(context.Context, remote.Secret) (remote.Secret, error)
 }
 
-func (l login) credential(a Account) Credential {
-	return Credential{Auth: a.Auth, Username: a.Username, Secret: l.tried, Renew: l.renew}
+func (l login) credential(a Account) remote.Credential {
+	return remote.Credential{Auth: a.Auth, Username: a.Username, Secret: l.tried, Renew: l.renew}
 }
 
 // granted returns the login of what the user allowed on a provider's page, if
@@ -37,7 +38,7 @@ func (r *Registry) granted(ctx context.Context, a Account, id string, confirmed 
 	if err != nil {
 		return login{}, fmt.Errorf("loading what was allowed on a provider's page: %w", err)
 	}
-	if a.Server.Security == None {
+	if a.Server.Security == remote.None {
 		bad = &InvalidError{}
 		bad.Add("server.security", "not_allowed", "must be tls or starttls after signing in on a provider's page")
 		return login{}, bad
@@ -59,7 +60,7 @@ func (r *Registry) saved(ctx context.Context, a Account, l login) (login, error)
 	if !l.kept.Empty() {
 		return l, nil
 	}
-	if a.Auth == OAuth2 {
+	if a.Auth == remote.OAuth2 {
 		bad := &InvalidError{}
 		bad.Add("oauth_grant", "required", "sign in again on the provider's page")
 		if r.Grants == nil {
@@ -88,17 +89,17 @@ func (r *Registry) saved(ctx context.Context, a Account, l login) (login, error)
 // gave no access token, or the server is one of our own; false: err is something else.
 func (r *Registry) untested(err error) (TestReport, bool) {
 	var f *fault.Error
-	var held *HeldBackError
+	var held *remote.HeldBackError
 	if !errors.As(err, &f) || errors.As(err, &held) || f.Code == fault.HostNotAllowed || f.Code == fault.Internal &&
 		f.Detail == "" {
 		return TestReport{}, false
 	}
-	step := StepLogin
+	step := remote.StepLogin
 	if f.Code == fault.MailLoop {
-		step = StepResolve
+		step = remote.StepResolve
 	}
 	return TestReport{
-		Steps: []Step{{Name: step, Detail: f.Detail}}, Diagnosis: &Diagnosis{
+		Steps: []remote.Step{{Name: step, Detail: f.Detail}}, Diagnosis: &Diagnosis{
 			Code: f.Code, Detail: f.Detail,
 			Since: r.Now().UTC(),
 		},

@@ -5,11 +5,12 @@ import (
 	"slices"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // refuseOwn refuses a server of the operator's own, where users' mailboxes
 // lie: what is fetched there comes from here. Its error has the code mail_loop.
-func (r *Registry) refuseOwn(ctx context.Context, s Server) error {
+func (r *Registry) refuseOwn(ctx context.Context, s remote.Server) error {
 	if !r.Remotes.OwnHost(ctx, s.Host) {
 		return nil
 	}
@@ -21,7 +22,7 @@ func (r *Registry) refuseOwn(ctx context.Context, s Server) error {
 // folder in the mailbox that nobody else can have.
 func (r *Registry) probe(ctx context.Context, a Account, l login) TestReport {
 	challenge := ""
-	if a.Protocol == IMAP { // POP3 shows no folders: the first visit finds out.
+	if a.Protocol == remote.IMAP { // POP3 shows no folders: the first visit finds out.
 		name, remove, err := r.Folders.Challenge(ctx, a.Owner)
 		if err != nil {
 			r.Log.WarnContext(ctx, "testing whether a connection leads back", "user", a.Owner, "error", err)

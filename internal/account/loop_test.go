@@ -6,6 +6,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 func loops(t *testing.T, err error) bool {
@@ -27,12 +28,12 @@ func TestTheOperatorsOwnHostsAreRefusedAtEveryDoor(t *testing.T) {
 	d := draft("x@else.test")
 	d.Host = ptr("imap.own.test")
 	if rep, err := f.Test(t.Context(), f.anna, d); err != nil || rep.OK || rep.Diagnosis.Code != fault.MailLoop ||
-		rep.Steps[0].Name != account.StepResolve {
+		rep.Steps[0].Name != remote.StepResolve {
 		t.Errorf("testing: %+v, %v", rep, err)
 	}
 	a := f.add(t, draft("anna@gmail.com"))
 	p := account.Patch{
-		Settings: account.Settings{Host: ptr("imap.own.test")}, Password: ptr(account.NewSecret("x")),
+		Settings: account.Settings{Host: ptr("imap.own.test")}, Password: ptr(remote.NewSecret("x")),
 		SkipTest: true,
 	}
 	if _, err := f.Update(t.Context(), f.anna, a.ID, p); !loops(t, err) {
@@ -57,17 +58,17 @@ func TestTheOperatorsOwnHostsAreRefusedAtEveryDoor(t *testing.T) {
 func TestAConnectionIntoTheOwnMailboxFailsItsTest(t *testing.T) {
 	for name, tc := range map[string]struct {
 		folders  []string
-		protocol account.Protocol
+		protocol remote.Protocol
 		loops    bool
 	}{
-		"the challenge is there": {[]string{"INBOX", "the challenge"}, account.IMAP, true},
-		"another's mailbox":      {[]string{"INBOX", "the challenge of somebody else"}, account.IMAP, false},
-		"POP3 shows nothing":     {[]string{"INBOX", "the challenge"}, account.POP3, false},
+		"the challenge is there": {[]string{"INBOX", "the challenge"}, remote.IMAP, true},
+		"another's mailbox":      {[]string{"INBOX", "the challenge of somebody else"}, remote.IMAP, false},
+		"POP3 shows nothing":     {[]string{"INBOX", "the challenge"}, remote.POP3, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := setup(t)
-			f.prober.report = account.TestReport{OK: true, Folders: tc.folders, Steps: []account.Step{{
-				Name: account.StepFolders,
+			f.prober.report = account.TestReport{OK: true, Folders: tc.folders, Steps: []remote.Step{{
+				Name: remote.StepFolders,
 				OK:   true,
 			}}}
 			d := draft("x@else.test")

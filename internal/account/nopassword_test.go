@@ -5,13 +5,14 @@ import (
 	"testing"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // An edit is a door like the others: no password is taken for a provider that takes none. The
 // controls name a server, change something else, or go elsewhere.
 func TestAnEditTakesNoPasswordForAProviderThatTakesNone(t *testing.T) {
 	f := setup(t)
-	secret := account.NewSecret("kanarek")
+	secret := remote.NewSecret("kanarek")
 	for name, tc := range map[string]struct {
 		patch   account.Patch
 		refused bool

@@ -5,6 +5,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // Repository keeps accounts. Every call but those of package schedule names
@@ -52,8 +53,8 @@ type Repository interface {
 // Sealer encrypts secrets at rest, bound to owner, account and field, so that
 // one row's ciphertext is of no use in another.
 type Sealer interface {
-	Seal(o owner.Owner, id ID, s Secret) ([]byte, error)
-	Unseal(o owner.Owner, id ID, sealed []byte) (Secret, error)
+	Seal(o owner.Owner, id ID, s remote.Secret) ([]byte, error)
+	Unseal(o owner.Owner, id ID, sealed []byte) (remote.Secret, error)
 }
 
 // Presets knows the providers' settings.
@@ -68,7 +69,7 @@ type Presets interface {
 type Prober interface {
 	// Probe never fails by itself: what went wrong is in the report. It is
 	// bounded to 20 seconds.
-	Probe(ctx context.Context, a Account, c Credential) TestReport
+	Probe(ctx context.Context, a Account, c remote.Credential) TestReport
 }
 
 // TestLog writes connection tests down.
@@ -91,13 +92,13 @@ type Grants interface {
 	// which alone are shown its tokens.
 	ServesHost(provider, host string) bool
 	// Credential returns an access token for a saved account's login, fresh.
-	Credential(ctx context.Context, a Account) (Credential, error)
+	Credential(ctx context.Context, a Account) (remote.Credential, error)
 }
 
 // Remotes says which hosts and ports an account may name. CheckServer looks at
 // the words only; addresses are checked when they are dialled.
 type Remotes interface {
-	CheckServer(s Server) error // A *fault.Error with HostNotAllowed, or nil.
+	CheckServer(s remote.Server) error // A *fault.Error with HostNotAllowed, or nil.
 	// OwnHost reports whether a host is one where users' own mailboxes lie, by
 	// its name or by an address.
 	OwnHost(ctx context.Context, host string) bool

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // Options are what a Registry is made of. All interfaces are required.
@@ -175,7 +176,7 @@ func (r *Registry) admitted(ctx context.Context, a Account, login login) (TestRe
 		}
 	}
 	if rep.Held > 0 {
-		return TestReport{}, &HeldBackError{rep.Held}
+		return TestReport{}, &remote.HeldBackError{Wait: rep.Held}
 	}
 	return rep, nil
 }

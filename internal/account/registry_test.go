@@ -15,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -80,23 +81,23 @@ func (r *rows) SealedSecret(_ context.Context, _ owner.Owner, id account.ID) ([]
 
 type plainSealer struct{}
 
-func (plainSealer) Seal(_ owner.Owner, _ account.ID, s account.Secret) ([]byte, error) {
+func (plainSealer) Seal(_ owner.Owner, _ account.ID, s remote.Secret) ([]byte, error) {
 	return []byte(s.Reveal()), nil
 }
 
-func (plainSealer) Unseal(_ owner.Owner, _ account.ID, b []byte) (account.Secret, error) {
-	return account.NewSecret(string(b)), nil
+func (plainSealer) Unseal(_ owner.Owner, _ account.ID, b []byte) (remote.Secret, error) {
+	return remote.NewSecret(string(b)), nil
 }
 
 type presets struct{}
 
-func servers(imap, pop3 string) map[account.Protocol]account.Server {
-	out := map[account.Protocol]account.Server{}
+func servers(imap, pop3 string) map[remote.Protocol]remote.Server {
+	out := map[remote.Protocol]remote.Server{}
 	if imap != "" {
-		out[account.IMAP] = account.Server{Host: imap, Port: 993, Security: account.TLS}
+		out[remote.IMAP] = remote.Server{Host: imap, Port: 993, Security: remote.TLS}
 	}
 	if pop3 != "" {
-		out[account.POP3] = account.Server{Host: pop3, Port: 995, Security: account.TLS}
+		out[remote.POP3] = remote.Server{Host: pop3, Port: 995, Security: remote.TLS}
 	}
 	return out
 }
@@ -126,7 +127,7 @@ func (p presets) Preset(id, email string) (account.Preset, bool) {
 	case "locked":
 		return account.Preset{
 			Provider: id, Name: "Locked", Servers: servers("imap.locked.test", "pop.locked.test"), Username: email,
-			Auth: []account.Auth{account.OAuth2},
+			Auth: []remote.Auth{remote.OAuth2},
 		}, true
 	case "other":
 		return account.Preset{Provider: id}, true
@@ -154,7 +155,7 @@ func (p *prober) Failed(_ context.Context, a account.Account, code fault.Code) e
 	return nil
 }
 
-func (p *prober) Probe(_ context.Context, a account.Account, c account.Credential) account.TestReport {
+func (p *prober) Probe(_ context.Context, a account.Account, c remote.Credential) account.TestReport {
 	p.tested = append(p.tested, a)
 	p.secret = c.Secret.Reveal()
 	return p.report
@@ -162,7 +163,7 @@ func (p *prober) Probe(_ context.Context, a account.Account, c account.Credentia
 
 type remotes struct{}
 
-func (remotes) CheckServer(s account.Server) error {
+func (remotes) CheckServer(s remote.Server) error {
 	if s.Host == "localhost" || s.Port == 25 {
 		return fault.New(fault.HostNotAllowed, "checking", "this host or port may not be named")
 	}
@@ -233,7 +234,7 @@ func ptr[T any](v T) *T { return &v }
 
 func draft(email string) account.Draft {
 	return account.Draft{
-		Settings: account.Settings{Email: ptr(email)}, Password: account.NewSecret("pa55 wörd"),
+		Settings: account.Settings{Email: ptr(email)}, Password: remote.NewSecret("pa55 wörd"),
 		SkipTest: true,
 	}
 }
@@ -252,9 +253,9 @@ func TestAddressAndPasswordAreEnoughWhereAPresetKnowsTheRest(t *testing.T) {
 	d := draft("anna@gmail.com")
 	d.SkipTest = false
 	a := f.add(t, d)
-	if a.Provider != "google" || a.Protocol != account.IMAP || a.Name != "Google" || a.Folder != "Google" ||
+	if a.Provider != "google" || a.Protocol != remote.IMAP || a.Name != "Google" || a.Folder != "Google" ||
 		a.Username != "anna@gmail.com" ||
-		a.Server != (account.Server{Host: "imap.gmail.com", Port: 993, Security: account.TLS}) ||
+		a.Server != (remote.Server{Host: "imap.gmail.com", Port: 993, Security: remote.TLS}) ||
 		a.PollInterval != 5*time.Minute || !a.Enabled {
 		t.Errorf("got %+v", a)
 	}
@@ -304,10 +305,10 @@ func TestBadSettingsNameTheirField(t *testing.T) {
 			"email",
 		},
 		{"own mailbox as user name", func(d *account.Draft) { d.Username = ptr("anna@firma.test") }, "username"},
-		{"no password", func(d *account.Draft) { d.Password = account.Secret{} }, "password"},
-		{"CRLF in the password", func(d *account.Draft) { d.Password = account.NewSecret("a\r\nDELE 1") }, "password"},
-		{"NUL in the password", func(d *account.Draft) { d.Password = account.NewSecret("a\x00b") }, "password"},
-		{"long password", func(d *account.Draft) { d.Password = account.NewSecret(long) }, "password"},
+		{"no password", func(d *account.Draft) { d.Password = remote.Secret{} }, "password"},
+		{"CRLF in the password", func(d *account.Draft) { d.Password = remote.NewSecret("a\r\nDELE 1") }, "password"},
+		{"NUL in the password", func(d *account.Draft) { d.Password = remote.NewSecret("a\x00b") }, "password"},
+		{"long password", func(d *account.Draft) { d.Password = remote.NewSecret(long) }, "password"},
 		{"CRLF in the user name", func(d *account.Draft) { d.Username = ptr("u\r\nDELE 1") }, "username"},
 		{"long user name", func(d *account.Draft) { d.Username = ptr(long) }, "username"},
 		{"empty name", func(d *account.Draft) { d.Name = ptr(" ") }, "name"},
@@ -321,12 +322,12 @@ func TestBadSettingsNameTheirField(t *testing.T) {
 		{"long host", func(d *account.Draft) { d.Host = ptr(strings.Repeat("a.", 200) + "test") }, "server.host"},
 		{"port 0", func(d *account.Draft) { d.Port = ptr(0) }, "server.port"},
 		{"port 65536", func(d *account.Draft) { d.Port = ptr(65536) }, "server.port"},
-		{"no encryption", func(d *account.Draft) { d.Security = ptr(account.None) }, "server.security"},
-		{"unknown encryption", func(d *account.Draft) { d.Security = ptr(account.Security("ssl3")) }, "server.security"},
-		{"unknown protocol", func(d *account.Draft) { d.Protocol = ptr(account.Protocol("jmap")) }, "protocol"},
+		{"no encryption", func(d *account.Draft) { d.Security = ptr(remote.None) }, "server.security"},
+		{"unknown encryption", func(d *account.Draft) { d.Security = ptr(remote.Security("ssl3")) }, "server.security"},
+		{"unknown protocol", func(d *account.Draft) { d.Protocol = ptr(remote.Protocol("jmap")) }, "protocol"},
 		{"protocol not offered", func(d *account.Draft) {
 			d.Email = ptr("a@imaponly.test")
-			d.Protocol = ptr(account.POP3)
+			d.Protocol = ptr(remote.POP3)
 		}, "protocol"},
 		{"unknown provider", func(d *account.Draft) { d.Provider = ptr("nobody") }, "provider"},
 		{"host not known", func(d *account.Draft) { d.Email = ptr("a@unknown.test") }, "server.host"},
@@ -458,9 +459,9 @@ func TestAnotherServerNeedsThePasswordAgain(t *testing.T) {
 	a := f.add(t, draft("anna@gmail.com"))
 	for _, p := range []account.Patch{
 		{Settings: account.Settings{Host: ptr("imap.evil.test")}},
-		{Settings: account.Settings{Security: ptr(account.STARTTLS)}},
+		{Settings: account.Settings{Security: ptr(remote.STARTTLS)}},
 		{Settings: account.Settings{Username: ptr("bea")}},
-		{Settings: account.Settings{Protocol: ptr(account.POP3)}}, // At this provider, another host.
+		{Settings: account.Settings{Protocol: ptr(remote.POP3)}}, // At this provider, another host.
 	} {
 		for _, skip := range []bool{false, true} {
 			p.SkipTest = skip
@@ -477,7 +478,7 @@ func TestAnotherServerNeedsThePasswordAgain(t *testing.T) {
 	if len(f.prober.tested) > 0 {
 		t.Error("the saved password was used elsewhere")
 	}
-	p := account.Patch{Settings: account.Settings{Protocol: ptr(account.POP3)}, Password: ptr(account.NewSecret("new"))}
+	p := account.Patch{Settings: account.Settings{Protocol: ptr(remote.POP3)}, Password: ptr(remote.NewSecret("new"))}
 	b, err := f.Update(t.Context(), f.anna, a.ID, p)
 	if err != nil || b.Server.Host != "pop.gmail.com" || b.Server.Port != 995 || f.prober.secret != "new" ||
 		string(f.rows.sealed[a.ID]) != "new" {
@@ -578,9 +579,9 @@ func TestFolderRules(t *testing.T) {
 
 func TestASecretIsNeverPrinted(t *testing.T) {
 	const canary = "c4nary-pa55"
-	type outer struct{ inner account.Credential }
-	d := account.Draft{Password: account.NewSecret(canary)}
-	c := account.Credential{Username: "u", Secret: account.NewSecret(canary)}
+	type outer struct{ inner remote.Credential }
+	d := account.Draft{Password: remote.NewSecret(canary)}
+	c := remote.Credential{Username: "u", Secret: remote.NewSecret(canary)}
 	var log strings.Builder
 	h := slog.New(slog.NewJSONHandler(&log, nil))
 	h.Info("x", "draft", d, "cred", c, "secret", c.Secret, "outer", outer{c})
@@ -602,7 +603,7 @@ func TestEachConnectionTestIsWrittenDownFirst(t *testing.T) {
 	good, d := account.TestReport{OK: true}, draft("anna@gmail.com")
 	failed := account.TestReport{Diagnosis: &account.Diagnosis{Code: fault.AuthFailed}}
 	d.SkipTest = false
-	password := account.NewSecret("another")
+	password := remote.NewSecret("another")
 	for name, test := range map[string]func(f *fixture, id account.ID) error{
 		"adding": func(f *fixture, _ account.ID) error {
 			second := d

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/hostname"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -18,10 +19,10 @@ type Settings struct {
 	Name            *string
 	SenderName      *string
 	Provider        *string
-	Protocol        *Protocol
+	Protocol        *remote.Protocol
 	Host            *string
 	Port            *int
-	Security        *Security
+	Security        *remote.Security
 	Username        *string
 	Folder          *string
 	Include         *[]string
@@ -152,20 +153,20 @@ func (r *Registry) check(a *Account, old Account) error {
 }
 
 // server lays a user's own server settings over what a preset says, or what was saved.
-func (s Settings) server(base Server, p Protocol) Server {
+func (s Settings) server(base remote.Server, p remote.Protocol) remote.Server {
 	out := base
 	if s.Host != nil {
 		out.Host = hostname.Normal(*s.Host)
 	}
 	set(&out.Security, s.Security)
 	if out.Security == "" {
-		out.Security = TLS
+		out.Security = remote.TLS
 	}
 	switch {
 	case s.Port != nil:
 		out.Port = *s.Port
-	case out.Port == 0, base.Security != out.Security && out.Port == DefaultPort(p, base.Security):
-		out.Port = DefaultPort(p, out.Security)
+	case out.Port == 0, base.Security != out.Security && out.Port == remote.DefaultPort(p, base.Security):
+		out.Port = remote.DefaultPort(p, out.Security)
 	}
 	return out
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/hostname"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -54,7 +55,7 @@ func (e *InvalidError) email(field, s string) {
 	}
 }
 
-func (e *InvalidError) password(s Secret) {
+func (e *InvalidError) password(s remote.Secret) {
 	p := s.Reveal()
 	switch {
 	case p == "":
@@ -66,13 +67,13 @@ func (e *InvalidError) password(s Secret) {
 	}
 }
 
-func (e *InvalidError) protocol(p Protocol) {
-	if p != IMAP && p != POP3 {
+func (e *InvalidError) protocol(p remote.Protocol) {
+	if p != remote.IMAP && p != remote.POP3 {
 		e.Add("protocol", "invalid", "must be imap or pop3")
 	}
 }
 
-func (e *InvalidError) server(s Server, allowPlaintext bool) {
+func (e *InvalidError) server(s remote.Server, allowPlaintext bool) {
 	switch {
 	case s.Host == "":
 		e.Add("server.host", "required", "is not known for this address: give the server's name")
@@ -88,8 +89,8 @@ func (e *InvalidError) server(s Server, allowPlaintext bool) {
 		e.Add("server.port", "out_of_range", "must be between %d and %d", 1, 65535)
 	}
 	switch s.Security {
-	case TLS, STARTTLS:
-	case None:
+	case remote.TLS, remote.STARTTLS:
+	case remote.None:
 		if !allowPlaintext {
 			e.Add("server.security", "not_allowed", "unencrypted connections are not allowed here: choose tls or starttls")
 		}
@@ -127,19 +128,6 @@ func (e *InvalidError) messageBytes(n int64) {
 	if n < LeastMessageBytes || n > MostMessageBytes {
 		e.Add("max_message_bytes", "out_of_range", "must be between %d and %d", LeastMessageBytes, MostMessageBytes)
 	}
-}
-
-// DefaultPort returns the registered port of a protocol for a kind of protection.
-func DefaultPort(p Protocol, s Security) int {
-	switch {
-	case p == POP3 && s == TLS:
-		return 995
-	case p == POP3:
-		return 110
-	case s == TLS:
-		return 993
-	}
-	return 143
 }
 
 // Names reports whether a rule to include names a folder, or one of its parents, by
@@ -188,4 +176,4 @@ func (r FolderRules) Selects(name, specialUse string) bool {
 }
 
 // protocolName writes a protocol as people know it: "IMAP".
-func protocolName(p Protocol) string { return strings.ToUpper(string(p)) }
+func protocolName(p remote.Protocol) string { return strings.ToUpper(string(p)) }

@@ -22,6 +22,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
@@ -43,7 +44,7 @@ var migrated = mailtest.Migrated{Migrate: func(ctx context.Context, dsn string) 
 // database.
 type office struct {
 	t       *testing.T
-	remote  *remote
+	remote  *remoteStub
 	dsn     string
 	root    string
 	account account.Account
@@ -53,7 +54,7 @@ type office struct {
 func newOffice(t *testing.T, postgres bool) *office {
 	t.Helper()
 	o := &office{t: t, root: mailtest.InMemory(t)}
-	o.remote = &remote{validity: map[string]uint32{}, bodies: map[string][]string{}, missing: map[string]string{}}
+	o.remote = &remoteStub{validity: map[string]uint32{}, bodies: map[string][]string{}, missing: map[string]string{}}
 	if postgres {
 		o.dsn = migrated.Postgres(t)
 	} else {
@@ -67,9 +68,9 @@ func newOffice(t *testing.T, postgres bool) *office {
 	o.with(func(db *store.Store) {
 		o.account, err = db.Accounts().Add(t.Context(), account.Account{
 			ID: account.ID(uuid.NewString()), Owner: owner, Email: "x@remote.test", Name: "Remote", Provider: "other",
-			Protocol: account.IMAP,
-			Server:   account.Server{Host: "imap.remote.test", Port: 993, Security: account.TLS}, Username: "x",
-			Auth:   account.Password,
+			Protocol: remote.IMAP,
+			Server:   remote.Server{Host: "imap.remote.test", Port: 993, Security: remote.TLS}, Username: "x",
+			Auth:   remote.Password,
 			Folder: "Remote", PollInterval: time.Hour, Enabled: true, CreatedAt: time.Now(), UpdatedAt: time.Now(),
 			Journal: uuid.NewString(),
 		}, []byte("sealed"), 4)
@@ -266,24 +267,24 @@ func (b boxes) Open(ctx context.Context, o owner.Owner, journal string, epoch in
 
 type noCredentials struct{}
 
-func (noCredentials) Credential(context.Context, account.Account) (account.Credential, error) {
-	return account.Credential{}, nil
+func (noCredentials) Credential(context.Context, account.Account) (remote.Credential, error) {
+	return remote.Credential{}, nil
 }
 
-// remote is an IMAP account in memory, source and session at once, with two folders
+// remoteStub is an IMAP account in memory, source and session at once, with two folders
 // whose n-th message has the UID n.
-type remote struct {
+type remoteStub struct {
 	validity map[string]uint32   // As far as it is not 7.
 	bodies   map[string][]string // By folder.
 	missing  map[string]string   // Bodies that cannot be read, and why.
 	fetched  int
 }
 
-func (r *remote) Open(context.Context, account.Account, account.Credential) (fetch.Session, error) {
+func (r *remoteStub) Open(context.Context, account.Account, remote.Credential) (fetch.Session, error) {
 	return r, nil
 }
 
-func (r *remote) Folders(context.Context) (fs []mail.Folder, _ error) {
+func (r *remoteStub) Folders(context.Context) (fs []mail.Folder, _ error) {
 	for _, name := range []string{"INBOX", "Archive/2023"} {
 		f := mail.Folder{Wire: name, Selectable: true, Status: mail.Status{
 			Known: true, Messages: uint32(len(r.bodies[name])), UIDNext: uint32(len(r.bodies[name]) + 1),
@@ -297,7 +298,7 @@ func (r *remote) Folders(context.Context) (fs []mail.Folder, _ error) {
 	return fs, nil
 }
 
-func (r *remote) List(ctx context.Context, qs []mail.Query, yield func(mail.Listing, error) error) error {
+func (r *remoteStub) List(ctx context.Context, qs []mail.Query, yield func(mail.Listing, error) error) error {
 	folders, err := r.Folders(ctx)
 	if err != nil {
 		return err
@@ -321,7 +322,7 @@ func (r *remote) List(ctx context.Context, qs []mail.Query, yield func(mail.List
 	return nil
 }
 
-func (r *remote) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error,
+func (r *remoteStub) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error,
 	miss func(mail.Folder, mail.Item, *fault.Error),
 ) error {
 	for _, w := range ws {
@@ -343,7 +344,7 @@ func (r *remote) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folde
 	return nil
 }
 
-func (r *remote) Headers(_ context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, []byte) error) error {
+func (r *remoteStub) Headers(_ context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, []byte) error) error {
 	for _, w := range ws {
 		for _, it := range w.Items {
 			head, _, _ := strings.Cut(r.bodies[w.Folder.Wire][it.ID.UID-1], "\r\n\r\n")
@@ -355,9 +356,9 @@ func (r *remote) Headers(_ context.Context, ws []mail.Want, take func(mail.Folde
 	return nil
 }
 
-func (r *remote) Capabilities() string        { return "" }
-func (r *remote) Leave(context.Context) error { return nil }
-func (r *remote) Close() error                { return nil }
+func (r *remoteStub) Capabilities() string        { return "" }
+func (r *remoteStub) Leave(context.Context) error { return nil }
+func (r *remoteStub) Close() error                { return nil }
 
 func onBothDatabases(t *testing.T, test func(t *testing.T, postgres bool)) {
 	for _, postgres := range []bool{false, true} {

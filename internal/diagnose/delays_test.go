@@ -8,13 +8,14 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // Every kind of delay, with every failure that may be its cause: there are
 // three texts in each language, and in no other.
 func TestEveryDelayIsExplainedInEveryLanguage(t *testing.T) {
 	at := time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
-	c := diagnose.Context{Protocol: account.IMAP, Host: "imap.firma.example", Email: "anna@firma.example"}
+	c := diagnose.Context{Protocol: remote.IMAP, Host: "imap.firma.example", Email: "anna@firma.example"}
 	codes := append(fault.Codes(), "")
 	for _, kind := range account.DelayKinds() {
 		for _, code := range codes {

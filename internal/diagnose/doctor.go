@@ -19,6 +19,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/provider"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // Patience is how long a connection test takes at most. A server that says nothing
@@ -29,7 +30,7 @@ const Patience = 90 * time.Second
 // Prober tries an account's server: *source.Client is one. It reports each step
 // as it ends and keeps to ctx's deadline.
 type Prober interface {
-	Probe(ctx context.Context, a account.Account, c account.Credential, observe func(account.Step)) ([]mail.Folder, error)
+	Probe(ctx context.Context, a account.Account, c remote.Credential, observe func(remote.Step)) ([]mail.Folder, error)
 }
 
 // Doctor runs connection tests. It is safe for concurrent use.
@@ -49,13 +50,13 @@ func NewDoctor(p Prober, c *provider.Catalog) *Doctor {
 // Probe implements account.Prober. The report lists the steps that were run, in
 // the order in which they ran; of a failed test the last one is the one that
 // failed.
-func (d *Doctor) Probe(ctx context.Context, a account.Account, c account.Credential) account.TestReport {
+func (d *Doctor) Probe(ctx context.Context, a account.Account, c remote.Credential) account.TestReport {
 	step, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	t := &test{security: a.Server.Security, began: d.now(), now: d.now}
-	folders, err := d.prober.Probe(step, a, c, func(s account.Step) {
+	folders, err := d.prober.Probe(step, a, c, func(s remote.Step) {
 		t.observe(s)
-		account.TellStep(ctx, s)
+		remote.TellStep(ctx, s)
 	})
 	if err == nil || t.complete() {
 		// A failed farewell after everything was seen is no failure.
@@ -71,7 +72,7 @@ func (d *Doctor) Probe(ctx context.Context, a account.Account, c account.Credent
 		Code: f.Code, Detail: f.Detail,
 		Since: d.now().UTC(),
 	}}
-	if held := (*account.HeldBackError)(nil); errors.As(err, &held) {
+	if held := (*remote.HeldBackError)(nil); errors.As(err, &held) {
 		rep.Held = held.Wait
 	}
 	return rep
@@ -109,7 +110,7 @@ func (d *Doctor) explainable(ctx, step context.Context, a account.Account, err e
 }
 
 // report is that of a good test.
-func report(steps []account.Step, folders []mail.Folder) account.TestReport {
+func report(steps []remote.Step, folders []mail.Folder) account.TestReport {
 	r := account.TestReport{OK: true, Steps: steps, Folders: []string{}}
 	for _, f := range folders {
 		if !f.Selectable && f.Problem == nil {
@@ -139,20 +140,20 @@ func folderName(f mail.Folder) string {
 
 // test is one connection test under way.
 type test struct {
-	security account.Security
+	security remote.Security
 	began    time.Time // Of the step under way.
 	now      func() time.Time
-	steps    []account.Step
+	steps    []remote.Step
 }
 
-func (t *test) observe(s account.Step) {
+func (t *test) observe(s remote.Step) {
 	t.began = t.now()
 	t.steps = append(t.steps, s)
 }
 
-func (t *test) last() account.Step {
+func (t *test) last() remote.Step {
 	if len(t.steps) == 0 {
-		return account.Step{OK: true}
+		return remote.Step{OK: true}
 	}
 	return t.steps[len(t.steps)-1]
 }
@@ -160,14 +161,14 @@ func (t *test) last() account.Step {
 // complete reports whether every step was run and went well.
 func (t *test) complete() bool {
 	last := t.last()
-	return last.Name == account.StepFolders && last.OK
+	return last.Name == remote.StepFolders && last.OK
 }
 
 // fail makes the last step the one that failed. A server can fail between two
 // steps: then it is the step that would have come next.
 func (t *test) fail(f *fault.Error) {
 	if s := t.last(); s.OK {
-		t.steps = append(t.steps, account.Step{Name: t.next(s.Name), Took: t.now().Sub(t.began)})
+		t.steps = append(t.steps, remote.Step{Name: t.next(s.Name), Took: t.now().Sub(t.began)})
 	}
 	s := &t.steps[len(t.steps)-1]
 	if s.Detail = f.Detail; s.Detail == "" {
@@ -176,15 +177,15 @@ func (t *test) fail(f *fault.Error) {
 }
 
 // next returns the step after one that went well.
-func (t *test) next(after account.StepName) account.StepName {
-	order := []account.StepName{
-		account.StepResolve, account.StepConnect, account.StepTLS, account.StepGreeting,
-		account.StepLogin, account.StepFolders,
+func (t *test) next(after remote.StepName) remote.StepName {
+	order := []remote.StepName{
+		remote.StepResolve, remote.StepConnect, remote.StepTLS, remote.StepGreeting,
+		remote.StepLogin, remote.StepFolders,
 	}
 	switch t.security {
-	case account.STARTTLS:
+	case remote.STARTTLS:
 		order[2], order[3] = order[3], order[2]
-	case account.None:
+	case remote.None:
 		order = append(order[:2], order[3:]...)
 	}
 	for i, name := range order[:len(order)-1] {

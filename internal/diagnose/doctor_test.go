@@ -17,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/provider"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 func catalog(t testing.TB) *provider.Catalog {
@@ -31,15 +32,15 @@ func catalog(t testing.TB) *provider.Catalog {
 // script is a Prober that reports what it is told to. With hang it waits for
 // the context after that, as a server that says nothing makes the real one do.
 type script struct {
-	steps   []account.Step
+	steps   []remote.Step
 	folders []mail.Folder
 	err     error
 	hang    bool
-	asked   *account.Server
+	asked   *remote.Server
 }
 
-func (s script) Probe(ctx context.Context, a account.Account, _ account.Credential,
-	observe func(account.Step),
+func (s script) Probe(ctx context.Context, a account.Account, _ remote.Credential,
+	observe func(remote.Step),
 ) ([]mail.Folder, error) {
 	if s.asked != nil {
 		*s.asked = a.Server
@@ -55,24 +56,24 @@ func (s script) Probe(ctx context.Context, a account.Account, _ account.Credenti
 }
 
 // ok are steps that went well.
-func ok(names ...account.StepName) (steps []account.Step) {
+func ok(names ...remote.StepName) (steps []remote.Step) {
 	for _, n := range names {
-		steps = append(steps, account.Step{Name: n, OK: true, Took: time.Millisecond, Detail: "fine"})
+		steps = append(steps, remote.Step{Name: n, OK: true, Took: time.Millisecond, Detail: "fine"})
 	}
 	return steps
 }
 
 // failing is ok, and then one step that failed.
-func failing(f *fault.Error, at account.StepName, before ...account.StepName) script {
+func failing(f *fault.Error, at remote.StepName, before ...remote.StepName) script {
 	return script{
-		steps: append(ok(before...), account.Step{Name: at, Detail: f.Detail, Took: time.Millisecond}),
+		steps: append(ok(before...), remote.Step{Name: at, Detail: f.Detail, Took: time.Millisecond}),
 		err:   fmt.Errorf("probing: %w", f),
 	}
 }
 
 const (
-	resolve, connect, secure = account.StepResolve, account.StepConnect, account.StepTLS
-	greeting, login, list    = account.StepGreeting, account.StepLogin, account.StepFolders
+	resolve, connect, secure = remote.StepResolve, remote.StepConnect, remote.StepTLS
+	greeting, login, list    = remote.StepGreeting, remote.StepLogin, remote.StepFolders
 )
 
 func TestEveryTroubleHasItsOwnDiagnosis(t *testing.T) {
@@ -80,116 +81,116 @@ func TestEveryTroubleHasItsOwnDiagnosis(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
 		provider string
-		server   account.Server
+		server   remote.Server
 		probe    script
 		code     fault.Code
-		steps    []account.StepName
+		steps    []remote.StepName
 		detail   string
 	}{
 		{
 			"wrong protocol on a port", "other",
-			account.Server{Host: "mail.firma.example", Port: 993, Security: account.TLS},
+			remote.Server{Host: "mail.firma.example", Port: 993, Security: remote.TLS},
 			failing(fault.New(fault.ProtocolError, "greeting", "This port speaks IMAP, not POP3."), greeting, resolve, connect,
 				secure),
 			fault.ProtocolError,
-			[]account.StepName{resolve, connect, secure, greeting},
+			[]remote.StepName{resolve, connect, secure, greeting},
 			"This port speaks IMAP, not POP3.",
 		}, {
 			"plaintext where TLS is due", "other",
-			account.Server{Host: "mail.firma.example", Port: 143, Security: account.TLS},
+			remote.Server{Host: "mail.firma.example", Port: 143, Security: remote.TLS},
 			failing(fault.New(fault.TLSFailure, "securing", "this port seems to speak plaintext"), secure, resolve, connect),
 			fault.TLSFailure,
-			[]account.StepName{resolve, connect, secure},
+			[]remote.StepName{resolve, connect, secure},
 			"this port seems to speak plaintext",
 		}, {
 			"untrusted certificate", "other",
-			account.Server{Host: "mail.firma.example", Port: 993, Security: account.TLS},
+			remote.Server{Host: "mail.firma.example", Port: 993, Security: remote.TLS},
 			failing(fault.New(fault.TLSCertificateInvalid, "securing", "the server's certificate comes from an unknown issuer"),
 				secure, resolve, connect),
 			fault.TLSCertificateInvalid,
-			[]account.StepName{resolve, connect, secure},
+			[]remote.StepName{resolve, connect, secure},
 			"the server's certificate comes from an unknown issuer",
 		}, {
 			"wrong password", "other",
-			account.Server{Host: "mail.firma.example", Port: 993, Security: account.TLS},
+			remote.Server{Host: "mail.firma.example", Port: 993, Security: remote.TLS},
 			failing(refused, login, resolve, connect, secure, greeting),
 			fault.AuthFailed,
-			[]account.StepName{resolve, connect, secure, greeting, login},
+			[]remote.StepName{resolve, connect, secure, greeting, login},
 			"The server says: Invalid credentials",
 		}, {
 			"app password needed", "google",
-			account.Server{Host: "imap.gmail.com", Port: 993, Security: account.TLS},
+			remote.Server{Host: "imap.gmail.com", Port: 993, Security: remote.TLS},
 			failing(refused, login, resolve, connect, secure, greeting),
 			fault.AppPasswordRequired,
-			[]account.StepName{resolve, connect, secure, greeting, login},
+			[]remote.StepName{resolve, connect, secure, greeting, login},
 			"The server says: Invalid credentials",
 		}, {
 			"app password needed, whatever preset was chosen", "other",
-			account.Server{Host: "imap.mail.me.com", Port: 993, Security: account.TLS},
+			remote.Server{Host: "imap.mail.me.com", Port: 993, Security: remote.TLS},
 			failing(refused, login, resolve, connect, secure, greeting),
 			fault.AppPasswordRequired,
-			[]account.StepName{resolve, connect, secure, greeting, login},
+			[]remote.StepName{resolve, connect, secure, greeting, login},
 			"The server says: Invalid credentials",
 		}, {
 			"Microsoft takes no password", "microsoft365",
-			account.Server{Host: "outlook.office365.com", Port: 993, Security: account.TLS},
+			remote.Server{Host: "outlook.office365.com", Port: 993, Security: remote.TLS},
 			failing(refused, login, resolve, connect, secure, greeting),
 			fault.OAuthReauthorizationRequired,
-			[]account.StepName{resolve, connect, secure, greeting, login},
+			[]remote.StepName{resolve, connect, secure, greeting, login},
 			"The server says: Invalid credentials",
 		}, {
 			"another server under Google's preset", "google",
-			account.Server{Host: "mail.firma.example", Port: 993, Security: account.TLS},
+			remote.Server{Host: "mail.firma.example", Port: 993, Security: remote.TLS},
 			failing(refused, login, resolve, connect, secure, greeting),
 			fault.AuthFailed,
-			[]account.StepName{resolve, connect, secure, greeting, login},
+			[]remote.StepName{resolve, connect, secure, greeting, login},
 			"The server says: Invalid credentials",
 		}, {
 			"inner hosts look like any other that may not be named", "other",
-			account.Server{Host: "db.firma.example", Port: 993, Security: account.TLS},
+			remote.Server{Host: "db.firma.example", Port: 993, Security: remote.TLS},
 			failing(fault.New(fault.HostNotAllowed, "resolving", "10.1.2.3 is not a public address"), resolve),
 			fault.HostNotAllowed,
-			[]account.StepName{resolve},
+			[]remote.StepName{resolve},
 			"This host or port is not one that an account may name.",
 		}, {
 			"no STLS, told between two steps", "other",
-			account.Server{Host: "pop3.firma.example", Port: 110, Security: account.STARTTLS},
+			remote.Server{Host: "pop3.firma.example", Port: 110, Security: remote.STARTTLS},
 			script{steps: ok(resolve, connect, greeting), err: fault.New(fault.STARTTLSUnsupported, "securing", "no STLS")},
 			fault.STARTTLSUnsupported,
-			[]account.StepName{resolve, connect, greeting, secure},
+			[]remote.StepName{resolve, connect, greeting, secure},
 			"no STLS",
 		}, {
 			"the connection breaks between two steps, no TLS", "other",
-			account.Server{Host: "pop3.firma.example", Port: 110, Security: account.None},
+			remote.Server{Host: "pop3.firma.example", Port: 110, Security: remote.None},
 			script{steps: ok(resolve, connect), err: fault.New(fault.ServerUnavailable, "reading", "")},
 			fault.ServerUnavailable,
-			[]account.StepName{resolve, connect, greeting},
+			[]remote.StepName{resolve, connect, greeting},
 			"The server is out of order for now.",
 		}, {
 			"nothing was begun", "other",
-			account.Server{Host: "mail.firma.example", Port: 993, Security: account.TLS},
+			remote.Server{Host: "mail.firma.example", Port: 993, Security: remote.TLS},
 			script{err: fmt.Errorf("a defect")},
 			fault.Internal,
-			[]account.StepName{resolve},
+			[]remote.StepName{resolve},
 			"Something went wrong on our side.",
 		}, {
 			"folders cannot be listed", "other",
-			account.Server{Host: "mail.firma.example", Port: 993, Security: account.TLS},
+			remote.Server{Host: "mail.firma.example", Port: 993, Security: remote.TLS},
 			failing(fault.New(fault.ServerUnavailable, "listing", "The server does not list its folders."), list, resolve,
 				connect, secure, greeting, login),
 			fault.ServerUnavailable,
-			[]account.StepName{resolve, connect, secure, greeting, login, list},
+			[]remote.StepName{resolve, connect, secure, greeting, login, list},
 			"The server does not list its folders.",
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			var asked account.Server
+			var asked remote.Server
 			tc.probe.asked = &asked
 			rep := diagnose.NewDoctor(tc.probe, catalog(t)).Probe(t.Context(), account.Account{
 				Provider: tc.provider,
-				Protocol: account.POP3, Server: tc.server,
-			}, account.Credential{})
-			var names []account.StepName
+				Protocol: remote.POP3, Server: tc.server,
+			}, remote.Credential{})
+			var names []remote.StepName
 			for i, s := range rep.Steps {
 				names = append(names, s.Name)
 				if s.OK != (i < len(rep.Steps)-1) {
@@ -217,11 +218,11 @@ func TestATestEndsAfterItsPatienceWhoeverWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		probe := script{steps: ok(resolve, connect, secure), hang: true}
-		a := account.Account{Provider: "other", Protocol: account.IMAP, Server: account.Server{
+		a := account.Account{Provider: "other", Protocol: remote.IMAP, Server: remote.Server{
 			Host: "mail.firma.example",
-			Port: 993, Security: account.TLS,
+			Port: 993, Security: remote.TLS,
 		}}
-		rep := diagnose.NewDoctor(probe, catalog(t)).Probe(t.Context(), a, account.Credential{})
+		rep := diagnose.NewDoctor(probe, catalog(t)).Probe(t.Context(), a, remote.Credential{})
 		if took := time.Since(began); took != diagnose.Patience {
 			t.Errorf("took %v", took)
 		}
@@ -237,8 +238,8 @@ func TestATestThatIsStoppedIsNotBlamedOnTheServer(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	rep := diagnose.NewDoctor(script{steps: ok(resolve), hang: true}, catalog(t)).Probe(ctx, account.Account{
-		Protocol: account.IMAP,
-	}, account.Credential{})
+		Protocol: remote.IMAP,
+	}, remote.Credential{})
 	if rep.OK || rep.Diagnosis.Code != fault.Internal {
 		t.Errorf("%+v, %+v", rep, rep.Diagnosis)
 	}
@@ -260,9 +261,9 @@ func TestAGoodTestListsWhatIsThere(t *testing.T) {
 		fault.ServerUnavailable, "leaving", "gone")} {
 		probe := script{steps: ok(resolve, connect, greeting, secure, login, list), folders: folders, err: err}
 		rep := diagnose.NewDoctor(probe, catalog(t)).Probe(t.Context(), account.Account{
-			Protocol: account.IMAP,
-			Server:   account.Server{Security: account.STARTTLS},
-		}, account.Credential{})
+			Protocol: remote.IMAP,
+			Server:   remote.Server{Security: remote.STARTTLS},
+		}, remote.Credential{})
 		want := account.TestReport{OK: true, Steps: probe.steps, Folders: []string{
 			"INBOX", "Archive/2023",
 			"Wysłane", "ab c", "bad",
@@ -296,9 +297,9 @@ func TestATestTellsOfChosenFoldersThatAreNotThere(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := script{steps: ok(resolve, connect, secure, greeting, login, list), folders: c.folders}
 			a := account.Account{
-				Server: account.Server{Security: account.TLS}, Folders: account.FolderRules{Include: c.include},
+				Server: remote.Server{Security: remote.TLS}, Folders: account.FolderRules{Include: c.include},
 			}
-			rep := diagnose.NewDoctor(s, catalog(t)).Probe(t.Context(), a, account.Credential{})
+			rep := diagnose.NewDoctor(s, catalog(t)).Probe(t.Context(), a, remote.Credential{})
 			if w := rep.Warning; !rep.OK || rep.Diagnosis != nil || (w != nil) != (c.told != "") ||
 				w != nil && (w.Code != fault.FolderFailed || w.Detail != fault.NotThere+c.told) {
 				t.Errorf("report %+v, warning %+v", rep, w)
@@ -347,14 +348,14 @@ func TestRefine(t *testing.T) {
 
 func TestNoReportHoldsThePassword(t *testing.T) {
 	const canary = "c4nary-pa55"
-	cred := account.Credential{Auth: account.Password, Username: "anna", Secret: account.NewSecret(canary)}
+	cred := remote.Credential{Auth: remote.Password, Username: "anna", Secret: remote.NewSecret(canary)}
 	var out strings.Builder
 	for _, probe := range []script{
 		{steps: ok(resolve, connect, secure, greeting, login, list)},
 		failing(fault.New(fault.AuthFailed, "signing in", "no"), login, resolve, connect, secure, greeting),
 	} {
 		d := diagnose.NewDoctor(probe, catalog(t))
-		rep := d.Probe(t.Context(), account.Account{Protocol: account.IMAP, Server: account.Server{Security: account.TLS}},
+		rep := d.Probe(t.Context(), account.Account{Protocol: remote.IMAP, Server: remote.Server{Security: remote.TLS}},
 			cred)
 		fmt.Fprintf(&out, "%v %+v %#v %v", rep, rep, rep, rep.Diagnosis)
 		slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "report", rep, "doctor", d)

@@ -4,14 +4,14 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // One code, said to a person in the person's language.
 func ExampleExplain() {
-	c := diagnose.Context{Host: "imap.firma.test", Email: "anna@firma.test", Protocol: account.IMAP}
+	c := diagnose.Context{Host: "imap.firma.test", Email: "anna@firma.test", Protocol: remote.IMAP}
 	for _, lang := range []string{diagnose.English, diagnose.Polish} {
 		title, advice := diagnose.Explain(fault.TLSCertificateInvalid, lang, c)
 		first, _, _ := strings.Cut(advice, ". ")

@@ -8,13 +8,14 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/provider"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // Context is what is known of an account that failed. Zero fields are not
 // known; the words are more general then.
 type Context struct {
 	Provider provider.Provider
-	Protocol account.Protocol
+	Protocol remote.Protocol
 	Host     string
 	Port     int
 	Email    string
@@ -201,9 +202,9 @@ func (c Context) known() string {
 }
 
 // protocol is the account's; IMAP, the usual one, when it is not known.
-func (c Context) protocol() account.Protocol {
+func (c Context) protocol() remote.Protocol {
 	if c.Protocol == "" {
-		return account.IMAP
+		return remote.IMAP
 	}
 	return c.Protocol
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/source"
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
@@ -81,34 +82,34 @@ func TestTheRealReaderMeetsEachTrouble(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
 		port     int
-		security account.Security
-		protocol account.Protocol
+		security remote.Security
+		protocol remote.Protocol
 		code     fault.Code
-		at       account.StepName
+		at       remote.StepName
 	}{
 		{
-			"IMAP where POP3 is due", serve(t, good, imapHello, refusing), account.TLS, account.POP3, fault.ProtocolError,
+			"IMAP where POP3 is due", serve(t, good, imapHello, refusing), remote.TLS, remote.POP3, fault.ProtocolError,
 			greeting,
 		},
 		{
-			"POP3 where IMAP is due", serve(t, good, pop3Hello, refusing), account.TLS, account.IMAP, fault.ProtocolError,
+			"POP3 where IMAP is due", serve(t, good, pop3Hello, refusing), remote.TLS, remote.IMAP, fault.ProtocolError,
 			greeting,
 		},
 		{
-			"plaintext where TLS is due", serve(t, nil, pop3Hello, refusing), account.TLS, account.POP3, fault.TLSFailure,
-			account.StepTLS,
+			"plaintext where TLS is due", serve(t, nil, pop3Hello, refusing), remote.TLS, remote.POP3, fault.TLSFailure,
+			remote.StepTLS,
 		},
 		{
-			"untrusted certificate", serve(t, stranger.Server("127.0.0.1").Config(), pop3Hello, refusing), account.TLS,
-			account.POP3, fault.TLSCertificateInvalid, account.StepTLS,
+			"untrusted certificate", serve(t, stranger.Server("127.0.0.1").Config(), pop3Hello, refusing), remote.TLS,
+			remote.POP3, fault.TLSCertificateInvalid, remote.StepTLS,
 		},
 		{"no STLS", serve(t, nil, pop3Hello, func(string) string {
 			return "-ERR no\r\n"
-		}), account.STARTTLS, account.POP3, fault.STARTTLSUnsupported, account.StepTLS},
-		{"wrong password", serve(t, good, pop3Hello, refusing), account.TLS, account.POP3, fault.AuthFailed, login},
+		}), remote.STARTTLS, remote.POP3, fault.STARTTLSUnsupported, remote.StepTLS},
+		{"wrong password", serve(t, good, pop3Hello, refusing), remote.TLS, remote.POP3, fault.AuthFailed, login},
 		{"a server that says nothing", serve(t, good, "", func(string) string {
 			return ""
-		}), account.TLS, account.IMAP, fault.ConnectTimeout, greeting},
+		}), remote.TLS, remote.IMAP, fault.ConnectTimeout, greeting},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			d := outbound.New(outbound.Options{
@@ -116,11 +117,11 @@ func TestTheRealReaderMeetsEachTrouble(t *testing.T) {
 				AllowAnyPort:  true, RootCAs: ca.Pool(),
 			})
 			client := source.New(source.Options{Dialer: d, Patience: wire.Patience{Greeting: 500 * time.Millisecond}})
-			a := account.Account{Provider: "other", Protocol: tc.protocol, Server: account.Server{
+			a := account.Account{Provider: "other", Protocol: tc.protocol, Server: remote.Server{
 				Host: "127.0.0.1",
 				Port: tc.port, Security: tc.security,
 			}}
-			cred := account.Credential{Auth: account.Password, Username: "anna", Secret: account.NewSecret("secret")}
+			cred := remote.Credential{Auth: remote.Password, Username: "anna", Secret: remote.NewSecret("secret")}
 			rep := diagnose.NewDoctor(client, catalog(t)).Probe(t.Context(), a, cred)
 			if rep.OK || rep.Diagnosis == nil || rep.Diagnosis.Code != tc.code || rep.Steps[len(rep.Steps)-1].Name != tc.at ||
 				rep.Steps[len(rep.Steps)-1].OK {
@@ -136,9 +137,9 @@ func TestTheRealReaderMeetsEachTrouble(t *testing.T) {
 // A server that talks and does not answer holds up a connection test no longer
 // than a visit, and is told as too slow.
 func TestATestDoesNotListenToAServerThatOnlyTalks(t *testing.T) {
-	for protocol, words := range map[account.Protocol][2]string{
-		account.IMAP: {"* OK [CAPABILITY IMAP4rev1] ready\r\n", "* OK still here\r\n"},
-		account.POP3: {"+OK ready\r\n", "x"},
+	for protocol, words := range map[remote.Protocol][2]string{
+		remote.IMAP: {"* OK [CAPABILITY IMAP4rev1] ready\r\n", "* OK still here\r\n"},
+		remote.POP3: {"+OK ready\r\n", "x"},
 	} {
 		t.Run(string(protocol), func(t *testing.T) {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -167,11 +168,11 @@ func TestATestDoesNotListenToAServerThatOnlyTalks(t *testing.T) {
 				AllowAnyPort:  true, AllowPlaintext: true,
 			})
 			client := source.New(source.Options{Dialer: d, Patience: wire.Patience{Command: 100 * time.Millisecond}})
-			a := account.Account{Provider: "other", Protocol: protocol, Server: account.Server{
+			a := account.Account{Provider: "other", Protocol: protocol, Server: remote.Server{
 				Host: "127.0.0.1",
-				Port: l.Addr().(*net.TCPAddr).Port, Security: account.None,
+				Port: l.Addr().(*net.TCPAddr).Port, Security: remote.None,
 			}}
-			cred := account.Credential{Auth: account.Password, Username: "anna", Secret: account.NewSecret("secret")}
+			cred := remote.Credential{Auth: remote.Password, Username: "anna", Secret: remote.NewSecret("secret")}
 			rep := diagnose.NewDoctor(client, catalog(t)).Probe(t.Context(), a, cred)
 			if rep.OK || rep.Diagnosis == nil || rep.Diagnosis.Code != fault.ConnectTimeout ||
 				!strings.Contains(rep.Diagnosis.Detail, "too slow") {

@@ -1,8 +1,8 @@
 package diagnose
 
 import (
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // text is what is said of a code.
@@ -276,5 +276,5 @@ var (
 var (
 	theProvider   = phrase{"The provider", "Dostawca"}
 	eitherIs      = phrase{"IMAP or POP3", "IMAP lub POP3"}
-	protocolNames = map[account.Protocol]string{account.IMAP: "IMAP", account.POP3: "POP3"}
+	protocolNames = map[remote.Protocol]string{remote.IMAP: "IMAP", remote.POP3: "POP3"}
 )

@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 var (
@@ -92,7 +93,7 @@ func TestAnExpiredPasswordIsSetAnewAtTheProviderFirst(t *testing.T) {
 func TestEveryCodeIsExplainedInEveryLanguage(t *testing.T) {
 	contexts := []diagnose.Context{
 		{},
-		{Protocol: account.IMAP},
+		{Protocol: remote.IMAP},
 		{Admin: true},
 		{Admin: true, SignIn: true},
 		{Admin: true, HeldBack: true},
@@ -109,8 +110,8 @@ func TestEveryCodeIsExplainedInEveryLanguage(t *testing.T) {
 	for _, p := range catalog(t).All() {
 		contexts = append(contexts,
 			diagnose.Context{Provider: p},
-			diagnose.Context{Provider: p, Protocol: account.IMAP, Host: "mail.firma.example", Email: "anna@firma.example"},
-			diagnose.Context{Provider: p, Protocol: account.POP3, Host: "mail.firma.example", Email: "anna@firma.example"})
+			diagnose.Context{Provider: p, Protocol: remote.IMAP, Host: "mail.firma.example", Email: "anna@firma.example"},
+			diagnose.Context{Provider: p, Protocol: remote.POP3, Host: "mail.firma.example", Email: "anna@firma.example"})
 	}
 	seen := map[string]bool{} // Most providers are peculiar in little.
 	for _, code := range fault.Codes() {
@@ -200,8 +201,8 @@ func TestAdministratorsReadOfTheUser(t *testing.T) {
 // TestAServerThatTheProviderGivesIsNotTheUsersToMend: nobody typed its name, so nobody is to check it.
 func TestAServerThatTheProviderGivesIsNotTheUsersToMend(t *testing.T) {
 	google := catalog(t).ByID("google")
-	server := google.Servers[account.IMAP]
-	given := diagnose.Context{Provider: google, Protocol: account.IMAP, Host: server.Host, Port: server.Port}
+	server := google.Servers[remote.IMAP]
+	given := diagnose.Context{Provider: google, Protocol: remote.IMAP, Host: server.Host, Port: server.Port}
 	for _, code := range []fault.Code{fault.DNSFailure, fault.ConnectRefused, fault.ConnectTimeout} {
 		for lang, want := range map[string]string{
 			"en": "We cannot reach Google at the moment There is nothing for you to change. " +
@@ -231,57 +232,57 @@ func TestAdviceNamesTheProvidersOwnPages(t *testing.T) {
 	c := catalog(t)
 	for _, tc := range []struct {
 		provider, host string
-		protocol       account.Protocol
+		protocol       remote.Protocol
 		code           fault.Code
 		en, pl         []string
 	}{
-		{"google", "", account.IMAP, fault.AppPasswordRequired, []string{
+		{"google", "", remote.IMAP, fault.AppPasswordRequired, []string{
 			"Google refuses the ordinary password",
 			"2-step verification", "https://support.google.com/accounts/answer/185833",
 		}, []string{
 			"Google nie przyjmuje",
 			"dwuetapowej", "https://support.google.com/accounts/answer/185833",
 		}},
-		{"yahoo", "", account.IMAP, fault.AppPasswordRequired, []string{
+		{"yahoo", "", remote.IMAP, fault.AppPasswordRequired, []string{
 			"https://help.yahoo.com/kb/SLN15241.html",
 			"withdrawn",
 		}, []string{"https://help.yahoo.com/kb/SLN15241.html"}},
 		{
-			"icloud", "", account.IMAP, fault.AppPasswordRequired,
+			"icloud", "", remote.IMAP, fault.AppPasswordRequired,
 			[]string{"https://support.apple.com/en-us/HT204397"},
 			[]string{"https://support.apple.com/en-us/HT204397"},
 		},
-		{"outlook", "", account.IMAP, fault.OAuthReauthorizationRequired, []string{
+		{"outlook", "", remote.IMAP, fault.OAuthReauthorizationRequired, []string{
 			"Outlook.com takes no password here",
 			"not switched on here",
 		}, []string{"Outlook.com nie przyjmuje tu haseł"}},
 		{
-			"gmx-de", "", account.IMAP, fault.AccessDisabled,
+			"gmx-de", "", remote.IMAP, fault.AccessDisabled,
 			[]string{"https://hilfe.gmx.net/pop-imap/einschalten.html"},
 			[]string{"https://hilfe.gmx.net/pop-imap/einschalten.html"},
 		},
-		{"o2", "", account.POP3, fault.AuthFailed, []string{
+		{"o2", "", remote.POP3, fault.AuthFailed, []string{
 			"before the @", "switched on",
 			"https://pomoc.o2.pl/aktywacja-dostepu-dla-programow-pocztowych",
 		}, []string{"przed znakiem @", "włączony"}},
-		{"google", "", account.POP3, fault.AuthFailed, []string{"switched on"}, []string{"włączony"}},
+		{"google", "", remote.POP3, fault.AuthFailed, []string{"switched on"}, []string{"włączony"}},
 		{
-			"forpsi", "imap.firma.example", account.IMAP, fault.TLSCertificateInvalid,
+			"forpsi", "imap.firma.example", remote.IMAP, fault.TLSCertificateInvalid,
 			[]string{"imap.forpsi.com"},
 			[]string{"imap.forpsi.com"},
 		},
 		{
-			"forpsi", "pop3.firma.example", account.POP3, fault.TLSCertificateInvalid,
+			"forpsi", "pop3.firma.example", remote.POP3, fault.TLSCertificateInvalid,
 			[]string{"pop3.forpsi.com"},
 			[]string{"pop3.forpsi.com"},
 		},
 		{
-			"sfr", "imap.sfr.example", account.IMAP, fault.DNSFailure,
+			"sfr", "imap.sfr.example", remote.IMAP, fault.DNSFailure,
 			[]string{"SFR's server for IMAP is imap.sfr.fr"},
 			[]string{"imap.sfr.fr"},
 		},
 		{"other", "", "", fault.AppPasswordRequired, []string{"The provider refuses"}, []string{"Dostawca nie przyjmuje"}},
-		{"other", "", account.POP3, fault.ProtocolError, []string{"POP3"}, []string{"POP3"}},
+		{"other", "", remote.POP3, fault.ProtocolError, []string{"POP3"}, []string{"POP3"}},
 	} {
 		ctx := diagnose.Context{Provider: c.ByID(tc.provider), Protocol: tc.protocol, Host: tc.host}
 		for lang, want := range map[string][]string{"en": tc.en, "pl": tc.pl} {
@@ -302,7 +303,7 @@ func TestAdviceNamesTheProvidersOwnPages(t *testing.T) {
 	}
 	if _, advice := diagnose.Explain(fault.TLSCertificateInvalid, "en", diagnose.Context{
 		Provider: c.ByID("forpsi"),
-		Protocol: account.IMAP, Host: "imap.forpsi.com",
+		Protocol: remote.IMAP, Host: "imap.forpsi.com",
 	}); strings.Contains(advice, "imap.forpsi.com") {
 		t.Error("the server in use is advised")
 	}

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // byeServer is an IMAP server of several folders that says BYE at what is bad, as
@@ -197,7 +197,7 @@ func (s *byeServer) fetch(open, rest string, say func(string, ...any)) (bye bool
 }
 
 func byeWorld(t *testing.T, s *byeServer) *world {
-	return poisonedWorld(t, account.IMAP, &poisoned{port: s.port})
+	return poisonedWorld(t, remote.IMAP, &poisoned{port: s.port})
 }
 
 // bugreports F3: a folder or message over which a server says BYE keeps back nothing

@@ -15,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // The engine under an overseer, who stands between it and the world, sees each
@@ -115,12 +116,12 @@ func (d overseenDelivery) Stage(ctx context.Context, t mail.Token, body io.Reade
 }
 
 type overseenSource struct {
-	*remote
+	*remoteStub
 	o *overseer
 }
 
-func (s overseenSource) Open(ctx context.Context, a account.Account, c account.Credential) (fetch.Session, error) {
-	_, err := s.remote.Open(ctx, a, c)
+func (s overseenSource) Open(ctx context.Context, a account.Account, c remote.Credential) (fetch.Session, error) {
+	_, err := s.remoteStub.Open(ctx, a, c)
 	s.o.taken = nil
 	return s, err
 }
@@ -128,7 +129,7 @@ func (s overseenSource) Open(ctx context.Context, a account.Account, c account.C
 func (s overseenSource) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error,
 	miss func(mail.Folder, mail.Item, *fault.Error),
 ) error {
-	return s.remote.Fetch(ctx, ws, func(f mail.Folder, it mail.Item, body io.Reader) error {
+	return s.remoteStub.Fetch(ctx, ws, func(f mail.Folder, it mail.Item, body io.Reader) error {
 		if f.Wire == "INBOX" {
 			s.o.taken = append(s.o.taken, it.ID)
 		}
@@ -155,7 +156,7 @@ func (s overseenSource) Leave(ctx context.Context) error {
 	if len(s.o.box.spool) > 0 {
 		s.o.complain("the server is left while mail is in the spool")
 	}
-	return s.remote.Leave(ctx)
+	return s.remoteStub.Leave(ctx)
 }
 
 // explained checks I1, I2, I3, I10 and I19 after a visit to a remote that
@@ -275,7 +276,7 @@ type flawedSource struct {
 	wrap func(fetch.Session) fetch.Session
 }
 
-func (s flawedSource) Open(ctx context.Context, a account.Account, c account.Credential) (fetch.Session, error) {
+func (s flawedSource) Open(ctx context.Context, a account.Account, c remote.Credential) (fetch.Session, error) {
 	session, err := s.Source.Open(ctx, a, c)
 	return s.wrap(session), err
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // servers D9, bugreports F6. That one of two may fail is TestABadFolderDoesNotStopTheOthers.
@@ -65,7 +66,7 @@ type asking struct {
 	others []mail.Item
 }
 
-func (a *asking) Open(ctx context.Context, acc account.Account, c account.Credential) (fetch.Session, error) {
+func (a *asking) Open(ctx context.Context, acc account.Account, c remote.Credential) (fetch.Session, error) {
 	s, err := a.Source.Open(ctx, acc, c)
 	return askingSession{s, a}, err
 }
@@ -133,16 +134,16 @@ func TestAMailboxOfWhichEachMessageIsRefusedDoesNotFareWell(t *testing.T) {
 
 // unlisting is a server that lists nothing: the source adds INBOX.
 type unlisting struct {
-	*remote
+	*remoteStub
 	empty bool
 }
 
-func (u *unlisting) Open(context.Context, account.Account, account.Credential) (fetch.Session, error) {
+func (u *unlisting) Open(context.Context, account.Account, remote.Credential) (fetch.Session, error) {
 	return u, nil
 }
 
 func (u *unlisting) Folders(ctx context.Context) ([]mail.Folder, error) {
-	fs, err := u.remote.Folders(ctx)
+	fs, err := u.remoteStub.Folders(ctx)
 	if u.empty {
 		fs = fs[:1]
 		fs[0].Unlisted = true
@@ -154,7 +155,7 @@ func (u *unlisting) Folders(ctx context.Context) ([]mail.Folder, error) {
 // control is a list that names INBOX alone: the others are gone.
 func TestAnEmptyListOfFoldersIsTold(t *testing.T) {
 	w := newWorld(t, "INBOX", "Work")
-	u := &unlisting{remote: w.remote}
+	u := &unlisting{remoteStub: w.remote}
 	w.engine.Source = u
 	for _, f := range w.remote.folders {
 		f.add(bodies(2, f.name)...)

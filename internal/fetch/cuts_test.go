@@ -18,6 +18,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/source"
 )
 
@@ -27,7 +28,7 @@ type dialled struct {
 	opened func() // After the first connection.
 }
 
-func (s dialled) Open(ctx context.Context, a account.Account, c account.Credential) (fetch.Session, error) {
+func (s dialled) Open(ctx context.Context, a account.Account, c remote.Credential) (fetch.Session, error) {
 	defer s.opened()
 	return s.Client.Open(ctx, a, c)
 }
@@ -89,22 +90,22 @@ func TestTheConnectionCutAtAnyOctetShowsNoPartOfAMessageAndTheNextVisitCompletes
 	t.Run("cuts", func(t *testing.T) { // All of them end before the remote is looked at.
 		for _, tc := range []struct {
 			name     string
-			protocol account.Protocol
-			security account.Security
+			protocol remote.Protocol
+			security remote.Security
 			service  string
 			stride   int64 // But in the long version.
 			worlds   int   // A POP3 visit that is cut again and again mostly waits.
 		}{
-			{"IMAP in plaintext", account.IMAP, account.None, "imap", 61, 6},
-			{"IMAP in TLS", account.IMAP, account.TLS, "imaps", 211, 6},
-			{"POP3 in plaintext", account.POP3, account.None, "pop3", 47, 24},
-			{"POP3 in TLS", account.POP3, account.TLS, "pop3s", 211, 24},
+			{"IMAP in plaintext", remote.IMAP, remote.None, "imap", 61, 6},
+			{"IMAP in TLS", remote.IMAP, remote.TLS, "imaps", 211, 6},
+			{"POP3 in plaintext", remote.POP3, remote.None, "pop3", 47, 24},
+			{"POP3 in TLS", remote.POP3, remote.TLS, "pop3s", 211, 24},
 		} {
 			t.Run(tc.name, func(t *testing.T) {
 				t.Parallel()
 				want := oracle{}
 				for _, m := range cutMail() {
-					if tc.protocol == account.IMAP || m.Folder == "INBOX" {
+					if tc.protocol == remote.IMAP || m.Folder == "INBOX" {
 						want[string(m.Data)]++
 					}
 				}
@@ -117,7 +118,7 @@ func TestTheConnectionCutAtAnyOctetShowsNoPartOfAMessageAndTheNextVisitCompletes
 				cycle := func(n int64, once bool) (traffic int64, err error) {
 					w := <-worlds
 					defer func() { worlds <- w }()
-					port := account.Server{Host: "localhost", Port: w.proxy.Port(), Security: tc.security}
+					port := remote.Server{Host: "localhost", Port: w.proxy.Port(), Security: tc.security}
 					pr, err := enrol(t.Context(), w.db, w.root, w.dsn, w.cycles.Add(1), tc.protocol, port, "anna")
 					if err != nil {
 						return 0, err
@@ -160,7 +161,7 @@ func TestTheConnectionCutAtAnyOctetShowsNoPartOfAMessageAndTheNextVisitCompletes
 						return false, nil
 					}
 					for _, once := range []bool{true, false} {
-						if (!mailtest.Long() || tc.security == account.TLS) && once != (i%2 == 0) {
+						if (!mailtest.Long() || tc.security == remote.TLS) && once != (i%2 == 0) {
 							continue
 						}
 						if _, err := cycle(n, once); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // TestWhatIsWithheldIsDescribed: of what is too large, and of nothing else, the
@@ -66,7 +67,7 @@ func TestNoMoreThanFiveHundredAreDescribed(t *testing.T) {
 func TestAHeaderThatDoesNotComeIsNoFailure(t *testing.T) {
 	w := datedWorld(t, account.StartAll, false)
 	w.account.MaxMessageBytes = 100
-	w.engine.Source = headlessRemote{datedRemote{remote: w.remote}}
+	w.engine.Source = headlessRemote{datedRemote{remoteStub: w.remote}}
 	w.remote.folders[0].add("Subject: small\r\n\r\n", "Subject: large\r\n\r\n"+strings.Repeat("x", 300))
 	w.brings(t, 1)
 	if s := w.onlySkip(t); s.About != (mail.Envelope{}) || !s.Held {
@@ -152,7 +153,7 @@ func TestAHeaderThatIsRefusedTooCountsForNothing(t *testing.T) {
 			f.add(bodies(10, "in")...)
 			f.add(poison)
 			w.remote.missing[poison] = "no"
-			spent := &spentRemote{datedRemote: datedRemote{remote: w.remote, pop3: pop3}, refuses: refused}
+			spent := &spentRemote{datedRemote: datedRemote{remoteStub: w.remote, pop3: pop3}, refuses: refused}
 			w.engine.Source = spent
 			r := w.visit(t.Context())
 			if spent.asked != 1 {
@@ -183,7 +184,7 @@ type spentRemote struct {
 	asked   int
 }
 
-func (s *spentRemote) Open(context.Context, account.Account, account.Credential) (fetch.Session, error) {
+func (s *spentRemote) Open(context.Context, account.Account, remote.Credential) (fetch.Session, error) {
 	return s, nil
 }
 
@@ -210,7 +211,7 @@ func (s *spentRemote) Fetch(ctx context.Context, ws []mail.Want, take func(mail.
 func TestAMessageOverWhichTheConnectionEndsIsNotAskedAbout(t *testing.T) {
 	w := datedWorld(t, account.StartAll, false)
 	w.remote.folders[0].add(bodies(3, "in")...)
-	w.engine.Source = endingRemote{datedRemote{remote: w.remote}}
+	w.engine.Source = endingRemote{datedRemote{remoteStub: w.remote}}
 	if r := w.visit(t.Context()); r.Skipped != 3 || w.remote.headers != 0 {
 		t.Errorf("%+v, %d headers", r, w.remote.headers)
 	}
@@ -219,7 +220,7 @@ func TestAMessageOverWhichTheConnectionEndsIsNotAskedAbout(t *testing.T) {
 // endingRemote ends the connection over each message.
 type endingRemote struct{ datedRemote }
 
-func (e endingRemote) Open(context.Context, account.Account, account.Credential) (fetch.Session, error) {
+func (e endingRemote) Open(context.Context, account.Account, remote.Credential) (fetch.Session, error) {
 	return e, nil
 }
 
@@ -236,7 +237,7 @@ func (endingRemote) Fetch(_ context.Context, ws []mail.Want, _ func(mail.Folder,
 
 type headlessRemote struct{ datedRemote }
 
-func (h headlessRemote) Open(context.Context, account.Account, account.Credential) (fetch.Session, error) {
+func (h headlessRemote) Open(context.Context, account.Account, remote.Credential) (fetch.Session, error) {
 	return h, nil
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/memory"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/source"
 )
 
@@ -96,14 +97,14 @@ func giantWorld(t *testing.T, pop3 bool, gap, window int, h *heap) (*world, *mai
 	messages, _ := giantSize(t)
 	w := newWorld(t, "INBOX")
 	var g *mailtest.Giant
-	protocol := account.IMAP
+	protocol := remote.IMAP
 	if pop3 {
-		g, protocol = mailtest.GiantPOP3(t, messages, h.look), account.POP3
+		g, protocol = mailtest.GiantPOP3(t, messages, h.look), remote.POP3
 	} else {
 		g = mailtest.GiantIMAP(t, messages, gap, h.look)
 	}
 	w.account.Protocol, w.account.Username = protocol, "anna"
-	w.account.Server = account.Server{Host: "127.0.0.1", Port: g.Port, Security: account.None}
+	w.account.Server = remote.Server{Host: "127.0.0.1", Port: g.Port, Security: remote.None}
 	client := source.New(source.Options{Window: window, Dialer: outbound.New(outbound.Options{
 		AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, AllowAnyPort: true, AllowPlaintext: true,
 	})})
@@ -119,8 +120,8 @@ func giantWorld(t *testing.T, pop3 bool, gap, window int, h *heap) (*world, *mai
 
 type giantSecret struct{}
 
-func (giantSecret) Credential(context.Context, account.Account) (account.Credential, error) {
-	return account.Credential{Username: "anna", Secret: account.NewSecret("secret"), Auth: account.Password}, nil
+func (giantSecret) Credential(context.Context, account.Account) (remote.Credential, error) {
+	return remote.Credential{Username: "anna", Secret: remote.NewSecret("secret"), Auth: remote.Password}, nil
 }
 
 // giantVisits makes a first visit to a giant, and one that finds all of it settled
@@ -198,9 +199,9 @@ func TestAGiantFolderInOneWindowIsNoticed(t *testing.T) {
 
 // pagedRemote lists all but the newest messages out of memory, as package source
 // does.
-type pagedRemote struct{ *remote }
+type pagedRemote struct{ *remoteStub }
 
-func (s pagedRemote) Open(context.Context, account.Account, account.Credential) (fetch.Session, error) {
+func (s pagedRemote) Open(context.Context, account.Account, remote.Credential) (fetch.Session, error) {
 	s.opened++
 	return s, nil
 }
@@ -212,7 +213,7 @@ func (p itemPages) Len() int { return len(p) }
 func (p itemPages) Page(at, n int) ([]mail.Item, error) { return slices.Clone(p[at : at+n]), nil }
 
 func (s pagedRemote) List(ctx context.Context, qs []mail.Query, yield func(mail.Listing, error) error) error {
-	return s.remote.List(ctx, qs, func(l mail.Listing, err error) error {
+	return s.remoteStub.List(ctx, qs, func(l mail.Listing, err error) error {
 		at := len(l.Items) * 9 / 10
 		l.Older, l.Items = itemPages(l.Items[:at]), l.Items[at:]
 		return yield(l, err)
@@ -380,6 +381,6 @@ func TestAVisitThatHoldsMuchGivesWay(t *testing.T) {
 // opening is a source that is no more than this.
 type opening func(context.Context) error
 
-func (o opening) Open(ctx context.Context, _ account.Account, _ account.Credential) (fetch.Session, error) {
+func (o opening) Open(ctx context.Context, _ account.Account, _ remote.Credential) (fetch.Session, error) {
 	return nil, o(ctx)
 }

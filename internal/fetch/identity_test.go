@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // alarms is an account at a POP3 server without UIDL, whose messages have one header
@@ -20,9 +20,9 @@ type alarms struct {
 }
 
 func newAlarms(t *testing.T, own bool) *alarms {
-	s := startPoisoned(t, account.POP3, "", 0, nil)
+	s := startPoisoned(t, remote.POP3, "", 0, nil)
 	s.nameless = true
-	return &alarms{poisonedWorld(t, account.POP3, s), s, own}
+	return &alarms{poisonedWorld(t, remote.POP3, s), s, own}
 }
 
 func (a *alarms) text(letter rune) string {

@@ -20,6 +20,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // remoteFolder is a folder of the remote in memory.
@@ -41,8 +42,8 @@ func (f *remoteFolder) add(bodies ...string) {
 	}
 }
 
-// remote is a Source and its one Session in memory, with faults to order.
-type remote struct {
+// remoteStub is a Source and its one Session in memory, with faults to order.
+type remoteStub struct {
 	keywords   map[uint32]mail.Keywords // By UID.
 	folders    []*remoteFolder
 	noStatus   bool
@@ -65,22 +66,22 @@ type remote struct {
 	offers     string // What it says it can do.
 }
 
-func newRemote(names ...string) *remote {
-	r := &remote{missing: map[string]string{}}
+func newRemote(names ...string) *remoteStub {
+	r := &remoteStub{missing: map[string]string{}}
 	for _, n := range names {
 		r.folders = append(r.folders, &remoteFolder{name: n, validity: 7, next: 1, bodies: map[uint32]string{}})
 	}
 	return r
 }
 
-func (r *remote) Open(context.Context, account.Account, account.Credential) (fetch.Session, error) {
+func (r *remoteStub) Open(context.Context, account.Account, remote.Credential) (fetch.Session, error) {
 	r.opened++
 	return r, nil
 }
 
-func (r *remote) Capabilities() string { return r.offers }
+func (r *remoteStub) Capabilities() string { return r.offers }
 
-func (r *remote) status(f *remoteFolder) mail.Status {
+func (r *remoteStub) status(f *remoteFolder) mail.Status {
 	st := mail.Status{Known: true, Messages: uint32(len(f.uids)), UIDNext: f.next, UIDValidity: f.validity}
 	if r.noNext {
 		st.UIDNext = 0
@@ -88,7 +89,7 @@ func (r *remote) status(f *remoteFolder) mail.Status {
 	return st
 }
 
-func (r *remote) Folders(context.Context) (fs []mail.Folder, _ error) {
+func (r *remoteStub) Folders(context.Context) (fs []mail.Folder, _ error) {
 	for _, f := range r.folders {
 		m := mail.Folder{Wire: f.name, SpecialUse: f.use, Selectable: true, Shared: f.shared &&
 			!r.noSpaces, Guessed: r.noSpaces}
@@ -103,11 +104,11 @@ func (r *remote) Folders(context.Context) (fs []mail.Folder, _ error) {
 	return fs, nil
 }
 
-func (r *remote) find(wire string) *remoteFolder {
+func (r *remoteStub) find(wire string) *remoteFolder {
 	return r.folders[slices.IndexFunc(r.folders, func(f *remoteFolder) bool { return f.name == wire })]
 }
 
-func (r *remote) List(_ context.Context, qs []mail.Query, yield func(mail.Listing, error) error) error {
+func (r *remoteStub) List(_ context.Context, qs []mail.Query, yield func(mail.Listing, error) error) error {
 	for _, q := range qs {
 		f := r.find(q.Folder.Wire)
 		r.listed = append(r.listed, fmt.Sprintf("%s from %d", f.name, q.From))
@@ -136,7 +137,7 @@ func (r *remote) List(_ context.Context, qs []mail.Query, yield func(mail.Listin
 	return nil
 }
 
-func (r *remote) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error,
+func (r *remoteStub) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error,
 	miss func(mail.Folder, mail.Item, *fault.Error),
 ) error {
 	n := 0
@@ -166,7 +167,7 @@ func (r *remote) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folde
 	return nil
 }
 
-func (r *remote) Headers(_ context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, []byte) error) error {
+func (r *remoteStub) Headers(_ context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, []byte) error) error {
 	for _, w := range ws {
 		f := r.find(w.Folder.Wire)
 		for _, it := range w.Items {
@@ -186,8 +187,8 @@ func (r *remote) Headers(_ context.Context, ws []mail.Want, take func(mail.Folde
 	return nil
 }
 
-func (r *remote) Leave(context.Context) error { r.left++; return nil }
-func (r *remote) Close() error                { return nil }
+func (r *remoteStub) Leave(context.Context) error { r.left++; return nil }
+func (r *remoteStub) Close() error                { return nil }
 
 // box is a Mailbox in memory with spool and folders.
 type box struct {
@@ -622,13 +623,13 @@ func (j *journal) Limit(context.Context, owner.Owner) (owner.Limit, error) {
 
 type noCredentials struct{}
 
-func (noCredentials) Credential(context.Context, account.Account) (account.Credential, error) {
-	return account.Credential{}, nil
+func (noCredentials) Credential(context.Context, account.Account) (remote.Credential, error) {
+	return remote.Credential{}, nil
 }
 
 // world is an engine with everything in memory.
 type world struct {
-	remote  *remote
+	remote  *remoteStub
 	box     *box
 	journal *journal
 	engine  *fetch.Engine
@@ -645,7 +646,7 @@ func newWorld(t *testing.T, folders ...string) *world {
 
 func inMemory(folders ...string) *world {
 	w := &world{remote: newRemote(folders...), box: newBox(), journal: newJournal(), now: time.Unix(2e9, 0)}
-	w.account = account.Account{ID: "a", Journal: "j", Folder: "Gmail", Protocol: account.IMAP}
+	w.account = account.Account{ID: "a", Journal: "j", Folder: "Gmail", Protocol: remote.IMAP}
 	w.engine = fetch.New(fetch.Options{
 		Source: w.remote, Mailbox: w.box, Journal: w.journal, Credentials: noCredentials{}, TokenKey: []byte("k"),
 		MaxMessageBytes: 1000,

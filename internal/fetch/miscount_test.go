@@ -8,23 +8,24 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // miscounting is a server that counts more messages than it lists.
 type miscounting struct {
-	*remote
+	*remoteStub
 	unread int  // Of those that it lists, so many cannot be read.
 	mute   bool // It lists none.
 }
 
-func (s *miscounting) Open(context.Context, account.Account, account.Credential) (fetch.Session, error) {
+func (s *miscounting) Open(context.Context, account.Account, remote.Credential) (fetch.Session, error) {
 	return s, nil
 }
 
 func (s *miscounting) List(
 	ctx context.Context, qs []mail.Query, yield func(mail.Listing, error) error,
 ) error {
-	return s.remote.List(ctx, qs, func(l mail.Listing, err error) error {
+	return s.remoteStub.List(ctx, qs, func(l mail.Listing, err error) error {
 		l.Folder.Status.Messages += 2
 		l.Complete, l.Unread = false, s.unread
 		if s.mute {
@@ -39,7 +40,7 @@ func (s *miscounting) List(
 // cannot be read are told of.
 func TestD4_ACountThatLiesIsNoTrouble(t *testing.T) {
 	w := newWorld(t, "INBOX")
-	s := &miscounting{remote: w.remote}
+	s := &miscounting{remoteStub: w.remote}
 	w.engine.Source = s
 	f := w.remote.folders[0]
 	f.add(letters(10, "in")...)
@@ -67,7 +68,7 @@ func TestD4_ACountThatLiesIsNoTrouble(t *testing.T) {
 // no matter of counting.
 func TestAServerThatCountsMessagesAndListsNoneIsNotWell(t *testing.T) {
 	w := newWorld(t, "INBOX")
-	s := &miscounting{remote: w.remote, mute: true}
+	s := &miscounting{remoteStub: w.remote, mute: true}
 	w.engine.Source = s
 	w.remote.folders[0].add(letters(3, "in")...)
 	if r := w.visit(t.Context()); fault.CodeOf(r.Err) != fault.FolderFailed {

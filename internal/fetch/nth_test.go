@@ -13,12 +13,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
 
@@ -157,7 +157,7 @@ func (k *killer) nth(t *testing.T, by int64, seam string, after bool, user strin
 	t.Helper()
 	failed := 0
 	for n := int64(1); ; n += by {
-		p, err := enrol(t.Context(), k.db, k.root, k.dsn, k.cycles.Add(1), account.IMAP, nowhere, "x")
+		p, err := enrol(t.Context(), k.db, k.root, k.dsn, k.cycles.Add(1), remote.IMAP, nowhere, "x")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -370,7 +370,7 @@ func TestTheDatabaseCutOffAnywhereNothingIsLostOrDoubled(t *testing.T) {
 	k := newKiller(t, dsn)
 	w, through := newWire(t, dsn)
 	cycle := func(c cut, user string) (up, down, commits int64, made bool) {
-		p, err := enrol(t.Context(), k.db, k.root, dsn, k.cycles.Add(1), account.IMAP, nowhere, "x")
+		p, err := enrol(t.Context(), k.db, k.root, dsn, k.cycles.Add(1), remote.IMAP, nowhere, "x")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/source"
 )
 
@@ -45,7 +45,7 @@ func (s *poisoned) denied(verb, body string) (answer string, denied bool) {
 	return s.deny(verb, body)
 }
 
-func startPoisoned(t *testing.T, protocol account.Protocol, how string, n int, bad func(i int) bool) *poisoned {
+func startPoisoned(t *testing.T, protocol remote.Protocol, how string, n int, bad func(i int) bool) *poisoned {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -65,7 +65,7 @@ func startPoisoned(t *testing.T, protocol account.Protocol, how string, n int, b
 			}
 			serving.Go(func() {
 				defer c.Close()
-				if protocol == account.POP3 {
+				if protocol == remote.POP3 {
 					s.pop3(c)
 				} else {
 					s.imap(c)
@@ -261,10 +261,10 @@ func (s *poisoned) numbers(set string) (ns []int) {
 }
 
 // poisonedWorld is an account at such a server.
-func poisonedWorld(t *testing.T, protocol account.Protocol, s *poisoned) *world {
+func poisonedWorld(t *testing.T, protocol remote.Protocol, s *poisoned) *world {
 	w := newWorld(t, "INBOX")
 	w.account.Protocol, w.account.Username = protocol, "anna"
-	w.account.Server = account.Server{Host: "localhost", Port: s.port, Security: account.None}
+	w.account.Server = remote.Server{Host: "localhost", Port: s.port, Security: remote.None}
 	w.engine.Credentials = canaryCredentials{}
 	w.engine.Source = dialled{source.New(source.Options{Dialer: outbound.New(outbound.Options{
 		AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
@@ -292,9 +292,9 @@ func TestMessagesAlikeInHeaderAndSizeComeOnceEach(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("%s, own fields %v", tc.drops, own != ""), func(t *testing.T) {
 				t.Parallel()
-				s := startPoisoned(t, account.POP3, "", 0, nil)
+				s := startPoisoned(t, remote.POP3, "", 0, nil)
 				s.nameless = true
-				w := poisonedWorld(t, account.POP3, s)
+				w := poisonedWorld(t, remote.POP3, s)
 				for drop := range strings.FieldsSeq(tc.drops) {
 					s.mu.Lock()
 					s.bodies = nil
@@ -326,7 +326,7 @@ func TestMessagesAlikeInHeaderAndSizeComeOnceEach(t *testing.T) {
 // them. The control is that those which do are met at all, and come once they can.
 func TestMessagesThatEndTheConnectionAreGoneAround(t *testing.T) {
 	scattered := func(i int) bool { return i%10 == 4 }
-	for _, protocol := range []account.Protocol{account.POP3, account.IMAP} {
+	for _, protocol := range []remote.Protocol{remote.POP3, remote.IMAP} {
 		for _, tc := range []struct {
 			how    string
 			bad    func(int) bool
@@ -341,7 +341,7 @@ func TestMessagesThatEndTheConnectionAreGoneAround(t *testing.T) {
 			{"says", func(i int) bool { return i == 7 }, 1},
 			{"says", func(i int) bool { return i%100 == 4 }, 1},
 		} {
-			if tc.how == "says" && protocol == account.IMAP {
+			if tc.how == "says" && protocol == remote.IMAP {
 				continue // TestWhatAServerSaysBYEOverKeepsBackNothingElse
 			}
 			n := 0

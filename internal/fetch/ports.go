@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // ErrFenced says that the lease is no longer held: another worker took the
@@ -42,7 +43,7 @@ type Aborted struct {
 // Source opens sessions at external servers.
 type Source interface {
 	// Open connects, secures, greets and signs in. Its error is a *fault.Error.
-	Open(ctx context.Context, a account.Account, c account.Credential) (Session, error)
+	Open(ctx context.Context, a account.Account, c remote.Credential) (Session, error)
 }
 
 // Session reads one external account. It cannot change anything there. It is
@@ -348,5 +349,5 @@ type Journal interface {
 
 // Credentials gives a login's secret, fresh.
 type Credentials interface {
-	Credential(ctx context.Context, a account.Account) (account.Credential, error)
+	Credential(ctx context.Context, a account.Account) (remote.Credential, error)
 }

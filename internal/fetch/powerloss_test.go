@@ -10,8 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
 
@@ -99,7 +99,7 @@ func (s *site) cycle(ctx context.Context, broken, user string, cuts ...int64) (b
 	s.n++
 	var p proof
 	if err := s.with(ctx, func(db *store.Store) (err error) {
-		p, err = enrol(ctx, db, s.root, s.dsn, s.n, account.IMAP, nowhere, "x")
+		p, err = enrol(ctx, db, s.root, s.dsn, s.n, remote.IMAP, nowhere, "x")
 		return err
 	}); err != nil {
 		return "", false, err
@@ -147,7 +147,7 @@ func (s *site) cycle(ctx context.Context, broken, user string, cuts ...int64) (b
 func (s *site) steps(ctx context.Context, broken string) (steps int64, err error) {
 	s.n++
 	err = s.with(ctx, func(db *store.Store) error {
-		p, err := enrol(ctx, db, s.root, s.dsn, s.n, account.IMAP, nowhere, "x")
+		p, err := enrol(ctx, db, s.root, s.dsn, s.n, remote.IMAP, nowhere, "x")
 		if p.Broken = broken; err == nil {
 			steps, err = p.run()
 		}

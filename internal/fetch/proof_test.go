@@ -28,6 +28,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
@@ -270,13 +271,13 @@ func (p proof) inconsistent(ctx context.Context, db *store.Store, held ...fetch.
 // canaryCredentials sign in at the test's servers.
 type canaryCredentials struct{}
 
-func (canaryCredentials) Credential(_ context.Context, a account.Account) (account.Credential, error) {
-	return account.Credential{Auth: account.Password, Username: a.Username, Secret: account.NewSecret("sekret")}, nil
+func (canaryCredentials) Credential(_ context.Context, a account.Account) (remote.Credential, error) {
+	return remote.Credential{Auth: remote.Password, Username: a.Username, Secret: remote.NewSecret("sekret")}, nil
 }
 
 // enrol makes a user with one account.
-func enrol(ctx context.Context, db *store.Store, root, dsn string, n int64, protocol account.Protocol,
-	server account.Server, username string,
+func enrol(ctx context.Context, db *store.Store, root, dsn string, n int64, protocol remote.Protocol,
+	server remote.Server, username string,
 ) (proof, error) {
 	p := proof{DSN: dsn, Root: root, Owner: fmt.Sprintf("u%d@firma.test", n), Account: account.ID(uuid.NewString())}
 	owner, err := owner.Parse(p.Owner)
@@ -285,14 +286,14 @@ func enrol(ctx context.Context, db *store.Store, root, dsn string, n int64, prot
 	}
 	_, err = db.Accounts().Add(ctx, account.Account{
 		ID: p.Account, Owner: owner, Email: "x@remote.test", Name: "Remote", Provider: "other", Protocol: protocol,
-		Server: server, Username: username, Auth: account.Password,
+		Server: server, Username: username, Auth: remote.Password,
 		Folder: "Remote", PollInterval: time.Hour, Enabled: true, CreatedAt: time.Now(), UpdatedAt: time.Now(),
 		Journal: uuid.NewString(),
 	}, []byte("sealed"), 4)
 	return p, err
 }
 
-var nowhere = account.Server{Host: "imap.remote.test", Port: 993, Security: account.TLS}
+var nowhere = remote.Server{Host: "imap.remote.test", Port: 993, Security: remote.TLS}
 
 // home is the user's mailbox.
 func (p proof) home() string {

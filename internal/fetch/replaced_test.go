@@ -12,12 +12,12 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
 
@@ -132,7 +132,7 @@ func (k *killer) replaced(t *testing.T, how string, every int64,
 ) (ended int, bad []string) {
 	t.Helper()
 	for n := int64(1); ; n += every {
-		p, err := enrol(t.Context(), k.db, k.root, k.dsn, k.cycles.Add(1), account.IMAP, nowhere, "x")
+		p, err := enrol(t.Context(), k.db, k.root, k.dsn, k.cycles.Add(1), remote.IMAP, nowhere, "x")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +196,7 @@ func TestAMailboxThatIsReplacedAsTheProcessDiesTakesNoMailWithIt(t *testing.T) {
 			by := mailtest.Stride(t, 3, 17)
 			each(t, 4, func(n int64) (bool, error) {
 				mu.Lock()
-				p, err := enrol(t.Context(), k.db, k.root, k.dsn, k.cycles.Add(1), account.IMAP, nowhere, "x")
+				p, err := enrol(t.Context(), k.db, k.root, k.dsn, k.cycles.Add(1), remote.IMAP, nowhere, "x")
 				mu.Unlock()
 				if err != nil {
 					return false, err
@@ -308,7 +308,7 @@ func TestACopyThatWasMadeDuringADeliveryIsNotBelieved(t *testing.T) {
 						return err
 					},
 				} {
-					p, err := enrol(t.Context(), k.db, k.root, k.dsn, k.cycles.Add(1), account.IMAP, nowhere, "x")
+					p, err := enrol(t.Context(), k.db, k.root, k.dsn, k.cycles.Add(1), remote.IMAP, nowhere, "x")
 					if err != nil {
 						t.Fatal(err)
 					}

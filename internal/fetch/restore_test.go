@@ -19,6 +19,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
@@ -27,7 +28,7 @@ import (
 // backed up and restored.
 type office struct {
 	t        *testing.T
-	remote   *remote
+	remote   *remoteStub
 	dsn      string
 	postgres bool
 	root     string
@@ -52,9 +53,9 @@ func newOffice(t *testing.T, postgres bool) *office {
 		o.must(db.Migrate(t.Context()))
 		o.account, err = db.Accounts().Add(t.Context(), account.Account{
 			ID: account.ID(uuid.NewString()), Owner: owner, Email: "x@remote.test", Name: "Remote", Provider: "other",
-			Protocol: account.IMAP,
-			Server:   account.Server{Host: "imap.remote.test", Port: 993, Security: account.TLS}, Username: "x",
-			Auth:   account.Password,
+			Protocol: remote.IMAP,
+			Server:   remote.Server{Host: "imap.remote.test", Port: 993, Security: remote.TLS}, Username: "x",
+			Auth:   remote.Password,
 			Folder: "Remote", PollInterval: time.Hour, Enabled: true, CreatedAt: time.Now(), UpdatedAt: time.Now(),
 			Journal: uuid.NewString(),
 		}, []byte("sealed"), 4)

@@ -15,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/source"
 )
 
@@ -221,8 +222,8 @@ func TestAReusedUniqueIDIsFetchedByPOP3(t *testing.T) {
 		again+"C: TOP 1 0\n"+raw(head+"\r\n\r\n")+"C: RETR 1\n"+raw(fresh)+"C: RSET\nC: QUIT\nS: +OK\n---\n"+
 		again+"C: QUIT\n", mailtest.ScriptOptions{})
 	w := newWorld(t, "INBOX")
-	w.account.Protocol, w.account.Username = account.POP3, "anna"
-	w.account.Server = account.Server{Host: "localhost", Port: s.Port(), Security: account.None}
+	w.account.Protocol, w.account.Username = remote.POP3, "anna"
+	w.account.Server = remote.Server{Host: "localhost", Port: s.Port(), Security: remote.None}
 	w.engine.Credentials = canaryCredentials{}
 	w.engine.Source = dialled{source.New(source.Options{Dialer: outbound.New(outbound.Options{
 		AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},

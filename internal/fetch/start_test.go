@@ -14,23 +14,24 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // datedRemote is a remote that received each message when its header says; by
 // POP3 it names them by unique-ids and tells no dates.
 type datedRemote struct {
-	*remote
+	*remoteStub
 	pop3    bool
 	flipped bool // POP3: the newest message is number 1.
 }
 
-func (d datedRemote) Open(context.Context, account.Account, account.Credential) (fetch.Session, error) {
+func (d datedRemote) Open(context.Context, account.Account, remote.Credential) (fetch.Session, error) {
 	d.opened++
 	return d, nil
 }
 
 func (d datedRemote) List(ctx context.Context, qs []mail.Query, yield func(mail.Listing, error) error) error {
-	return d.remote.List(ctx, qs, func(l mail.Listing, err error) error {
+	return d.remoteStub.List(ctx, qs, func(l mail.Listing, err error) error {
 		for i := range l.Items {
 			it := &l.Items[i]
 			s := mail.NewScanner()
@@ -73,7 +74,7 @@ func (d datedRemote) outside(it mail.Item) mail.Item {
 func (d datedRemote) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error,
 	miss func(mail.Folder, mail.Item, *fault.Error),
 ) error {
-	return d.remote.Fetch(ctx, d.inside(ws),
+	return d.remoteStub.Fetch(ctx, d.inside(ws),
 		func(f mail.Folder, it mail.Item, body io.Reader) error { return take(f, d.outside(it), body) },
 		func(f mail.Folder, it mail.Item, why *fault.Error) { miss(f, d.outside(it), why) })
 }
@@ -81,7 +82,7 @@ func (d datedRemote) Fetch(ctx context.Context, ws []mail.Want, take func(mail.F
 func (d datedRemote) Headers(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item,
 	[]byte) error,
 ) error {
-	return d.remote.Headers(ctx, d.inside(ws), func(f mail.Folder, it mail.Item, h []byte) error {
+	return d.remoteStub.Headers(ctx, d.inside(ws), func(f mail.Folder, it mail.Item, h []byte) error {
 		return take(f, d.outside(it), h)
 	})
 }
@@ -89,10 +90,10 @@ func (d datedRemote) Headers(ctx context.Context, ws []mail.Want, take func(mail
 // datedWorld has an account that was added now, with a start.
 func datedWorld(t *testing.T, start account.Start, pop3 bool) *world {
 	w := newWorld(t, "INBOX")
-	w.engine.Source = datedRemote{remote: w.remote, pop3: pop3}
+	w.engine.Source = datedRemote{remoteStub: w.remote, pop3: pop3}
 	w.account.CreatedAt, w.account.Start = w.now, start
 	if pop3 {
-		w.account.Protocol = account.POP3
+		w.account.Protocol = remote.POP3
 	}
 	return w
 }
@@ -221,7 +222,7 @@ func TestAStartSurvivesAFirstVisitThatBreaksOffAnywhere(t *testing.T) {
 func TestByPOP3FewHeadersAreReadWhateverTheOrder(t *testing.T) {
 	for _, flipped := range []bool{false, true} {
 		w := datedWorld(t, 30, true)
-		w.engine.Source = datedRemote{remote: w.remote, pop3: true, flipped: flipped}
+		w.engine.Source = datedRemote{remoteStub: w.remote, pop3: true, flipped: flipped}
 		w.arrive(2000, -90*day)
 		w.arrive(60, -3*day)
 		w.brings(t, 60)
@@ -321,7 +322,7 @@ func TestMoreThanTheOperatorTakesIsNotFetchedEvenWhenAskedFor(t *testing.T) {
 func TestAMessageLargerThanItsServerSaysIsStoppedAtTheLimit(t *testing.T) {
 	w := datedWorld(t, account.StartAll, false)
 	w.account.MaxMessageBytes = 100
-	w.engine.Source = lyingRemote{datedRemote{remote: w.remote}}
+	w.engine.Source = lyingRemote{datedRemote{remoteStub: w.remote}}
 	w.remote.folders[0].add("Subject: large\r\n\r\n" + strings.Repeat("x", 300))
 	if r := w.visit(t.Context()); r.Err != nil || r.Messages != 0 || r.Skipped != 1 {
 		t.Fatalf("report %+v", r)
@@ -333,7 +334,7 @@ func TestAMessageLargerThanItsServerSaysIsStoppedAtTheLimit(t *testing.T) {
 
 type lyingRemote struct{ datedRemote }
 
-func (l lyingRemote) Open(context.Context, account.Account, account.Credential) (fetch.Session, error) {
+func (l lyingRemote) Open(context.Context, account.Account, remote.Credential) (fetch.Session, error) {
 	return l, nil
 }
 

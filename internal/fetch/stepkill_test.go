@@ -28,6 +28,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
@@ -62,7 +63,7 @@ func TestMain(m *testing.M) {
 // killFolders are the remote's folders and how much each holds.
 var killFolders = map[string]int{"INBOX": 5, "Archive/2023": 3}
 
-func killRemote() *remote {
+func killRemote() *remoteStub {
 	r := newRemote("INBOX", "Archive/2023")
 	for _, f := range r.folders {
 		for i := range killFolders[f.name] {
@@ -273,9 +274,9 @@ func (k *killer) cycle(ctx context.Context, broken, user string, kills ...int64)
 		return "", false, err
 	}
 	_, err = k.db.Accounts().Add(ctx, account.Account{
-		ID: o.Account, Owner: owner, Email: "x@remote.test", Name: "Remote", Provider: "other", Protocol: account.IMAP,
-		Server: account.Server{Host: "imap.remote.test", Port: 993, Security: account.TLS}, Username: "x",
-		Auth:   account.Password,
+		ID: o.Account, Owner: owner, Email: "x@remote.test", Name: "Remote", Provider: "other", Protocol: remote.IMAP,
+		Server: remote.Server{Host: "imap.remote.test", Port: 993, Security: remote.TLS}, Username: "x",
+		Auth:   remote.Password,
 		Folder: "Remote", PollInterval: time.Hour, Enabled: true, CreatedAt: time.Now(), UpdatedAt: time.Now(),
 		Journal: uuid.NewString(),
 	}, []byte("sealed"), 4)

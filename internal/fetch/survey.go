@@ -5,9 +5,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // survey finds out what is new: which folders exist, which of them changed,
@@ -111,7 +111,7 @@ func (v *visit) rotate(asked []*plan) {
 }
 
 // byUID says that messages are named by UIDs under a UIDVALIDITY; otherwise by UIDLs.
-func (v *visit) byUID() bool { return v.lease.Account.Protocol == account.IMAP }
+func (v *visit) byUID() bool { return v.lease.Account.Protocol == remote.IMAP }
 
 // retryDue reports whether a skipped message of the folder is due for another try.
 func (v *visit) retryDue(p *plan) bool {

@@ -14,18 +14,19 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // fickle is a POP3 server in memory that does not always tell the UIDL of each
 // message. Such a message is named by its content, as package source does.
 type fickle struct {
-	*remote
+	*remoteStub
 	silent  map[uint32]bool // Messages whose UIDL is not told.
 	partial bool            // The listing does not agree with the count.
 	called  map[uint32]mail.ID
 }
 
-func (s *fickle) Open(context.Context, account.Account, account.Credential) (fetch.Session, error) {
+func (s *fickle) Open(context.Context, account.Account, remote.Credential) (fetch.Session, error) {
 	return s, nil
 }
 
@@ -40,7 +41,7 @@ func (s *fickle) name(n uint32) mail.ID {
 }
 
 func (s *fickle) List(ctx context.Context, qs []mail.Query, yield func(mail.Listing, error) error) error {
-	return s.remote.List(ctx, qs, func(l mail.Listing, err error) error {
+	return s.remoteStub.List(ctx, qs, func(l mail.Listing, err error) error {
 		for i := range l.Items {
 			l.Items[i].ID, l.Items[i].Received = s.name(l.Items[i].ID.UID), time.Time{}
 		}
@@ -68,13 +69,13 @@ func (s *fickle) outside(it mail.Item) mail.Item {
 func (s *fickle) Fetch(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, io.Reader) error,
 	miss func(mail.Folder, mail.Item, *fault.Error),
 ) error {
-	return s.remote.Fetch(ctx, s.inside(ws),
+	return s.remoteStub.Fetch(ctx, s.inside(ws),
 		func(f mail.Folder, it mail.Item, body io.Reader) error { return take(f, s.outside(it), body) },
 		func(f mail.Folder, it mail.Item, why *fault.Error) { miss(f, s.outside(it), why) })
 }
 
 func (s *fickle) Headers(ctx context.Context, ws []mail.Want, take func(mail.Folder, mail.Item, []byte) error) error {
-	return s.remote.Headers(ctx, s.inside(ws), func(f mail.Folder, it mail.Item, h []byte) error {
+	return s.remoteStub.Headers(ctx, s.inside(ws), func(f mail.Folder, it mail.Item, h []byte) error {
 		return take(f, s.outside(it), h)
 	})
 }
@@ -84,8 +85,8 @@ func TestAMessageWhoseUIDLIsToldOnlyAtTimesIsDeliveredOnce(t *testing.T) {
 	for _, partial := range []bool{false, true} {
 		t.Run(fmt.Sprintf("incomplete=%v", partial), func(t *testing.T) {
 			w := newWorld(t, "INBOX")
-			s := &fickle{remote: w.remote}
-			w.engine.Source, w.account.Protocol = s, account.POP3
+			s := &fickle{remoteStub: w.remote}
+			w.engine.Source, w.account.Protocol = s, remote.POP3
 			f := w.remote.folders[0]
 			f.add(letters(10, "in")...)
 			f.add(bodies(5, "anonymous")...)
@@ -121,8 +122,8 @@ func TestAMessageWhoseUIDLIsToldOnlyAtTimesIsDeliveredOnce(t *testing.T) {
 // names of all their octets, or of their header alone where they bore these before.
 func TestF12_WhatIsNamedByItsContentArrivesOnceHoweverItIsNamed(t *testing.T) {
 	w := newWorld(t, "INBOX")
-	s := &fickle{remote: w.remote}
-	w.engine.Source, w.account.Protocol = s, account.POP3
+	s := &fickle{remoteStub: w.remote}
+	w.engine.Source, w.account.Protocol = s, remote.POP3
 	f := w.remote.folders[0]
 	texts := map[string]string{}
 	for _, l := range []string{"a", "b", "c", "d"} {

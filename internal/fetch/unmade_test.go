@@ -9,6 +9,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // unmade is a mailbox that is not there before it is made.
@@ -30,15 +31,15 @@ func (u *unmade) Make(context.Context, owner.Owner) error { u.made++; return nil
 
 // doorman has something happen when the remote is signed in to.
 type doorman struct {
-	*remote
+	*remoteStub
 	meanwhile func() error
 }
 
-func (d *doorman) Open(ctx context.Context, a account.Account, c account.Credential) (fetch.Session, error) {
+func (d *doorman) Open(ctx context.Context, a account.Account, c remote.Credential) (fetch.Session, error) {
 	if err := d.meanwhile(); err != nil {
 		return nil, err
 	}
-	return d.remote.Open(ctx, a, c)
+	return d.remoteStub.Open(ctx, a, c)
 }
 
 // TestD2_AMailboxIsMadeForWhoSignsInAndIsStillThere, once, and with one login; the

@@ -12,6 +12,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // judgement is one message of a listing after a visit.
@@ -278,7 +279,7 @@ func (w *world) disagrees(all []judgement) (bad []string) {
 		}
 	}
 	for _, f := range w.journal.folders {
-		if past := f.Cursor.UIDNext == w.remote.find(f.Wire).next; w.account.Protocol == account.IMAP && f.Selected &&
+		if past := f.Cursor.UIDNext == w.remote.find(f.Wire).next; w.account.Protocol == remote.IMAP && f.Selected &&
 			past == openIn[f.Remote] {
 			bad = append(bad, fmt.Sprintf("%s: its cursor is past its end: %v, something is open: %v", f.Remote, past, !past))
 		}

@@ -10,8 +10,8 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // Two workers on one account: the first is stopped at its n-th step until its
@@ -22,7 +22,7 @@ func (k *killer) zombie(t *testing.T, broken, user string, n int64,
 	second int64,
 ) (bad string, stopped, fenced bool, err error) {
 	ctx := t.Context()
-	p, err := enrol(ctx, k.db, k.root, k.dsn, k.cycles.Add(1), account.IMAP, nowhere, "x")
+	p, err := enrol(ctx, k.db, k.root, k.dsn, k.cycles.Add(1), remote.IMAP, nowhere, "x")
 	if err != nil {
 		return "", false, false, err
 	}

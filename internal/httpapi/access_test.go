@@ -18,6 +18,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // calls lists every call under /v1 of the document with a request that would
@@ -586,7 +587,7 @@ func TestConnectionTestsAreCountedExactly(t *testing.T) {
 // that signs in: 429 with Retry-After, and the test that was not made is free.
 func TestAfterTooManyFailedLoginsTheAnswerSaysWhenToComeBack(t *testing.T) {
 	f := newFixture(t, func(o *httpapi.Options) { o.Limits.Tests = httpapi.Rate{Burst: 1} })
-	f.fail = fmt.Errorf("testing the connection: %w", &fault.Error{Code: fault.RateLimited, Err: &account.HeldBackError{
+	f.fail = fmt.Errorf("testing the connection: %w", &fault.Error{Code: fault.RateLimited, Err: &remote.HeldBackError{
 		Wait: 90*time.Second + 1,
 	}})
 	for _, id := range []string{"testConnection", "createAccount", "updateAccount"} {

@@ -286,7 +286,7 @@ func (s *server) TestConnection(ctx context.Context,
 	return api.TestConnection200JSONResponse{Body: out}, nil
 }
 
-// testConnection tries settings, and tells its steps to whom account.WithSteps names.
+// testConnection tries settings, and tells its steps to whom remote.WithSteps names.
 func (s *server) testConnection(ctx context.Context, in api.ConnectionTestRequest) (out api.ConnectionTest, err error) {
 	o := caller(ctx).Owner
 	var report account.TestReport

@@ -28,6 +28,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/oidc"
 	"github.com/mailbrook/mailbrook/internal/provider"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 func init() { // Pages are texts to the document, and a stream is the data of its first event.
@@ -142,7 +143,7 @@ func with(path, body string) func(*request) {
 }
 
 var failedTest = &account.TestFailedError{Report: account.TestReport{
-	Steps:     []account.Step{{Name: account.StepLogin, Detail: "refused"}},
+	Steps:     []remote.Step{{Name: remote.StepLogin, Detail: "refused"}},
 	Diagnosis: &account.Diagnosis{Code: fault.AuthFailed, Detail: "Invalid credentials"},
 }}
 
@@ -233,7 +234,7 @@ func particular() []provoked {
 		{"signIn", 503, "", &oidc.AwayError{Wait: time.Second, Err: errors.New(inner)}, nil},
 		{"finishSignIn", 400, "", nil, func(r *request) { r.Header = nil }},
 		{"finishSignIn", 403, "", &oidc.RefusedError{Why: "address", Err: errors.New(inner)}, nil},
-		{"finishSignIn", 429, "", &account.HeldBackError{Wait: time.Minute}, nil},
+		{"finishSignIn", 429, "", &remote.HeldBackError{Wait: time.Minute}, nil},
 		{"finishSignIn", 500, "internal", errors.New(inner), nil},
 		{"finishSignIn", 503, "", &oidc.AwayError{Wait: time.Second, Err: errors.New(inner)}, nil},
 		{"signInWithPassword", 400, "invalid_request", nil, with("", `{"user":"`+anna+`","admin":true}`)},
@@ -244,7 +245,7 @@ func particular() []provoked {
 			r.Header = map[string]string{"X-Mailbrook": "1", "Content-Type": "application/x-www-form-urlencoded"}
 		}},
 		{"signInWithPassword", 422, "validation_failed", nil, with("", `{"user":"anna","password":""}`)},
-		{"signInWithPassword", 429, "rate_limited", &account.HeldBackError{Wait: time.Minute}, nil},
+		{"signInWithPassword", 429, "rate_limited", &remote.HeldBackError{Wait: time.Minute}, nil},
 		{"signInWithPassword", 500, "internal", errors.New(inner), nil},
 		{"signInWithPassword", 503, "sign_in_unavailable", errNoServer, nil},
 		{"deleteSessions", 403, "forbidden", nil, with("?user="+bartek, "")},

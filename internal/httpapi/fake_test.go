@@ -28,6 +28,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/oidc"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/provider"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 const (
@@ -53,7 +54,7 @@ type world struct {
 	fail      error
 	accounts  []account.Account
 	report    account.TestReport
-	told      []account.Step             // By a test, as it goes on,
+	told      []remote.Step              // By a test, as it goes on,
 	pause     chan struct{}              // … each time waiting for this, if it is not nil.
 	waits     func(done <-chan struct{}) // What it does then, if it is not nil.
 	limits    map[string]owner.Limit
@@ -103,9 +104,9 @@ func newWorld(t testing.TB) *world {
 	mk := func(o, id, name string) account.Account {
 		return account.Account{
 			ID: account.ID(id), Owner: anOwner(t, o), Email: name + "@gmail.com", Name: name, SenderName: "Someone",
-			Provider: "google", Protocol: account.IMAP,
-			Server: account.Server{Host: "imap.gmail.com", Port: 993, Security: account.TLS}, Username: name + "@gmail.com",
-			Auth:   account.Password,
+			Provider: "google", Protocol: remote.IMAP,
+			Server: remote.Server{Host: "imap.gmail.com", Port: 993, Security: remote.TLS}, Username: name + "@gmail.com",
+			Auth:   remote.Password,
 			Folder: name, MaxMessageBytes: 50 << 20, PollInterval: 5 * time.Minute, Enabled: true, CreatedAt: now.Add(
 				123456 * time.Nanosecond), UpdatedAt: now, Journal: "j", SettingsEpoch: 1,
 			Status: account.Status{State: account.NeedsAttention, LastAttemptAt: now, Failures: 3, Diagnosis: &account.Diagnosis{
@@ -122,8 +123,8 @@ func newWorld(t testing.TB) *world {
 			ReturnTo: "/accounts/new",
 		}}, sessions: map[string]owner.Owner{}, remembered: map[string]owner.Owner{}, order: map[string]int{},
 		tickets: map[string]bool{},
-		report: account.TestReport{OK: true, Steps: []account.Step{{
-			Name: account.StepResolve, OK: true,
+		report: account.TestReport{OK: true, Steps: []remote.Step{{
+			Name: remote.StepResolve, OK: true,
 			Took: 3 * time.Millisecond, Detail: "2 addresses",
 		}}, Folders: []string{"INBOX"}, Messages: 7},
 	}
@@ -252,7 +253,7 @@ func (w *world) Delete(_ context.Context, o owner.Owner, id account.ID, keep boo
 
 func (w *world) Test(ctx context.Context, _ owner.Owner, d account.Draft) (account.TestReport, error) {
 	for _, s := range w.told {
-		account.TellStep(ctx, s)
+		remote.TellStep(ctx, s)
 		if w.pause != nil {
 			<-w.pause
 		}
@@ -361,9 +362,9 @@ func (w *world) Discover(_ context.Context, _ owner.Owner, email string) (accoun
 	return account.Suggestion{
 		Source: "preset", Provider: "google", Name: "Google", Folder: "Google",
 		Username: email,
-		Servers: map[account.Protocol]account.Server{account.IMAP: {
+		Servers: map[remote.Protocol]remote.Server{remote.IMAP: {
 			Host: "imap.gmail.com", Port: 993,
-			Security: account.TLS,
+			Security: remote.TLS,
 		}},
 	}, err
 }
@@ -651,8 +652,8 @@ func (s signIns) Grant(_ context.Context, o owner.Owner, id string) (account.Gra
 		err = account.ErrNotFound
 	}
 	return account.Grant{
-		Provider: "google", Name: "Google", Presets: []string{"google"}, Email: "anna@gmail.com", Access: account.NewSecret(
-			canary), Lasting: account.NewSecret(canary), Expires: s.now,
+		Provider: "google", Name: "Google", Presets: []string{"google"}, Email: "anna@gmail.com", Access: remote.NewSecret(
+			canary), Lasting: remote.NewSecret(canary), Expires: s.now,
 	}, err
 }
 
@@ -661,11 +662,11 @@ type passwords struct{ *world }
 
 var errNoServer = errors.New("no answer from imap.inner.test")
 
-func (p passwords) Check(_ context.Context, c httpapi.Client, user owner.Owner, password account.Secret) error {
+func (p passwords) Check(_ context.Context, c httpapi.Client, user owner.Owner, password remote.Secret) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.checks, p.browsers = append(p.checks, c.Addr.String()+" "+user.String()), append(p.browsers, c.Browser)
-	var held *account.HeldBackError
+	var held *remote.HeldBackError
 	switch {
 	case errors.As(p.fail, &held), errors.Is(p.fail, errNoServer):
 		return p.fail
@@ -695,14 +696,14 @@ func (i identityProvider) Finish(_ context.Context, f oidc.Flow, code string, fr
 // who is held back.
 type returns struct{ *world }
 
-func (r returns) AdmitReturn(_ context.Context, client netip.Addr) (func(account.SignIn), error) {
+func (r returns) AdmitReturn(_ context.Context, client netip.Addr) (func(remote.SignIn), error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var held *account.HeldBackError
+	var held *remote.HeldBackError
 	if errors.As(r.fail, &held) {
 		return nil, fmt.Errorf("counting: %w", held)
 	}
-	return func(how account.SignIn) {
+	return func(how remote.SignIn) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.returned = append(r.returned, fmt.Sprintf("%s %d", client, how))
@@ -738,10 +739,10 @@ func (presets) Providers(lang string) []provider.Shown {
 		{
 			ID: "google", Name: "Google", Domains: []string{"gmail.com"}, Auth: []provider.Auth{"app_password", "oauth2"},
 			Help: provider.Guide{Text: text, URL: "https://support.google.com/mail"},
-			Servers: map[account.Protocol]account.Server{account.IMAP: {
+			Servers: map[remote.Protocol]remote.Server{remote.IMAP: {
 				Host: "imap.gmail.com", Port: 993,
-				Security: account.TLS,
-			}, account.POP3: {Host: "pop.gmail.com", Port: 995, Security: account.TLS}},
+				Security: remote.TLS,
+			}, remote.POP3: {Host: "pop.gmail.com", Port: 995, Security: remote.TLS}},
 		},
 		{ID: "other", Name: "Other"},
 	}

@@ -6,8 +6,8 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // knownLife is for how long a browser is known again in which somebody has signed in
@@ -27,7 +27,7 @@ func (s *sessions) knownName() string {
 // knows returns the name of the browser in which somebody enters a password, if the
 // user has signed in there; "" for any other. Whether there is such a user is not
 // looked at.
-func (s *server) knows(ctx context.Context, cookie account.Secret, o owner.Owner) (string, error) {
+func (s *server) knows(ctx context.Context, cookie remote.Secret, o owner.Owner) (string, error) {
 	name := cookie.Reveal()
 	if len(name) != knownLength {
 		return "", nil
@@ -48,5 +48,5 @@ func (s *server) remember(ctx context.Context, name string, o owner.Owner) (*htt
 	if err := s.Web.Browsers.Remember(ctx, name, o, s.Now().Add(knownLife)); err != nil {
 		return nil, err
 	}
-	return s.sessions.lax(s.sessions.knownName(), account.NewSecret(name), knownLife), nil
+	return s.sessions.lax(s.sessions.knownName(), remote.NewSecret(name), knownLife), nil
 }

@@ -16,16 +16,17 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // browser is what a request has of the browser that makes it, where somebody
 // signs in: by a link, or on a provider's page.
 type browser struct {
 	who       Identity       // Whose session it has; zero without one.
-	session   account.Secret // The cookie of the session.
-	mark      account.Secret // The cookie that StartOAuth sets.
+	session   remote.Secret  // The cookie of the session.
+	mark      remote.Secret  // The cookie that StartOAuth sets.
 	tickets   []*http.Cookie // Those that SignIn sets, one for each tab that is at the identity provider.
-	known     account.Secret // The cookie that SignInWithPassword sets.
+	known     remote.Secret  // The cookie that SignInWithPassword sets.
 	arrival   arrival
 	crossSite error // Not nil: no page of ours made the request.
 	ours      bool  // The request bears the header that only our pages can send.
@@ -51,16 +52,16 @@ func (s *server) withBrowser(r *http.Request) (*http.Request, error) {
 	}
 	switch who, cookie, err := s.sessions.alive(r.Context(), s.sessions.signed(r)); {
 	case err == nil:
-		b.who, b.session = who, account.NewSecret(cookie)
+		b.who, b.session = who, remote.NewSecret(cookie)
 	case !errors.Is(err, ErrToken):
 		return nil, err
 	}
 	if c, err := r.Cookie(s.sessions.markName()); err == nil && len(c.Value) == markLength {
-		b.mark = account.NewSecret(c.Value)
+		b.mark = remote.NewSecret(c.Value)
 	}
 	b.tickets = s.sessions.ticketsOf(r)
 	if c, err := r.Cookie(s.sessions.knownName()); err == nil {
-		b.known = account.NewSecret(c.Value)
+		b.known = remote.NewSecret(c.Value)
 	}
 	return r.WithContext(context.WithValue(r.Context(), browserKey{}, b)), nil
 }
@@ -77,7 +78,7 @@ func (s *sessions) markName() string {
 
 // mark returns the cookie by which a browser is known when it comes back from a
 // provider: Lax, as it comes by another site's leave.
-func (s *sessions) mark(value account.Secret) *http.Cookie {
+func (s *sessions) mark(value remote.Secret) *http.Cookie {
 	return &http.Cookie{ //nolint:gosec // Over plain HTTP, on the loopback interface, a Secure cookie would not come back.
 		Name: s.markName(), Value: value.Reveal(), Path: "/", MaxAge: 3600, HttpOnly: true, Secure: s.secure(),
 		SameSite: http.SameSiteLaxMode,
@@ -97,7 +98,7 @@ func (s *server) StartOAuth(ctx context.Context, r api.StartOAuthRequestObject) 
 		if _, err := rand.Read(bits); err != nil {
 			return nil, fmt.Errorf("making a mark for a browser: %w", err)
 		}
-		st.Browser = account.NewSecret(base64.RawURLEncoding.EncodeToString(bits))
+		st.Browser = remote.NewSecret(base64.RawURLEncoding.EncodeToString(bits))
 	}
 	if in.AccountId != nil {
 		a, err := s.Accounts.Get(ctx, who.Owner, account.ID(*in.AccountId))

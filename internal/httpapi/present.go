@@ -11,6 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // What is written here is all that leaves the API: the generated types have no
@@ -55,16 +56,16 @@ func (s *server) skippedJSON(ctx context.Context, m account.Skipped, a account.A
 	}
 }
 
-func serverJSON(s account.Server) api.Server {
+func serverJSON(s remote.Server) api.Server {
 	return api.Server{Host: s.Host, Port: s.Port, Security: api.Security(s.Security)}
 }
 
-func protocolsJSON(servers map[account.Protocol]account.Server) api.Protocols {
+func protocolsJSON(servers map[remote.Protocol]remote.Server) api.Protocols {
 	var p api.Protocols
-	if s, ok := servers[account.IMAP]; ok {
+	if s, ok := servers[remote.IMAP]; ok {
 		p.Imap = ptr(serverJSON(s))
 	}
-	if s, ok := servers[account.POP3]; ok {
+	if s, ok := servers[remote.POP3]; ok {
 		p.Pop3 = ptr(serverJSON(s))
 	}
 	return p
@@ -108,7 +109,7 @@ func DiagnosisJSON(d *account.Diagnosis, a account.Account, explain Explainer, l
 	}
 }
 
-func stepsJSON(steps []account.Step, lang string) []api.TestStep {
+func stepsJSON(steps []remote.Step, lang string) []api.TestStep {
 	out := make([]api.TestStep, len(steps))
 	for i, st := range steps {
 		out[i] = api.TestStep{

@@ -17,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -127,7 +128,7 @@ func (s *server) problemOf(err error, h http.Header, t teller) api.Problem {
 		bad     *badRequestError
 		invalid *account.InvalidError
 		tooMany *tooManyError
-		held    *account.HeldBackError
+		held    *remote.HeldBackError
 		differs *account.AddressDiffersError
 		tested  *account.TestFailedError
 		unready *notReadyError

@@ -23,6 +23,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/insight"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 func decode[T any](t *testing.T, rec *httptest.ResponseRecorder) T {
@@ -270,11 +271,11 @@ func TestDraft(t *testing.T) {
 	if d.AskedAt.IsZero() {
 		t.Error("nobody knows when it was asked for")
 	}
-	d.Password, d.AskedAt = account.Secret{}, time.Time{}
+	d.Password, d.AskedAt = remote.Secret{}, time.Time{}
 	want := account.Draft{Settings: account.Settings{
 		Email: ptr("anna@example.org"), Name: ptr("Praca"),
 		SenderName: ptr(""), Provider: ptr("other"), Protocol: ptr(
-			account.POP3), Host: ptr("mail.example.org"), Port: ptr(110), Security: ptr(account.STARTTLS),
+			remote.POP3), Host: ptr("mail.example.org"), Port: ptr(110), Security: ptr(remote.STARTTLS),
 		Username: ptr("anna"), Folder: ptr("Praca/Stare"), Include: ptr([]string{"INBOX"}),
 		Exclude: ptr([]string{`\Junk`}), Start: ptr(account.StartNew), MaxMessageBytes: ptr(int64(1024)),
 		PollInterval: ptr(10 * time.Minute), Enabled: ptr(false),
@@ -311,8 +312,8 @@ func TestMergePatch(t *testing.T) {
 		{
 			`{"server":{"host":"h.example","security":"starttls"},"protocol":"imap"}`,
 			account.Patch{Settings: account.Settings{
-				Host: ptr("h.example"), Security: ptr(account.STARTTLS),
-				Protocol: ptr(account.IMAP),
+				Host: ptr("h.example"), Security: ptr(remote.STARTTLS),
+				Protocol: ptr(remote.IMAP),
 			}},
 		},
 		{`{"sender_name":null}`, account.Patch{Settings: account.Settings{SenderName: ptr("")}}},
@@ -358,7 +359,7 @@ func TestConnectionTestOfSavedAccount(t *testing.T) {
 		t.Fatalf("%d %s", rec.Code, rec.Body)
 	}
 	p := f.patches[0]
-	if p.Password == nil || p.Password.Reveal() != canary || *p.Protocol != account.POP3 || *p.Host != "pop.gmail.com" ||
+	if p.Password == nil || p.Password.Reveal() != canary || *p.Protocol != remote.POP3 || *p.Host != "pop.gmail.com" ||
 		p.Port != nil {
 		t.Errorf("%+v", p)
 	}
@@ -460,7 +461,7 @@ func TestAnAdministratorsHandIsTold(t *testing.T) {
 		{Settings: account.Settings{Enabled: ptr(false)}, Operator: true},
 		{Settings: account.Settings{Enabled: ptr(false)}},
 	}; !cmp.Equal(want, f.patches,
-		cmpopts.IgnoreUnexported(account.Secret{})) {
+		cmpopts.IgnoreUnexported(remote.Secret{})) {
 		t.Errorf("%+v", f.patches)
 	}
 }
@@ -548,8 +549,8 @@ func TestLanguages(t *testing.T) {
 // TestFailedTestInAnswer: 200, not an error of the call.
 func TestFailedTestInAnswer(t *testing.T) {
 	f := newFixture(t)
-	f.report = account.TestReport{Steps: []account.Step{{
-		Name: account.StepTLS, Took: 1500 * time.Millisecond,
+	f.report = account.TestReport{Steps: []remote.Step{{
+		Name: remote.StepTLS, Took: 1500 * time.Millisecond,
 		Detail: "expired",
 	}}, Diagnosis: &account.Diagnosis{Code: fault.TLSCertificateInvalid}}
 	rec := f.do(request{

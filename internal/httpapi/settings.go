@@ -7,6 +7,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // Where an account's settings come in and go out: each once. A request to add an account, to change one and to test
@@ -29,11 +30,11 @@ func sameMembers[T api.NewAccount | api.ConnectionTestRequest](in T) (out api.Ac
 func settingsOf(ctx context.Context, in api.AccountPatch) account.Settings {
 	s := account.Settings{
 		Email: in.Email, Name: in.Name, SenderName: in.SenderName, Provider: in.Provider,
-		Protocol: (*account.Protocol)(in.Protocol), Username: in.Username, Folder: in.Folder, Start: startOf(in.Start),
+		Protocol: (*remote.Protocol)(in.Protocol), Username: in.Username, Folder: in.Folder, Start: startOf(in.Start),
 		MaxMessageBytes: in.MaxMessageBytes, PollInterval: seconds(in.PollIntervalSeconds), Enabled: in.Enabled,
 	}
 	if in.Server != nil {
-		s.Host, s.Port, s.Security = in.Server.Host, in.Server.Port, (*account.Security)(in.Server.Security)
+		s.Host, s.Port, s.Security = in.Server.Host, in.Server.Port, (*remote.Security)(in.Server.Security)
 	}
 	if in.Folders != nil {
 		s.Include, s.Exclude = in.Folders.Include, in.Folders.Exclude
@@ -53,7 +54,7 @@ func settingsOf(ctx context.Context, in api.AccountPatch) account.Settings {
 // draftOf reads an account as a caller asks for it.
 func draftOf(ctx context.Context, in api.AccountPatch) account.Draft {
 	return account.Draft{
-		Settings: settingsOf(ctx, in), Password: account.NewSecret(value(in.Password)), Grant: value(in.OauthGrant),
+		Settings: settingsOf(ctx, in), Password: remote.NewSecret(value(in.Password)), Grant: value(in.OauthGrant),
 		ConfirmAddress: value(in.ConfirmAddress), SkipTest: value(in.SkipTest),
 	}
 }
@@ -65,7 +66,7 @@ func patchOf(ctx context.Context, in api.AccountPatch) account.Patch {
 		SkipTest: value(in.SkipTest),
 	}
 	if in.Password != nil {
-		p.Password = ptr(account.NewSecret(*in.Password))
+		p.Password = ptr(remote.NewSecret(*in.Password))
 	}
 	return p
 }
@@ -84,7 +85,7 @@ func complete(in api.ConnectionTestRequest) error {
 
 // tried is what words of advice need to know of an account that is not saved.
 func tried(d account.Draft) account.Account {
-	return d.Merge(account.Account{Protocol: account.IMAP})
+	return d.Merge(account.Account{Protocol: remote.IMAP})
 }
 
 // startOf reads a start, which was checked to have one of its forms.

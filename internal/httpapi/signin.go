@@ -14,6 +14,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/oidc"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -34,10 +35,10 @@ type SignIn struct {
 // Passwords says whether a password is a user's.
 type Passwords interface {
 	// Check returns nil where it is; account.ErrRefused (wrapped) where there is no such
-	// user or another password, and nothing tells the two apart; an *account.HeldBackError
+	// user or another password, and nothing tells the two apart; a *remote.HeldBackError
 	// where too many attempts failed lately. Any other error means that it cannot be
 	// said now.
-	Check(ctx context.Context, c Client, user owner.Owner, password account.Secret) error
+	Check(ctx context.Context, c Client, user owner.Owner, password remote.Secret) error
 }
 
 // Client is who wants to sign in.
@@ -64,9 +65,9 @@ var _ Issuer = (*oidc.Provider)(nil)
 // provider. *logins.Limiter implements it.
 type Returns interface {
 	// AdmitReturn is asked before the provider is; the error wraps an
-	// *account.HeldBackError where too much came to nothing lately. settle must be called
+	// *remote.HeldBackError where too much came to nothing lately. settle must be called
 	// when it is known how the sign-in ended.
-	AdmitReturn(ctx context.Context, client netip.Addr) (settle func(account.SignIn), err error)
+	AdmitReturn(ctx context.Context, client netip.Addr) (settle func(remote.SignIn), err error)
 }
 
 // Tickets keeps which sign-ins at the identity provider have come back. store.Pending
@@ -138,7 +139,7 @@ func (s *server) SignInWithPassword(ctx context.Context,
 	if err != nil {
 		return nil, err
 	}
-	if err := s.checkPassword(ctx, Client{b.client, name}, user, account.NewSecret(r.Body.Password)); err != nil {
+	if err := s.checkPassword(ctx, Client{b.client, name}, user, remote.NewSecret(r.Body.Password)); err != nil {
 		return nil, err
 	}
 	known, err := s.remember(ctx, name, user)
@@ -154,7 +155,7 @@ func (s *server) SignInWithPassword(ctx context.Context,
 
 // checkPassword asks within the bounds, and tells all failures apart that people
 // may be told apart.
-func (s *server) checkPassword(ctx context.Context, c Client, user owner.Owner, password account.Secret) error {
+func (s *server) checkPassword(ctx context.Context, c Client, user owner.Owner, password remote.Secret) error {
 	done, err := s.turns.take(ctx, c, user)
 	if errors.Is(err, errNoPlace) {
 		s.Log.WarnContext(ctx, "no place to check a password became free in time", "user", user, "client", c.Addr)
@@ -165,7 +166,7 @@ func (s *server) checkPassword(ctx context.Context, c Client, user owner.Owner, 
 	}
 	defer done()
 	err = s.Web.SignIn.Passwords.Check(ctx, c, user, password)
-	var held *account.HeldBackError
+	var held *remote.HeldBackError
 	switch {
 	case err == nil || ctx.Err() != nil || errors.Is(err, account.ErrUnavailable):
 		return err

@@ -25,6 +25,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/oidc"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // byProxy signs in whom a proxy names; httptest's requests come from 192.0.2.1.
@@ -321,7 +322,7 @@ type held struct {
 	let chan struct{}
 }
 
-func (h *held) Check(_ context.Context, c httpapi.Client, _ owner.Owner, password account.Secret) error {
+func (h *held) Check(_ context.Context, c httpapi.Client, _ owner.Owner, password remote.Secret) error {
 	if password.Reveal() == canary {
 		return nil
 	}

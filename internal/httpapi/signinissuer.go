@@ -9,6 +9,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/oidc"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // goToIssuer sends a browser to the identity provider.
@@ -60,7 +61,7 @@ func (s *server) FinishSignIn(ctx context.Context,
 	}
 	defer done()
 	settle, err := s.Web.SignIn.Returns.AdmitReturn(ctx, b.client)
-	var held *account.HeldBackError
+	var held *remote.HeldBackError
 	if errors.As(err, &held) {
 		s.Log.WarnContext(ctx, "an attempt to sign in was held back", "client", b.client, "wait", held.Wait)
 		return s.later(http.StatusTooManyRequests, "held", held.Wait, accept, t.to), nil
@@ -126,18 +127,18 @@ func (s *server) redeem(ctx context.Context, t ticket, p api.FinishSignInParams)
 // nothing, though it is none of our users, and the provider's failures and our own are
 // nobody's; of what comes back again it is not asked. Whoever leaves meanwhile has had
 // it asked.
-func howItEnded(err error) account.SignIn {
+func howItEnded(err error) remote.SignIn {
 	var away *oidc.AwayError
 	var refused *oidc.RefusedError
 	switch {
 	case err == nil:
-		return account.SignInAccepted
+		return remote.SignInAccepted
 	case errors.As(err, &away), errors.As(err, &refused) && refused.Vouched:
-		return account.SignInUntried
+		return remote.SignInUntried
 	case refused != nil:
-		return account.SignInRefused
+		return remote.SignInRefused
 	case errors.Is(err, context.Canceled):
-		return account.SignInFailed
+		return remote.SignInFailed
 	}
-	return account.SignInUntried
+	return remote.SignInUntried
 }

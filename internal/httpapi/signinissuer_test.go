@@ -13,9 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/oidc"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // ticketName is the name of the cookie that a request bears.
@@ -45,7 +45,7 @@ func TestASignInAtTheIdentityProviderComesBackOnce(t *testing.T) {
 		"signed in":            {nil, 303, 400, 1},
 		"refused":              {&oidc.RefusedError{Why: "false", Err: errors.New("x")}, 403, 400, 1},
 		"the provider is away": {&oidc.AwayError{Wait: time.Second, Err: errors.New("x")}, 503, 400, 1},
-		"held back":            {&account.HeldBackError{Wait: time.Minute}, 429, 303, 1},
+		"held back":            {&remote.HeldBackError{Wait: time.Minute}, 429, 303, 1},
 		"no database":          {errNoDatabase, 503, 303, 1},
 	} {
 		f := newFixture(t)
@@ -176,16 +176,16 @@ func TestWhatComesBackToNothingCounts(t *testing.T) {
 	bad := errors.New("x")
 	for name, tc := range map[string]struct {
 		fail error
-		want account.SignIn
+		want remote.SignIn
 	}{
-		"signed in":            {nil, account.SignInAccepted},
-		"a false code":         {&oidc.RefusedError{Why: "over", Err: bad}, account.SignInRefused},
-		"a false answer":       {&oidc.RefusedError{Why: "false", Err: bad}, account.SignInRefused},
-		"a code of no client":  {&oidc.RefusedError{Why: "setup", Err: bad}, account.SignInRefused},
-		"who is no user here":  {&oidc.RefusedError{Why: "address", Vouched: true, Err: bad}, account.SignInUntried},
-		"the provider is away": {&oidc.AwayError{Wait: time.Second, Err: bad}, account.SignInUntried},
-		"we cannot say":        {bad, account.SignInUntried},
-		"whoever leaves":       {fmt.Errorf("redeeming a code: %w", context.Canceled), account.SignInFailed},
+		"signed in":            {nil, remote.SignInAccepted},
+		"a false code":         {&oidc.RefusedError{Why: "over", Err: bad}, remote.SignInRefused},
+		"a false answer":       {&oidc.RefusedError{Why: "false", Err: bad}, remote.SignInRefused},
+		"a code of no client":  {&oidc.RefusedError{Why: "setup", Err: bad}, remote.SignInRefused},
+		"who is no user here":  {&oidc.RefusedError{Why: "address", Vouched: true, Err: bad}, remote.SignInUntried},
+		"the provider is away": {&oidc.AwayError{Wait: time.Second, Err: bad}, remote.SignInUntried},
+		"we cannot say":        {bad, remote.SignInUntried},
+		"whoever leaves":       {fmt.Errorf("redeeming a code: %w", context.Canceled), remote.SignInFailed},
 	} {
 		f := newFixture(t)
 		r := f.comesBack(t, "/")
@@ -195,7 +195,7 @@ func TestWhatComesBackToNothingCounts(t *testing.T) {
 			t.Errorf("%s counts as %q, not %s", name, f.returned, want)
 		}
 		f.fail = nil
-		if f.do(r); len(f.returned) != 2 || f.returned[1] != fmt.Sprintf("192.0.2.1 %d", account.SignInUntried) {
+		if f.do(r); len(f.returned) != 2 || f.returned[1] != fmt.Sprintf("192.0.2.1 %d", remote.SignInUntried) {
 			t.Errorf("%s: what comes back again counts as %q", name, f.returned)
 		}
 	}
@@ -205,7 +205,7 @@ func TestWhatComesBackToNothingCounts(t *testing.T) {
 	} {
 		r := f.comesBack(t, "/accounts/new")
 		r.Header["Accept-Language"] = lang
-		f.fail = &account.HeldBackError{Wait: 90 * time.Second}
+		f.fail = &remote.HeldBackError{Wait: 90 * time.Second}
 		rec := f.do(r)
 		if f.fail = nil; rec.Code != 429 || rec.Header().Get("Retry-After") != "90" || len(f.finished) > 0 ||
 			!strings.Contains(rec.Body.String(), words) {

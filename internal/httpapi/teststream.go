@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/mailbrook/mailbrook/api"
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 type streamKey struct{}
@@ -38,15 +38,15 @@ func (s *server) streamTest(ctx context.Context, in api.ConnectionTestRequest) (
 ) {
 	ctx, stop := context.WithCancel(ctx)
 	t := &testStream{
-		server: s, ctx: ctx, stop: stop, steps: make(chan account.Step, mostSteps), ended: make(chan endedTest, 1),
+		server: s, ctx: ctx, stop: stop, steps: make(chan remote.Step, mostSteps), ended: make(chan endedTest, 1),
 	}
 	go func() {
-		out, err := s.testConnection(account.WithSteps(ctx, t.tell), in)
+		out, err := s.testConnection(remote.WithSteps(ctx, t.tell), in)
 		t.ended <- endedTest{out, err}
 	}()
 	select {
 	case first := <-t.steps:
-		t.first = []account.Step{first}
+		t.first = []remote.Step{first}
 	case end := <-t.ended:
 		if end.err != nil {
 			stop()
@@ -62,8 +62,8 @@ type testStream struct {
 	*server
 	ctx   context.Context // Of the request: the generated interface has no place for it.
 	stop  context.CancelFunc
-	first []account.Step
-	steps chan account.Step
+	first []remote.Step
+	steps chan remote.Step
 	ended chan endedTest // Has room for what is sent.
 }
 
@@ -74,7 +74,7 @@ type endedTest struct {
 
 // tell passes on a step that went well. Why one failed is told with the result, in
 // words that are fit for its reader.
-func (t *testStream) tell(s account.Step) {
+func (t *testStream) tell(s remote.Step) {
 	if !s.OK {
 		return
 	}
@@ -93,7 +93,7 @@ func (t *testStream) VisitTestConnectionResponse(w http.ResponseWriter) error {
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no") // For nginx.
 	w.WriteHeader(http.StatusOK)
-	step := func(s account.Step) { out.put("", "step", stepsJSON([]account.Step{s}, languageOf(t.ctx))[0]) }
+	step := func(s remote.Step) { out.put("", "step", stepsJSON([]remote.Step{s}, languageOf(t.ctx))[0]) }
 	for _, s := range t.first {
 		step(s)
 	}

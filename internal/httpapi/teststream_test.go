@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // testRequest is a connection test whose reader takes a stream of events.
@@ -57,8 +57,8 @@ func (f *fixture) stream(t *testing.T) *http.Response {
 // is begun.
 func TestAConnectionTestTellsItsStepsAsTheyEnd(t *testing.T) {
 	f := newFixture(t)
-	f.told = []account.Step{
-		{Name: account.StepResolve, OK: true}, {Name: account.StepConnect, OK: true, Took: 3 * time.Millisecond},
+	f.told = []remote.Step{
+		{Name: remote.StepResolve, OK: true}, {Name: remote.StepConnect, OK: true, Took: 3 * time.Millisecond},
 	}
 	f.pause = make(chan struct{})
 	resp := f.stream(t)
@@ -85,7 +85,7 @@ func TestAConnectionTestTellsItsStepsAsTheyEnd(t *testing.T) {
 // TestTheResultOfAStreamIsThatOfAnAnswer, and who does not ask for a stream gets none.
 func TestTheResultOfAStreamIsThatOfAnAnswer(t *testing.T) {
 	f := newFixture(t)
-	f.told = []account.Step{{Name: account.StepResolve, OK: true}, {Name: account.StepConnect, Detail: "10.1.2.3 refused"}}
+	f.told = []remote.Step{{Name: remote.StepResolve, OK: true}, {Name: remote.StepConnect, Detail: "10.1.2.3 refused"}}
 	streamed := f.do(testRequest())
 	if got := kinds(streamed.Body.String()); len(got) != 2 || got[0] != "step" || got[1] != "result" {
 		t.Errorf("told were %v", got)
@@ -114,7 +114,7 @@ func TestWhatFailsInAStreamIsAProblem(t *testing.T) {
 	if rec := f.do(testRequest()); rec.Code != 422 || rec.Header().Get("Content-Type") != "application/problem+json" {
 		t.Errorf("%d, %s", rec.Code, rec.Header().Get("Content-Type"))
 	}
-	f.told = []account.Step{{Name: account.StepResolve, OK: true}}
+	f.told = []remote.Step{{Name: remote.StepResolve, OK: true}}
 	f.fail = errors.New(inner)
 	body := f.do(testRequest()).Body.String()
 	if got := kinds(body); len(got) != 2 || got[0] != "step" || got[1] != "problem" ||
@@ -129,7 +129,7 @@ func TestWhatFailsInAStreamIsAProblem(t *testing.T) {
 // TestAReaderWhoLeavesStopsTheTest that nobody waits for.
 func TestAReaderWhoLeavesStopsTheTest(t *testing.T) {
 	f := newFixture(t)
-	f.told = []account.Step{{Name: account.StepResolve, OK: true}}
+	f.told = []remote.Step{{Name: remote.StepResolve, OK: true}}
 	stopped := make(chan struct{})
 	f.waits = func(done <-chan struct{}) {
 		<-done

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/oidc"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // ticketLife is how long somebody may take at the identity provider.
@@ -25,7 +25,7 @@ const ticketLife = 10 * time.Minute
 // does not come back, and any process takes back who went out from another.
 type ticket struct {
 	name   string // Of the cookie.
-	cookie account.Secret
+	cookie remote.Secret
 	flow   oidc.Flow
 	until  time.Time
 	sender sender // Who began it.
@@ -54,7 +54,7 @@ func (s *sessions) ticketOf(text []byte) ticket {
 	by, path, _ := strings.Cut(string(text[seedBytes+8:]), "/")
 	return ticket{
 		name: s.ticketPrefix() + flow.State[:ticketMark], flow: flow,
-		cookie: account.NewSecret(enc.EncodeToString(text) + "." + enc.EncodeToString(s.derived("ticket", text))),
+		cookie: remote.NewSecret(enc.EncodeToString(text) + "." + enc.EncodeToString(s.derived("ticket", text))),
 		until:  time.Unix(int64(binary.BigEndian.Uint64(text[seedBytes:])), 0), sender: sender(by), to: "/" + path,
 	}
 }
@@ -118,7 +118,7 @@ func (s *sessions) makingRoom(cookies []*http.Cookie, t ticket) []*http.Cookie {
 
 func (s *sessions) flowOf(seed []byte) oidc.Flow {
 	word := func(use string) string { return base64.RawURLEncoding.EncodeToString(s.derived(use, seed)) }
-	return oidc.Flow{State: word("state"), Nonce: word("nonce"), Verifier: account.NewSecret(word("verifier"))}
+	return oidc.Flow{State: word("state"), Nonce: word("nonce"), Verifier: remote.NewSecret(word("verifier"))}
 }
 
 // derived is a word for one use that nobody makes without our key.
@@ -149,11 +149,11 @@ func (s *sessions) ticketsOf(r *http.Request) []*http.Cookie {
 
 // gone takes a cookie of lax away.
 func (s *sessions) gone(name string) *http.Cookie {
-	return s.lax(name, account.Secret{}, -time.Second)
+	return s.lax(name, remote.Secret{}, -time.Second)
 }
 
 // lax returns a cookie that is sent as a browser comes back by another site's leave.
-func (s *sessions) lax(name string, value account.Secret, life time.Duration) *http.Cookie {
+func (s *sessions) lax(name string, value remote.Secret, life time.Duration) *http.Cookie {
 	return &http.Cookie{ //nolint:gosec // Over plain HTTP, on the loopback interface, a Secure cookie would not come back.
 		Name: name, Value: value.Reveal(), Path: "/", MaxAge: int(life.Seconds()), HttpOnly: true, Secure: s.secure(),
 		SameSite: http.SameSiteLaxMode,

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // Door admits attempts of one client to sign in to the pages: here it is our
@@ -46,7 +47,7 @@ func KnownAtPages(o owner.Owner) string { return Attempt{Client: key("known", o.
 
 // Admit is as of Limiter, for an account whose owner is the user that somebody
 // wants to be.
-func (d Door) Admit(ctx context.Context, a account.Account, _ []netip.Addr) (report func(account.SignIn), err error) {
+func (d Door) Admit(ctx context.Context, a account.Account, _ []netip.Addr) (report func(remote.SignIn), err error) {
 	user := PagesName(a.Owner)
 	at := Attempt{Client: d.client, Names: []string{user}, Mailbox: user}
 	if d.browser != "" {

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // by returns as who an attempt from an address counts.
@@ -23,7 +23,7 @@ func by(t *testing.T, address string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if settle(account.SignInRefused); !slices.Equal(l.asked, []string{"reserve", "refuse place"}) {
+	if settle(remote.SignInRefused); !slices.Equal(l.asked, []string{"reserve", "refuse place"}) {
 		t.Errorf("asked %q", l.asked)
 	}
 	if l.at.Owner != (owner.Owner{}) || l.at.Account != "" || len(l.at.Names) != 1 || l.at.Names[0] != l.at.Mailbox {
@@ -55,7 +55,7 @@ func TestAClientIsANetworkOfOneCustomer(t *testing.T) {
 func TestWhoIsHeldBackAtTheDoorIsToldUntilWhen(t *testing.T) {
 	l := New(Options{Ledger: &ledger{wait: time.Minute}})
 	_, err := l.Door(netip.MustParseAddr("192.0.2.7"), "").Admit(t.Context(), theAccount(t), nil)
-	var held *account.HeldBackError
+	var held *remote.HeldBackError
 	if !errors.As(err, &held) || held.Wait != time.Minute || l.Held() != 1 {
 		t.Errorf("%v, %d held", err, l.Held())
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // Limits say how many logins may fail within a window. Zero fields stand for
@@ -129,16 +130,16 @@ func (l *Limiter) Held() int64 { return l.held.Load() }
 // Admit is asked before an account signs in. addrs are its server's addresses,
 // none of which is dialled yet; none where the account's permission is asked
 // for at a server of the operator's choice. Its error is a *fault.Error that
-// wraps an *account.HeldBackError, or the count's failure: then nothing may be
+// wraps a *remote.HeldBackError, or the count's failure: then nothing may be
 // dialled. report must be called when it is known how the login ended.
 func (l *Limiter) Admit(ctx context.Context, a account.Account,
 	addrs []netip.Addr,
-) (report func(account.SignIn), err error) {
+) (report func(remote.SignIn), err error) {
 	proof := a.Proof(addrs)
 	return l.admit(ctx, attempt(a, addrs), proof, a.LoginProof == proof)
 }
 
-func (l *Limiter) admit(ctx context.Context, at Attempt, proof string, proven bool) (report func(account.SignIn),
+func (l *Limiter) admit(ctx context.Context, at Attempt, proof string, proven bool) (report func(remote.SignIn),
 	err error,
 ) {
 	var id string
@@ -150,13 +151,13 @@ func (l *Limiter) admit(ctx context.Context, at Attempt, proof string, proven bo
 		if wait > 0 {
 			l.held.Add(1)
 			return nil, &fault.Error{
-				Code: fault.RateLimited, Op: "signing in", Detail: fault.HeldBack, RetryAfter: wait, Err: &account.HeldBackError{
+				Code: fault.RateLimited, Op: "signing in", Detail: fault.HeldBack, RetryAfter: wait, Err: &remote.HeldBackError{
 					Wait: wait,
 				},
 			}
 		}
 	}
-	return func(how account.SignIn) {
+	return func(how remote.SignIn) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settling)
 		defer cancel()
 		if err := l.record(ctx, id, at, proof, proven, how); err != nil {
@@ -167,14 +168,14 @@ func (l *Limiter) admit(ctx context.Context, at Attempt, proof string, proven bo
 }
 
 func (l *Limiter) record(ctx context.Context, id string, at Attempt, proof string, proven bool,
-	how account.SignIn,
+	how remote.SignIn,
 ) error {
 	switch {
-	case how == account.SignInRefused, how == account.SignInFailed && !proven:
+	case how == remote.SignInRefused, how == remote.SignInFailed && !proven:
 		return l.Ledger.Refuse(ctx, id, at, l.Limits)
 	case proven:
 		return nil // The usual visit: nothing is written.
-	case how == account.SignInAccepted:
+	case how == remote.SignInAccepted:
 		return l.Ledger.Accept(ctx, id, at, proof)
 	}
 	return l.Ledger.Release(ctx, id)

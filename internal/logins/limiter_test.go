@@ -11,6 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // ledger writes down what it is asked.
@@ -53,7 +54,7 @@ func anOwner(t *testing.T, s string) owner.Owner {
 func theAccount(t *testing.T) account.Account {
 	return account.Account{
 		ID: "a", Owner: anOwner(t, "anna@firma.test"), Username: "anna", SettingsEpoch: 7,
-		Server: account.Server{Host: "imap.example.org", Security: account.TLS},
+		Server: remote.Server{Host: "imap.example.org", Security: remote.TLS},
 	}
 }
 
@@ -65,18 +66,18 @@ func TestAPlaceIsTakenBeforeALoginAndKeptByThoseThatFail(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		proof  string
-		how    account.SignIn
+		how    remote.SignIn
 		wanted []string
 	}{
-		{"accepted", "", account.SignInAccepted, []string{"reserve", "accept place 7"}},
-		{"refused", "", account.SignInRefused, []string{"reserve", "refuse place"}},
-		{"sent and not answered", "", account.SignInFailed, []string{"reserve", "refuse place"}},
-		{"never sent", "", account.SignInUntried, []string{"reserve", "release place"}},
-		{"proven, accepted", "7", account.SignInAccepted, nil},
-		{"proven, the connection broke", "7", account.SignInFailed, nil},
-		{"proven, never sent", "7", account.SignInUntried, nil},
-		{"proven, refused", "7", account.SignInRefused, []string{"refuse "}},
-		{"proven before an edit", "6", account.SignInRefused, []string{"reserve", "refuse place"}},
+		{"accepted", "", remote.SignInAccepted, []string{"reserve", "accept place 7"}},
+		{"refused", "", remote.SignInRefused, []string{"reserve", "refuse place"}},
+		{"sent and not answered", "", remote.SignInFailed, []string{"reserve", "refuse place"}},
+		{"never sent", "", remote.SignInUntried, []string{"reserve", "release place"}},
+		{"proven, accepted", "7", remote.SignInAccepted, nil},
+		{"proven, the connection broke", "7", remote.SignInFailed, nil},
+		{"proven, never sent", "7", remote.SignInUntried, nil},
+		{"proven, refused", "7", remote.SignInRefused, []string{"refuse "}},
+		{"proven before an edit", "6", remote.SignInRefused, []string{"reserve", "refuse place"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			l := &ledger{}
@@ -98,7 +99,7 @@ func TestAPlaceIsTakenBeforeALoginAndKeptByThoseThatFail(t *testing.T) {
 func TestWhoIsHeldBackIsToldUntilWhen(t *testing.T) {
 	l := New(Options{Ledger: &ledger{wait: time.Minute}})
 	_, err := l.Admit(t.Context(), theAccount(t), addrs)
-	var held *account.HeldBackError
+	var held *remote.HeldBackError
 	f := fault.Of(err)
 	if !errors.As(err, &held) || held.Wait != time.Minute || f.Code != fault.RateLimited || f.RetryAfter != time.Minute ||
 		l.Held() != 1 {
@@ -121,7 +122,7 @@ func TestACountThatCannotBeKeptAdmitsNobody(t *testing.T) {
 // a name that leads elsewhere by now proves nothing.
 func TestAProofWithoutACertificateIsOneOfAddresses(t *testing.T) {
 	a := theAccount(t)
-	a.Server.Security = account.None
+	a.Server.Security = remote.None
 	a.LoginProof = a.Proof(addrs)
 	l := &ledger{}
 	limiter := New(Options{Ledger: l})
@@ -185,8 +186,8 @@ func TestHostsPortsAndProtocolsMakeNoOtherCount(t *testing.T) {
 	a := theAccount(t)
 	want := attempt(a, addrs)
 	b := a
-	b.Server = account.Server{Host: "192.0.2.7", Port: 110, Security: account.None}
-	b.Protocol = account.POP3
+	b.Server = remote.Server{Host: "192.0.2.7", Port: 110, Security: remote.None}
+	b.Protocol = remote.POP3
 	mixed := []netip.Addr{netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("::ffff:192.0.2.7")}
 	if got := attempt(b, mixed); !slices.Equal(got.Names, want.Names) || got.Mailbox != want.Mailbox ||
 		got.Home == want.Home {

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // TestReturnsCountForTheirClientAlone: no user's attempts are among them, and no other
@@ -20,7 +20,7 @@ func TestReturnsCountForTheirClientAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if settle(account.SignInRefused); len(l.asked) != 2 || l.asked[1] != "refuse place" {
+		if settle(remote.SignInRefused); len(l.asked) != 2 || l.asked[1] != "refuse place" {
 			t.Errorf("asked %q", l.asked)
 		}
 		return l.at
@@ -35,7 +35,7 @@ func TestReturnsCountForTheirClientAlone(t *testing.T) {
 	if one.Owner != (owner.Owner{}) || len(one.Names) > 0 {
 		t.Errorf("it counts as %+v", one)
 	}
-	held := &account.HeldBackError{}
+	held := &remote.HeldBackError{}
 	if _, err := New(Options{Ledger: &ledger{wait: time.Minute}}).AdmitReturn(t.Context(), netip.Addr{}); !errors.As(err,
 		&held) || held.Wait != time.Minute {
 		t.Errorf("%v", err)

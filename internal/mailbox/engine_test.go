@@ -26,6 +26,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/spool"
 	"github.com/mailbrook/mailbrook/internal/store"
@@ -51,7 +52,7 @@ func newPostman() postman {
 	return p
 }
 
-func (p postman) Open(context.Context, account.Account, account.Credential) (fetch.Session, error) {
+func (p postman) Open(context.Context, account.Account, remote.Credential) (fetch.Session, error) {
 	return p, nil
 }
 
@@ -126,8 +127,8 @@ func (p postman) Headers(_ context.Context, ws []mail.Want, take func(mail.Folde
 	return nil
 }
 
-func (p postman) Credential(context.Context, account.Account) (account.Credential, error) {
-	return account.Credential{}, nil
+func (p postman) Credential(context.Context, account.Account) (remote.Credential, error) {
+	return remote.Credential{}, nil
 }
 
 // boxes gives the engine a store, as cmd does.
@@ -180,9 +181,9 @@ func (o *office) enrol(t *testing.T) *customer {
 	must(t, err)
 	a, err := o.db.Accounts().Add(t.Context(), account.Account{
 		ID: account.ID(uuid.NewString()), Owner: owner, Email: "x@remote.test", Name: "Remote", Provider: "other",
-		Protocol: account.IMAP,
-		Server:   account.Server{Host: "imap.remote.test", Port: 993, Security: account.TLS}, Username: "x",
-		Auth:   account.Password,
+		Protocol: remote.IMAP,
+		Server:   remote.Server{Host: "imap.remote.test", Port: 993, Security: remote.TLS}, Username: "x",
+		Auth:   remote.Password,
 		Folder: "Remote", PollInterval: time.Hour, Enabled: true, CreatedAt: time.Now(), UpdatedAt: time.Now(),
 		Journal: uuid.NewString(),
 	}, []byte("sealed"), 4)

@@ -21,6 +21,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/source"
 )
 
@@ -138,8 +139,8 @@ func copyFolder(t *testing.T, from *mailtest.Dovecot, folder string, d *Delivery
 	})})
 	ctx := t.Context()
 	session, err := c.Open(ctx, account.Account{
-		Server: account.Server{Host: "localhost", Port: from.IMAPS, Security: account.TLS}, Protocol: account.IMAP,
-	}, account.Credential{Auth: account.Password, Username: "anna", Secret: account.NewSecret("sekret")})
+		Server: remote.Server{Host: "localhost", Port: from.IMAPS, Security: remote.TLS}, Protocol: remote.IMAP,
+	}, remote.Credential{Auth: remote.Password, Username: "anna", Secret: remote.NewSecret("sekret")})
 	must(t, err)
 	defer session.Close()
 	folders, err := session.Folders(ctx)

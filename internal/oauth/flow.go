@@ -13,6 +13,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 const (
@@ -43,11 +44,11 @@ func (e *DeniedError) Error() string { return "the provider gives no permission:
 // Start is what a signing-in begins with.
 type Start struct {
 	Owner   owner.Owner
-	Browser account.Secret // What only the browser that goes there has; it must come back with the same.
-	Session account.Secret // The session in which it is begun; empty when it is begun with a token.
-	Preset  string         // The mail provider's id.
-	Email   string         // The mailbox that is meant; may be empty.
-	Account account.ID     // The account that is to be signed in again; "" for a new one.
+	Browser remote.Secret // What only the browser that goes there has; it must come back with the same.
+	Session remote.Secret // The session in which it is begun; empty when it is begun with a token.
+	Preset  string        // The mail provider's id.
+	Email   string        // The mailbox that is meant; may be empty.
+	Account account.ID    // The account that is to be signed in again; "" for a new one.
 }
 
 // flow is what is remembered while the browser is away.
@@ -105,7 +106,7 @@ func (s *Service) Begin(ctx context.Context, st Start) (address string, expires 
 	return u.String(), expires, nil
 }
 
-func sessionDigest(s account.Secret) string {
+func sessionDigest(s remote.Secret) string {
 	if s.Empty() {
 		return ""
 	}
@@ -118,10 +119,10 @@ func grantName(id string) string { return "grant " + id }
 
 // Callback is what a browser brings back (RFC 6749 section 4.1.2).
 type Callback struct {
-	Owner    owner.Owner    // Whose session it is; zero without one.
-	Browser  account.Secret // As in Start.
-	Session  account.Secret // As in Start.
-	Provider string         // Whose address it came to.
+	Owner    owner.Owner   // Whose session it is; zero without one.
+	Browser  remote.Secret // As in Start.
+	Session  remote.Secret // As in Start.
+	Provider string        // Whose address it came to.
 	State    string
 	Code     string
 	Issuer   string // RFC 9207; "": not sent.
@@ -237,7 +238,7 @@ func (s *Service) Grant(ctx context.Context, o owner.Owner, id string) (account.
 		}
 	}
 	return account.Grant{
-		Provider: p.ID, Name: p.Name, Presets: p.Presets, Email: g.Email, Access: account.NewSecret(g.Access),
+		Provider: p.ID, Name: p.Name, Presets: p.Presets, Email: g.Email, Access: remote.NewSecret(g.Access),
 		Lasting: lastingText(p.ID, g.Refresh), Expires: g.Expires,
 	}, nil
 }
@@ -246,7 +247,7 @@ func (s *Service) Grant(ctx context.Context, o owner.Owner, id string) (account.
 // one before anything is done with it.
 func (s *Service) renewGrant(ctx context.Context, p Provider, o owner.Owner, id string, g granted) (granted, error) {
 	ctx = context.WithoutCancel(ctx) // A lasting token that was replaced and not kept would be lost.
-	t, err := s.refresh(ctx, p, account.Account{Owner: o, Username: g.Email}, account.NewSecret(g.Refresh))
+	t, err := s.refresh(ctx, p, account.Account{Owner: o, Username: g.Email}, remote.NewSecret(g.Refresh))
 	if err != nil {
 		return g, err
 	}

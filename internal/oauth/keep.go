@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 const (
@@ -30,7 +31,7 @@ func useful(life time.Duration) time.Duration { return life - min(margin, life/4
 
 // kept is an access token that is remembered.
 type kept struct {
-	access account.Secret
+	access remote.Secret
 	from   string // A digest of the lasting token that it was given for.
 	until  time.Time
 }
@@ -45,15 +46,15 @@ type lasting struct {
 	Refresh  string `json:"refresh"`
 }
 
-func lastingText(provider, refresh string) account.Secret {
+func lastingText(provider, refresh string) remote.Secret {
 	text, err := json.Marshal(lasting{provider, refresh})
 	if err != nil { // Two strings: it cannot.
 		panic(err)
 	}
-	return account.NewSecret(lastingMark + string(text))
+	return remote.NewSecret(lastingMark + string(text))
 }
 
-func parseLasting(s account.Secret) (l lasting, err error) {
+func parseLasting(s remote.Secret) (l lasting, err error) {
 	text, ok := strings.CutPrefix(s.Reveal(), lastingMark)
 	if !ok || json.Unmarshal([]byte(text), &l) != nil || l.Refresh == "" {
 		return l, errors.New("the saved permission has no form that is known")
@@ -64,14 +65,14 @@ func parseLasting(s account.Secret) (l lasting, err error) {
 // Credential implements account.Grants: an access token that is good for a
 // while, with the way to another one when the server refuses it. Its error is
 // a *fault.Error, or what keeps secrets answered.
-func (s *Service) Credential(ctx context.Context, a account.Account) (account.Credential, error) {
-	access, err := s.access(ctx, a, account.Secret{})
+func (s *Service) Credential(ctx context.Context, a account.Account) (remote.Credential, error) {
+	access, err := s.access(ctx, a, remote.Secret{})
 	if err != nil {
-		return account.Credential{}, err
+		return remote.Credential{}, err
 	}
-	return account.Credential{
-		Auth: account.OAuth2, Username: a.Username, Secret: access,
-		Renew: func(ctx context.Context, refused account.Secret) (account.Secret, error) {
+	return remote.Credential{
+		Auth: remote.OAuth2, Username: a.Username, Secret: access,
+		Renew: func(ctx context.Context, refused remote.Secret) (remote.Secret, error) {
 			return s.access(ctx, a, refused)
 		},
 	}, nil
@@ -81,19 +82,19 @@ func (s *Service) Credential(ctx context.Context, a account.Account) (account.Cr
 // one at a time asks for an account, and of several processes one: a provider
 // that gives a new lasting token each time takes two that use the old one for
 // theft.
-func (s *Service) access(ctx context.Context, a account.Account, refused account.Secret) (account.Secret, error) {
+func (s *Service) access(ctx context.Context, a account.Account, refused remote.Secret) (remote.Secret, error) {
 	release, err := s.takeTurn(ctx, a.ID)
 	if err != nil {
-		return account.Secret{}, err
+		return remote.Secret{}, err
 	}
 	defer release()
 	_, l, err := s.lastingOf(ctx, a)
 	if err != nil {
-		return account.Secret{}, err
+		return remote.Secret{}, err
 	}
 	// Whatever the account's settings say by now: tokens go to nobody else.
 	if p, known := s.byID[l.Provider]; known && !s.Serves(p.ID, a.Server.Host) {
-		return account.Secret{}, fault.New(fault.HostNotAllowed, "signing in", "This server is not one of "+p.Name+"'s own.")
+		return remote.Secret{}, fault.New(fault.HostNotAllowed, "signing in", "This server is not one of "+p.Name+"'s own.")
 	}
 	if k, ok := s.remembered(a.ID, l); ok && k.access.Reveal() != refused.Reveal() {
 		return k.access, nil
@@ -102,14 +103,14 @@ func (s *Service) access(ctx context.Context, a account.Account, refused account
 	for {
 		mine, err := s.Pending.ClaimPending(ctx, claim, a.Owner, s.Now().Add(claimLife))
 		if err != nil {
-			return account.Secret{}, err
+			return remote.Secret{}, err
 		}
 		if mine {
 			break
 		}
 		select {
 		case <-ctx.Done():
-			return account.Secret{}, fmt.Errorf("waiting for the provider's permission: %w", ctx.Err())
+			return remote.Secret{}, fmt.Errorf("waiting for the provider's permission: %w", ctx.Err())
 		case <-time.After(claimWait):
 		}
 	}
@@ -125,14 +126,14 @@ func (s *Service) access(ctx context.Context, a account.Account, refused account
 
 // replace asks for a new access token, and saves a new lasting one before the
 // other is used. The caller has the account's token for itself.
-func (s *Service) replace(ctx context.Context, a account.Account) (account.Secret, error) {
+func (s *Service) replace(ctx context.Context, a account.Account) (remote.Secret, error) {
 	sealed, l, err := s.lastingOf(ctx, a) // Another process may have replaced it.
 	if err != nil {
-		return account.Secret{}, err
+		return remote.Secret{}, err
 	}
 	p, known := s.byID[l.Provider]
 	if !known {
-		return account.Secret{}, &fault.Error{
+		return remote.Secret{}, &fault.Error{
 			Code: fault.OAuthReauthorizationRequired, Op: "signing in", Detail: "Signing in on this provider's page is not " +
 				"offered here any more.", Final: true,
 		}
@@ -140,26 +141,26 @@ func (s *Service) replace(ctx context.Context, a account.Account) (account.Secre
 	ctx = context.WithoutCancel(ctx) // Bounded by request; a token that was replaced and not saved would be lost.
 	turn, wait := s.outages.enter(p.ID, s.Now())
 	if wait > 0 {
-		return account.Secret{}, &fault.Error{
+		return remote.Secret{}, &fault.Error{
 			Code: fault.ServerUnavailable, Op: "signing in", Detail: outOfOrder(p), RetryAfter: wait, Elsewhere: true,
 		}
 	}
-	t, err := s.refresh(ctx, p, a, account.NewSecret(l.Refresh))
-	if held := (*account.HeldBackError)(nil); !errors.As(err, &held) { // Else it was not asked, and has not answered.
+	t, err := s.refresh(ctx, p, a, remote.NewSecret(l.Refresh))
+	if held := (*remote.HeldBackError)(nil); !errors.As(err, &held) { // Else it was not asked, and has not answered.
 		s.outages.leave(p.ID, turn, a.Owner, err, s.Now())
 	}
 	if err != nil {
 		s.forget(a.ID)
-		return account.Secret{}, err
+		return remote.Secret{}, err
 	}
 	if next := t.refresh.Reveal(); next != "" && next != l.Refresh {
 		l.Refresh = next
 		fresh, err := s.Sealer.Seal(a.Owner, a.ID, lastingText(p.ID, next))
 		if err != nil {
-			return account.Secret{}, fmt.Errorf("sealing a new permission: %w", err)
+			return remote.Secret{}, fmt.Errorf("sealing a new permission: %w", err)
 		}
 		if err := s.Secrets.ReplaceSealed(ctx, a.Owner, a.ID, sealed, fresh); err != nil {
-			return account.Secret{}, fmt.Errorf("saving a new permission: %w", err)
+			return remote.Secret{}, fmt.Errorf("saving a new permission: %w", err)
 		}
 	}
 	s.remember(a.ID, kept{t.access, digest(l.Refresh), s.Now().Add(useful(t.life))})

@@ -22,6 +22,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // world is a provider, and what processes share: rows, keys, and a clock.
@@ -126,16 +127,16 @@ func (w *world) ReplaceSealed(_ context.Context, _ owner.Owner, id account.ID, f
 }
 
 // Seal and Unseal bind to owner and id as the real ones do, and hide nothing.
-func (w *world) Seal(o owner.Owner, id account.ID, s account.Secret) ([]byte, error) {
+func (w *world) Seal(o owner.Owner, id account.ID, s remote.Secret) ([]byte, error) {
 	return []byte(o.String() + "|" + string(id) + "|" + s.Reveal()), nil
 }
 
-func (w *world) Unseal(o owner.Owner, id account.ID, sealed []byte) (account.Secret, error) {
+func (w *world) Unseal(o owner.Owner, id account.ID, sealed []byte) (remote.Secret, error) {
 	text, ok := strings.CutPrefix(string(sealed), o.String()+"|"+string(id)+"|")
 	if !ok {
-		return account.Secret{}, errors.New("sealed for another")
+		return remote.Secret{}, errors.New("sealed for another")
 	}
-	return account.NewSecret(text), nil
+	return remote.NewSecret(text), nil
 }
 
 // process returns a Service, as one process has it.
@@ -143,7 +144,7 @@ func (w *world) process() *oauth.Service {
 	w.Helper()
 	s, err := oauth.New(oauth.Options{
 		Providers: []oauth.Provider{{
-			ID: "google", Name: "Google", ClientID: w.server.ClientID, ClientSecret: account.NewSecret(w.server.ClientSecret),
+			ID: "google", Name: "Google", ClientID: w.server.ClientID, ClientSecret: remote.NewSecret(w.server.ClientSecret),
 			AuthorizeURL: w.server.AuthorizeURL, TokenURL: w.server.TokenURL, Issuer: w.server.Issuer, Scopes: []string{"mail"},
 			Presets: []string{"google"},
 		}},
@@ -161,7 +162,7 @@ func (w *world) process() *oauth.Service {
 // back.
 func (w *world) allow(s *oauth.Service) oauth.Callback {
 	w.Helper()
-	browser := account.NewSecret("the browser's mark")
+	browser := remote.NewSecret("the browser's mark")
 	address, _, err := s.Begin(w.Context(), oauth.Start{Owner: w.owner, Browser: browser, Preset: "google"})
 	if err != nil {
 		w.Fatal(err)
@@ -210,8 +211,8 @@ func (w *world) account(s *oauth.Service, id account.ID) account.Account {
 	defer w.mu.Unlock()
 	w.secrets[id] = sealed
 	return account.Account{
-		ID: id, Owner: w.owner, Username: "anna@gmail.com", Auth: account.OAuth2,
-		Server: account.Server{Host: "imap.gmail.com"},
+		ID: id, Owner: w.owner, Username: "anna@gmail.com", Auth: remote.OAuth2,
+		Server: remote.Server{Host: "imap.gmail.com"},
 	}
 }
 
@@ -554,11 +555,11 @@ func TestAnIDTokensAddressIsFoldedAsASCII(t *testing.T) {
 // gate admits until it is closed.
 type gate struct {
 	closed error
-	ends   []account.SignIn
+	ends   []remote.SignIn
 }
 
-func (g *gate) Admit(context.Context, account.Account, []netip.Addr) (func(account.SignIn), error) {
-	return func(how account.SignIn) { g.ends = append(g.ends, how) }, g.closed
+func (g *gate) Admit(context.Context, account.Account, []netip.Addr) (func(remote.SignIn), error) {
+	return func(how remote.SignIn) { g.ends = append(g.ends, how) }, g.closed
 }
 
 // TestRefusedPermissionsAreCounted, and above the limit the provider is not asked.
@@ -585,7 +586,7 @@ func TestRefusedPermissionsAreCounted(t *testing.T) {
 	if _, err := s.Credential(t.Context(), a); fault.CodeOf(err) != fault.RateLimited {
 		t.Errorf("%v", err)
 	}
-	if want := []account.SignIn{account.SignInUntried, account.SignInRefused}; !slices.Equal(g.ends, want) || asked != 1 {
+	if want := []remote.SignIn{remote.SignInUntried, remote.SignInRefused}; !slices.Equal(g.ends, want) || asked != 1 {
 		t.Errorf("ended %v, not %v; asked %d times with a gate that closed after one", g.ends, want, asked)
 	}
 }

@@ -27,6 +27,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // Provider is where users sign in and where tokens come from, with what the
@@ -35,10 +36,10 @@ type Provider struct {
 	ID           string // A word; part of the address that browsers come back to.
 	Name         string // For people.
 	ClientID     string
-	ClientSecret account.Secret // Empty: the provider gave none.
-	AuthorizeURL string         // Where the browser goes.
-	TokenURL     string         // Where tokens come from; https.
-	Issuer       string         // As "iss" has it; "": not known. "{tenantid}" stands for a part that only tokens know.
+	ClientSecret remote.Secret // Empty: the provider gave none.
+	AuthorizeURL string        // Where the browser goes.
+	TokenURL     string        // Where tokens come from; https.
+	Issuer       string        // As "iss" has it; "": not known. "{tenantid}" stands for a part that only tokens know.
 	Scopes       []string
 	Params       map[string]string // Further parameters of the authorization request.
 	Presets      []string          // The ids of the mail providers whose users sign in here.
@@ -75,7 +76,7 @@ type Secrets interface {
 // Gate bounds how often providers refuse what a user brings: *logins.Limiter is
 // one, and says more.
 type Gate interface {
-	Admit(ctx context.Context, a account.Account, addrs []netip.Addr) (report func(account.SignIn), err error)
+	Admit(ctx context.Context, a account.Account, addrs []netip.Addr) (report func(remote.SignIn), err error)
 }
 
 // Options are what a Service is made of. All are required unless said
@@ -166,7 +167,7 @@ func (s *Service) save(ctx context.Context, name string, o owner.Owner, v any, e
 	if err != nil {
 		return fmt.Errorf("writing what is pending: %w", err)
 	}
-	sealed, err := s.Sealer.Seal(o, boundTo(name), account.NewSecret(string(text)))
+	sealed, err := s.Sealer.Seal(o, boundTo(name), remote.NewSecret(string(text)))
 	if err != nil {
 		return fmt.Errorf("sealing what is pending: %w", err)
 	}

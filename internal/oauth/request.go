@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 const (
@@ -31,7 +32,7 @@ const (
 
 // tokens are what a provider gave.
 type tokens struct {
-	access, refresh account.Secret // refresh is empty when none, or no new one, was given.
+	access, refresh remote.Secret // refresh is empty when none, or no new one, was given.
 	life            time.Duration
 	email           string // Whose they are, in lower case; "": not known.
 }
@@ -55,7 +56,7 @@ func (s *Service) exchange(ctx context.Context, p Provider, o owner.Owner, code,
 }
 
 // refresh asks for a new access token (RFC 6749 section 6).
-func (s *Service) refresh(ctx context.Context, p Provider, a account.Account, lasting account.Secret) (tokens, error) {
+func (s *Service) refresh(ctx context.Context, p Provider, a account.Account, lasting remote.Secret) (tokens, error) {
 	return s.admitted(ctx, p, a, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {lasting.Reveal()}})
 }
 
@@ -74,9 +75,9 @@ func (s *Service) admitted(ctx context.Context, p Provider, a account.Account, f
 	}
 	t, err := s.request(ctx, p, form)
 	if fault.CodeOf(err).Credential() {
-		report(account.SignInRefused)
+		report(remote.SignInRefused)
 	} else {
-		report(account.SignInUntried) // With a token nobody is signed in yet.
+		report(remote.SignInUntried) // With a token nobody is signed in yet.
 	}
 	return t, err
 }
@@ -170,9 +171,9 @@ func unusable(op string, p Provider, why string) error {
 
 // echoless returns an error's code, "" if it repeats a secret of the request.
 func echoless(code string, form url.Values) string {
-	r := &account.Redactor{}
+	r := &remote.Redactor{}
 	for _, secret := range []string{"code", "code_verifier", "refresh_token", "client_secret"} {
-		r.Add(account.NewSecret(form.Get(secret)))
+		r.Add(remote.NewSecret(form.Get(secret)))
 	}
 	if r.Redact(code) != code {
 		return ""
@@ -281,7 +282,7 @@ func (a answer) tokens(p Provider, now time.Time) (t tokens, why string) {
 	case a.RefreshToken != "" && !isToken(a.RefreshToken):
 		return t, "its refresh token is none"
 	}
-	t = tokens{access: account.NewSecret(a.AccessToken), refresh: account.NewSecret(a.RefreshToken), life: life(
+	t = tokens{access: remote.NewSecret(a.AccessToken), refresh: remote.NewSecret(a.RefreshToken), life: life(
 		a.ExpiresIn)}
 	if a.IDToken != "" {
 		if t.email, why = address(a.IDToken, p, now); why != "" {

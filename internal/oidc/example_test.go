@@ -8,8 +8,8 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/oidc"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // discovery is an identity provider that says where its page is, without a network.
@@ -32,7 +32,7 @@ func ExampleProvider_Begin() {
 		Issuer: "https://id.firma.test", ClientID: "mailbrook", Claim: "email",
 		RedirectURL: "https://mail.firma.test/signin/callback", HTTP: &http.Client{Transport: discovery{}},
 	})
-	verifier := account.NewSecret("a-verifier-that-nobody-else-knows-of-43-letters")
+	verifier := remote.NewSecret("a-verifier-that-nobody-else-knows-of-43-letters")
 	address, err := p.Begin(context.Background(), oidc.Flow{State: "s-1", Nonce: "n-1", Verifier: verifier})
 	if err != nil {
 		fmt.Println(err)

@@ -19,9 +19,9 @@ import (
 	gooidc "github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // Options are what the operator registered with the provider. HTTP, Issuer,
@@ -29,7 +29,7 @@ import (
 type Options struct {
 	Issuer       string
 	ClientID     string
-	ClientSecret account.Secret // Empty: a public client, by PKCE alone.
+	ClientSecret remote.Secret // Empty: a public client, by PKCE alone.
 	RedirectURL  string
 	Scopes       []string // Besides openid.
 	// Claim is the one with the user's mailbox address. "email" counts only with
@@ -96,7 +96,7 @@ func New(o Options) *Provider {
 // browser out (RFC 7636).
 type Flow struct {
 	State, Nonce string
-	Verifier     account.Secret
+	Verifier     remote.Secret
 }
 
 // Person is who signed in.
@@ -157,7 +157,7 @@ func (e *withheld) Unwrap() error { return e.err }
 
 // withhold cuts the secrets out of what an *AwayError or a *RefusedError says. They are looked for in what is left
 // when everything that is not shown is gone: a secret may have been taken apart by it.
-func withhold(err error, secrets *account.Redactor) error {
+func withhold(err error, secrets *remote.Redactor) error {
 	without := func(err error) error {
 		return &withheld{secrets.Redact(fault.Clean(err.Error(), 8*shown)), err}
 	}
@@ -183,8 +183,8 @@ func (p *Provider) Reach(ctx context.Context) error {
 }
 
 // secrets knows what nobody may read in an error: the client's secret, and what is added.
-func (p *Provider) secrets() *account.Redactor {
-	r := &account.Redactor{}
+func (p *Provider) secrets() *remote.Redactor {
+	r := &remote.Redactor{}
 	r.Add(p.opts.ClientSecret)
 	return r
 }
@@ -295,7 +295,7 @@ var algorithms = []string{
 // *RefusedError, or ctx's. They repeat no secret, whatever the provider does.
 func (p *Provider) Finish(ctx context.Context, f Flow, code string, issuer *string) (Person, error) {
 	secrets := p.secrets()
-	secrets.Add(account.NewSecret(code), f.Verifier, account.NewSecret(f.State), account.NewSecret(f.Nonce))
+	secrets.Add(remote.NewSecret(code), f.Verifier, remote.NewSecret(f.State), remote.NewSecret(f.Nonce))
 	who, err := p.finish(ctx, f, code, issuer, secrets)
 	if err != nil {
 		return Person{}, withhold(err, secrets)
@@ -305,7 +305,7 @@ func (p *Provider) Finish(ctx context.Context, f Flow, code string, issuer *stri
 
 // finish is Finish with errors that may repeat anything. It adds to secrets what the provider gives.
 func (p *Provider) finish(ctx context.Context, f Flow, code string, issuer *string,
-	secrets *account.Redactor,
+	secrets *remote.Redactor,
 ) (Person, error) {
 	switch {
 	case issuer != nil && *issuer != p.opts.Issuer:
@@ -326,7 +326,7 @@ func (p *Provider) finish(ctx context.Context, f Flow, code string, issuer *stri
 		return Person{}, exchangeError(ctx, err)
 	}
 	raw, _ := token.Extra("id_token").(string)
-	secrets.Add(account.NewSecret(token.AccessToken), account.NewSecret(token.RefreshToken), account.NewSecret(raw))
+	secrets.Add(remote.NewSecret(token.AccessToken), remote.NewSecret(token.RefreshToken), remote.NewSecret(raw))
 	if raw == "" {
 		return Person{}, refuse("false", "there is no id token beside the access token")
 	}

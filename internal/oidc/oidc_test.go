@@ -22,14 +22,14 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/oidc"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 const back = "https://pages.test/signin/callback"
 
-var flow = oidc.Flow{State: "a-state", Nonce: "a-nonce", Verifier: account.NewSecret(strings.Repeat("v", 43))}
+var flow = oidc.Flow{State: "a-state", Nonce: "a-nonce", Verifier: remote.NewSecret(strings.Repeat("v", 43))}
 
 // TestARealProviderSignsIn: the code flow with PKCE and nonce, by a confidential and
 // by a public client, at zitadel/oidc.
@@ -45,7 +45,7 @@ func TestARealProviderSignsIn(t *testing.T) {
 				"kowal": {Password: "haslo-kowala", Email: "\u212Aowal@firma.test", Verified: true},
 			})
 			opts := oidc.Options{
-				Issuer: o.Issuer, ClientID: o.ClientID, ClientSecret: account.NewSecret(secret), RedirectURL: back,
+				Issuer: o.Issuer, ClientID: o.ClientID, ClientSecret: remote.NewSecret(secret), RedirectURL: back,
 				Scopes: []string{"email"}, Claim: "email",
 				HTTP: &http.Client{Transport: &http.Transport{TLSClientConfig: ca.Client()}},
 			}
@@ -70,7 +70,7 @@ func TestARealProviderSignsIn(t *testing.T) {
 			_, err = p.Finish(t.Context(), flow, came.Get("code"), nil)
 			refused(t, err, "over") // The code was used.
 			other := flow
-			other.Verifier = account.NewSecret(strings.Repeat("w", 43))
+			other.Verifier = remote.NewSecret(strings.Repeat("w", 43))
 			_, _, err = signIn(p, "anna", other)
 			refused(t, err, "over") // Somebody else's code: PKCE.
 			other = flow
@@ -86,7 +86,7 @@ func TestARealProviderSignsIn(t *testing.T) {
 				t.Errorf("%v, %v", who, err)
 			}
 			if secret != "" {
-				opts.ClientSecret = account.NewSecret("not this one")
+				opts.ClientSecret = remote.NewSecret("not this one")
 				_, _, err = signIn(oidc.New(opts), "anna", flow)
 				refused(t, err, "setup")
 			}
@@ -231,7 +231,7 @@ func signed(t *testing.T, alg jose.SignatureAlgorithm, key any, c map[string]any
 // at returns the provider as this package sees it.
 func (l *liar) at(change ...func(*oidc.Options)) *oidc.Provider {
 	o := oidc.Options{
-		Issuer: l.URL, ClientID: "client", ClientSecret: account.NewSecret("secret"), RedirectURL: back, Claim: "email",
+		Issuer: l.URL, ClientID: "client", ClientSecret: remote.NewSecret("secret"), RedirectURL: back, Claim: "email",
 		HTTP: l.Client(),
 	}
 	for _, c := range change {
@@ -400,7 +400,7 @@ func TestNoErrorRepeatsASecret(t *testing.T) {
 			l.access = access
 			change(l)
 			l.mu.Unlock()
-			p := l.at(func(o *oidc.Options) { o.ClientSecret = account.NewSecret(secret) })
+			p := l.at(func(o *oidc.Options) { o.ClientSecret = remote.NewSecret(secret) })
 			_, err := p.Finish(t.Context(), flow, code, nil)
 			if err == nil {
 				t.Fatal("somebody is signed in")

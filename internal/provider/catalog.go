@@ -17,6 +17,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 //go:embed presets.toml
@@ -84,7 +85,7 @@ type entry struct {
 type server struct {
 	Host     string
 	Port     int
-	Security account.Security
+	Security remote.Security
 }
 
 func parse(text []byte) (*Catalog, error) {
@@ -136,23 +137,23 @@ func (e entry) provider() Provider {
 		username: e.Username, access: e.Access, unsupported: e.Unsupported, note: e.Note, pop3: e.POP3Note,
 		Limits: Limits{
 			Connections: e.Limits.Connections, MessagesPerFolder: e.Limits.MessagesPerFolder,
-			PollInterval: map[account.Protocol]time.Duration{}, BytesPerDay: map[account.Protocol]int64{},
+			PollInterval: map[remote.Protocol]time.Duration{}, BytesPerDay: map[remote.Protocol]int64{},
 		},
 		Quirks: Quirks{
 			SkipFolders: e.Quirks.SkipFolders, CloseInsteadOfQuit: e.Quirks.CloseInsteadOfQuit,
 			SendID: e.Quirks.SendID, SizesAreEstimates: e.Quirks.SizesAreEstimates,
 		},
 	}
-	for proto, minutes := range map[account.Protocol]int{
-		account.IMAP: e.Limits.PollMinutes, account.POP3: max(e.Limits.PollMinutes, e.Limits.POP3PollMinutes),
+	for proto, minutes := range map[remote.Protocol]int{
+		remote.IMAP: e.Limits.PollMinutes, remote.POP3: max(e.Limits.PollMinutes, e.Limits.POP3PollMinutes),
 	} {
 		if minutes > 0 {
 			p.Limits.PollInterval[proto] = time.Duration(minutes) * time.Minute
 		}
 	}
-	for proto, mb := range map[account.Protocol]int64{
-		account.IMAP: e.Limits.IMAPMBPerDay,
-		account.POP3: e.Limits.POP3MBPerDay,
+	for proto, mb := range map[remote.Protocol]int64{
+		remote.IMAP: e.Limits.IMAPMBPerDay,
+		remote.POP3: e.Limits.POP3MBPerDay,
 	} {
 		if mb > 0 {
 			p.Limits.BytesPerDay[proto] = mb << 20
@@ -164,13 +165,13 @@ func (e entry) provider() Provider {
 	return p
 }
 
-func servers(imap, pop3 *server) map[account.Protocol]account.Server {
-	out := map[account.Protocol]account.Server{}
+func servers(imap, pop3 *server) map[remote.Protocol]remote.Server {
+	out := map[remote.Protocol]remote.Server{}
 	if imap != nil {
-		out[account.IMAP] = account.Server(*imap)
+		out[remote.IMAP] = remote.Server(*imap)
 	}
 	if pop3 != nil {
-		out[account.POP3] = account.Server(*pop3)
+		out[remote.POP3] = remote.Server(*pop3)
 	}
 	return out
 }
@@ -178,7 +179,7 @@ func servers(imap, pop3 *server) map[account.Protocol]account.Server {
 // addHosts notes whose the hosts are. Where two providers share one, the first
 // in the table keeps it.
 func (c *Catalog) addHosts(p Provider, index int) {
-	sets := []map[account.Protocol]account.Server{p.Servers}
+	sets := []map[remote.Protocol]remote.Server{p.Servers}
 	for _, v := range p.variants {
 		sets = append(sets, v.servers)
 	}
@@ -316,9 +317,9 @@ func (c *Catalog) Suggest(_ context.Context, email string) account.Suggestion {
 	}
 	guess := account.Suggestion{
 		Source: "guess", Provider: p.ID, Username: p.Username(email), DidYouMean: c.DidYouMean(email),
-		Servers: map[account.Protocol]account.Server{
-			account.IMAP: {Host: "imap." + domain, Port: 993, Security: account.TLS},
-			account.POP3: {Host: "pop3." + domain, Port: 995, Security: account.TLS},
+		Servers: map[remote.Protocol]remote.Server{
+			remote.IMAP: {Host: "imap." + domain, Port: 993, Security: remote.TLS},
+			remote.POP3: {Host: "pop3." + domain, Port: 995, Security: remote.TLS},
 		},
 	}
 	if p.ID != account.OtherProvider {
@@ -350,13 +351,13 @@ func (c *Catalog) Preset(id, email string) (account.Preset, bool) {
 
 // signIn returns the ways to sign in as an account knows them: an app password
 // is a password.
-func (p Provider) signIn() []account.Auth {
-	var out []account.Auth
+func (p Provider) signIn() []remote.Auth {
+	var out []remote.Auth
 	if p.accepts(Password) || p.accepts(AppPassword) {
-		out = append(out, account.Password)
+		out = append(out, remote.Password)
 	}
 	if p.accepts(OAuth2) {
-		out = append(out, account.OAuth2)
+		out = append(out, remote.OAuth2)
 	}
 	return out
 }

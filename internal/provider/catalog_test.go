@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 func catalog(t testing.TB) *Catalog {
@@ -54,7 +55,7 @@ func TestRequiredProvidersAreThere(t *testing.T) {
 	} {
 		p := catalog(t).ByID(id)
 		preset, ok := catalog(t).Preset(id, full)
-		if !ok || preset.Servers[account.IMAP].Host != want.imap || preset.Servers[account.POP3].Host != want.pop3 ||
+		if !ok || preset.Servers[remote.IMAP].Host != want.imap || preset.Servers[remote.POP3].Host != want.pop3 ||
 			preset.Username != want.username || !slices.Equal(p.Auth, want.auth) {
 			t.Errorf("%s: %+v, %v", id, preset, p.Auth)
 		}
@@ -112,7 +113,7 @@ func TestTheTableIsSound(t *testing.T) {
 
 func checkServers(t *testing.T, p Provider) {
 	t.Helper()
-	sets := []map[account.Protocol]account.Server{p.Servers}
+	sets := []map[remote.Protocol]remote.Server{p.Servers}
 	for _, v := range p.variants {
 		if v.when == "" || len(v.servers) == 0 {
 			t.Errorf("%s: an empty variant", p.ID)
@@ -124,9 +125,9 @@ func checkServers(t *testing.T, p Provider) {
 		}
 		sets = append(sets, v.servers)
 	}
-	ports := map[account.Protocol]map[account.Security]int{
-		account.IMAP: {account.TLS: 993, account.STARTTLS: 143},
-		account.POP3: {account.TLS: 995, account.STARTTLS: 110},
+	ports := map[remote.Protocol]map[remote.Security]int{
+		remote.IMAP: {remote.TLS: 993, remote.STARTTLS: 143},
+		remote.POP3: {remote.TLS: 995, remote.STARTTLS: 110},
 	}
 	for i, set := range sets {
 		for proto, s := range set {
@@ -185,8 +186,8 @@ func TestSuggest(t *testing.T) {
 		{"a domain not in its ASCII form", "anna@żółw.pl", "none", "other", "", "", ""},
 	} {
 		s := catalog(t).Suggest(t.Context(), tc.email)
-		if s.Source != tc.source || s.Provider != tc.provider || s.Servers[account.IMAP].Host != tc.imap ||
-			s.Servers[account.POP3].Host != tc.pop3 || s.Username != tc.username {
+		if s.Source != tc.source || s.Provider != tc.provider || s.Servers[remote.IMAP].Host != tc.imap ||
+			s.Servers[remote.POP3].Host != tc.pop3 || s.Username != tc.username {
 			t.Errorf("%s: %+v", tc.name, s)
 		}
 		for proto, server := range s.Servers {
@@ -217,13 +218,13 @@ func TestEveryDomainLeadsToItsPreset(t *testing.T) {
 func TestOtherHasNoServersOfItsOwn(t *testing.T) {
 	p, ok := catalog(t).Preset(account.OtherProvider, "anna@firma.example")
 	if !ok || p.Name != "" || len(p.Servers) > 0 || p.Username != "anna@firma.example" ||
-		!slices.Equal(p.Auth, []account.Auth{account.Password}) {
+		!slices.Equal(p.Auth, []remote.Auth{remote.Password}) {
 		t.Errorf("%+v", p)
 	}
 	if _, ok := catalog(t).Preset("nosuch", "anna@firma.example"); ok {
 		t.Error("a preset that there is not")
 	}
-	if p, _ := catalog(t).Preset("outlook", "anna@outlook.com"); !slices.Equal(p.Auth, []account.Auth{account.OAuth2}) {
+	if p, _ := catalog(t).Preset("outlook", "anna@outlook.com"); !slices.Equal(p.Auth, []remote.Auth{remote.OAuth2}) {
 		t.Errorf("Microsoft takes %v", p.Auth)
 	}
 }
@@ -272,11 +273,11 @@ func TestWhatIsNeededToSignIn(t *testing.T) {
 		"other": {false, false, false}, "proton": {false, false, false},
 	} {
 		p := catalog(t).ByID(id)
-		if got := [3]bool{p.NeedsAppPassword(), p.NeedsOAuth(), p.NeedsAccess(account.IMAP)}; got != want {
+		if got := [3]bool{p.NeedsAppPassword(), p.NeedsOAuth(), p.NeedsAccess(remote.IMAP)}; got != want {
 			t.Errorf("%s: %v, want %v", id, got, want)
 		}
 	}
-	if p := catalog(t).ByID("google"); !p.NeedsAccess(account.POP3) {
+	if p := catalog(t).ByID("google"); !p.NeedsAccess(remote.POP3) {
 		t.Error("Google's POP3 has to be switched on")
 	}
 }
@@ -284,24 +285,24 @@ func TestWhatIsNeededToSignIn(t *testing.T) {
 func TestLimitsAndQuirks(t *testing.T) {
 	c := catalog(t)
 	g := c.ByID("google")
-	if g.Limits.Connections != 15 || g.Limits.PollInterval[account.IMAP] != 10*time.Minute ||
-		g.Limits.BytesPerDay[account.IMAP] != 2500<<20 || g.Limits.BytesPerDay[account.POP3] != 1250<<20 {
+	if g.Limits.Connections != 15 || g.Limits.PollInterval[remote.IMAP] != 10*time.Minute ||
+		g.Limits.BytesPerDay[remote.IMAP] != 2500<<20 || g.Limits.BytesPerDay[remote.POP3] != 1250<<20 {
 		t.Errorf("Google's limits: %+v", g.Limits)
 	}
 	if !g.Quirks.CloseInsteadOfQuit {
 		t.Errorf("Google's quirks: %+v", g.Quirks)
 	}
-	if l := c.ByID("webde").Limits; l.PollInterval[account.POP3] != 15*time.Minute || l.PollInterval[account.IMAP] != 0 {
+	if l := c.ByID("webde").Limits; l.PollInterval[remote.POP3] != 15*time.Minute || l.PollInterval[remote.IMAP] != 0 {
 		t.Errorf("WEB.DE's limits: %+v", l)
 	}
 	if !c.ByID("netease").Quirks.SendID || !c.ByID("outlook").Quirks.SizesAreEstimates ||
 		c.ByID("aol").Limits.MessagesPerFolder != 10_000 {
 		t.Error("other quirks are lost")
 	}
-	if s, ok := c.ByID("forpsi").Certified(account.POP3); !ok || s.Host != "pop3.forpsi.com" || s.Port != 995 {
+	if s, ok := c.ByID("forpsi").Certified(remote.POP3); !ok || s.Host != "pop3.forpsi.com" || s.Port != 995 {
 		t.Errorf("Forpsi's certified server: %+v", s)
 	}
-	if _, ok := g.Certified(account.IMAP); ok {
+	if _, ok := g.Certified(remote.IMAP); ok {
 		t.Error("Google's certificates are valid")
 	}
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/provider"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // An address is enough: the table knows the servers, and nobody is asked.
@@ -16,7 +16,7 @@ func ExampleCatalog_Suggest() {
 		return
 	}
 	s := c.Suggest(context.Background(), "anna.nowak@gmail.com")
-	imap := s.Servers[account.IMAP]
+	imap := s.Servers[remote.IMAP]
 	fmt.Println(s.Source, s.Provider, imap.Host, imap.Port, imap.Security)
 	p := c.ByID(s.Provider)
 	fmt.Println("an app password is needed:", p.NeedsAppPassword())

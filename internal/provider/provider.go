@@ -4,7 +4,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // Auth is a way to sign in that a provider accepts.
@@ -26,7 +26,7 @@ type Provider struct {
 	MX []string
 	// Servers are the presets. A host may hold "{domain}", which stands for
 	// the domain of the address. Empty when only the user can know them.
-	Servers map[account.Protocol]account.Server
+	Servers map[remote.Protocol]remote.Server
 	Auth    []Auth // Accepted today, in the order in which to offer them.
 	// OAuth is the id of the OAuth whose page signs its users in; "": none is known.
 	OAuth string
@@ -64,10 +64,10 @@ type OAuth struct {
 
 // Limits are what a provider asks of programs.
 type Limits struct {
-	Connections       int                                // At once, all programs together.
-	PollInterval      map[account.Protocol]time.Duration // The least.
-	BytesPerDay       map[account.Protocol]int64         // Of downloads.
-	MessagesPerFolder int                                // Older ones are out of reach over IMAP.
+	Connections       int                               // At once, all programs together.
+	PollInterval      map[remote.Protocol]time.Duration // The least.
+	BytesPerDay       map[remote.Protocol]int64         // Of downloads.
+	MessagesPerFolder int                               // Older ones are out of reach over IMAP.
 }
 
 // Quirks are what a visit has to know.
@@ -82,7 +82,7 @@ type Quirks struct {
 type variant struct {
 	when    string
 	domains []string // Those that it holds for; none: it is no preset, only known.
-	servers map[account.Protocol]account.Server
+	servers map[remote.Protocol]remote.Server
 }
 
 // words are the same in each language.
@@ -119,7 +119,7 @@ func (p Provider) NeedsOAuth() bool {
 
 // NeedsAccess reports whether the user has to switch the protocol on in the
 // mailbox's settings first.
-func (p Provider) NeedsAccess(proto account.Protocol) bool {
+func (p Provider) NeedsAccess(proto remote.Protocol) bool {
 	return p.access == "both" || p.access == string(proto)
 }
 
@@ -135,7 +135,7 @@ func (p Provider) Username(email string) string {
 }
 
 // ServersFor returns the servers for an address.
-func (p Provider) ServersFor(email string) map[account.Protocol]account.Server {
+func (p Provider) ServersFor(email string) map[remote.Protocol]remote.Server {
 	_, domain, ok := split(email)
 	if !ok {
 		return nil
@@ -148,7 +148,7 @@ func (p Provider) ServersFor(email string) map[account.Protocol]account.Server {
 			}
 		}
 	}
-	out := map[account.Protocol]account.Server{}
+	out := map[remote.Protocol]remote.Server{}
 	for proto, s := range servers {
 		s.Host = strings.ReplaceAll(s.Host, domainMark, domain)
 		out[proto] = s
@@ -158,14 +158,14 @@ func (p Provider) ServersFor(email string) map[account.Protocol]account.Server {
 
 // Certified returns a server with the same mailboxes and a valid certificate,
 // where a provider's usual names have none.
-func (p Provider) Certified(proto account.Protocol) (account.Server, bool) {
+func (p Provider) Certified(proto remote.Protocol) (remote.Server, bool) {
 	for _, v := range p.variants {
 		if v.when == "certificate" {
 			s, ok := v.servers[proto]
 			return s, ok
 		}
 	}
-	return account.Server{}, false
+	return remote.Server{}, false
 }
 
 const domainMark = "{domain}"

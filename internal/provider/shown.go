@@ -1,15 +1,17 @@
 package provider
 
-import "github.com/mailbrook/mailbrook/internal/account"
+import (
+	"github.com/mailbrook/mailbrook/internal/remote"
+)
 
 // Shown is a provider as it is shown to who adds an account, in one language.
 type Shown struct {
 	ID      string
 	Name    string
 	Domains []string
-	Servers map[account.Protocol]account.Server // Host may contain "{domain}".
-	Auth    []Auth                              // The first to offer first.
-	OAuth   bool                                // Whether users can sign in on its page here.
+	Servers map[remote.Protocol]remote.Server // Host may contain "{domain}".
+	Auth    []Auth                            // The first to offer first.
+	OAuth   bool                              // Whether users can sign in on its page here.
 	Help    Guide
 }
 

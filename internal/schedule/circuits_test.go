@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // proven is the account of the n-th user at "h", which has worked there.
@@ -18,9 +19,9 @@ func proven(n int) account.Account {
 	if err != nil {
 		panic(err)
 	}
-	a := account.Account{ID: account.ID(fmt.Sprint(n)), Owner: o, Server: account.Server{
+	a := account.Account{ID: account.ID(fmt.Sprint(n)), Owner: o, Server: remote.Server{
 		Host: "h", Port: 993,
-		Security: account.TLS,
+		Security: remote.TLS,
 	}}
 	a.Status.Proven = true
 	return a
@@ -113,7 +114,7 @@ func TestWhatMakesAnOutage(t *testing.T) {
 		{"the same with another security", func(cs *circuits) {
 			for n := range 5 {
 				a := proven(n)
-				a.Server.Security = account.STARTTLS
+				a.Server.Security = remote.STARTTLS
 				visitOf(cs, a, fault.New(fault.TLSFailure, "", ""), noon)
 			}
 		}, "open to all"},

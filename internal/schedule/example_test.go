@@ -6,6 +6,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -13,7 +14,7 @@ import (
 // server fails, and never by itself where only the user can do something.
 func ExamplePolicy_Next() {
 	p := schedule.Policy{Interval: 5 * time.Minute}
-	a := account.Account{Enabled: true, Server: account.Server{Host: "imap.firma.test", Port: 993}}
+	a := account.Account{Enabled: true, Server: remote.Server{Host: "imap.firma.test", Port: 993}}
 	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 	visit := func(code fault.Code) {
 		var o schedule.Outcome

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 var noon = time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
@@ -377,15 +378,15 @@ func TestASpellingOfAServerIsNoOtherServer(t *testing.T) {
 		"::ffff:c000:201": "192.0.2.1",
 		"2001:DB8:0:0::1": "2001:db8::1", "[2001:db8::1]": "2001:db8::1",
 	} {
-		if got := HostKey(account.Account{Server: account.Server{Host: host}}); got != want {
+		if got := HostKey(account.Account{Server: remote.Server{Host: host}}); got != want {
 			t.Errorf("HostKey(%q) = %q, want %q", host, got, want)
 		}
 	}
-	for want, s := range map[string]account.Server{
-		"imap.example.test:993/tls":  {Host: "IMAP.example.test.", Port: 993, Security: account.TLS},
-		"imap.example.test:143/tls":  {Host: "imap.example.test", Port: 143, Security: account.TLS},
-		"[2001:db8::1]:110/starttls": {Host: "[2001:DB8::1]", Port: 110, Security: account.STARTTLS},
-		"192.0.2.1:143/none":         {Host: "::ffff:192.0.2.1", Port: 143, Security: account.None},
+	for want, s := range map[string]remote.Server{
+		"imap.example.test:993/tls":  {Host: "IMAP.example.test.", Port: 993, Security: remote.TLS},
+		"imap.example.test:143/tls":  {Host: "imap.example.test", Port: 143, Security: remote.TLS},
+		"[2001:db8::1]:110/starttls": {Host: "[2001:DB8::1]", Port: 110, Security: remote.STARTTLS},
+		"192.0.2.1:143/none":         {Host: "::ffff:192.0.2.1", Port: 143, Security: remote.None},
 	} {
 		if got := CircuitKey(account.Account{Server: s}); got != want {
 			t.Errorf("CircuitKey(%+v) = %q, want %q", s, got, want)

@@ -14,6 +14,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // memory is a Queue in memory that keeps the interface's promises.
@@ -312,7 +313,7 @@ func accounts(t *testing.T, n int, host string) []account.Account {
 		name := fmt.Sprintf("a%d", i+1)
 		as[i] = account.Account{
 			ID: account.ID(name), Owner: anOwner(t, name), PollInterval: 5 * time.Minute, Enabled: true,
-			Server: account.Server{Host: host, Port: 993, Security: account.TLS}, Status: account.Status{Slow: 1},
+			Server: remote.Server{Host: host, Port: 993, Security: remote.TLS}, Status: account.Status{Slow: 1},
 		}
 	}
 	return as

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // What reaches a server, seen from beside it, and what becomes of it there. The
@@ -113,7 +114,7 @@ var (
 
 // marks lists what is not as it was after a whole mailbox was read by way of a
 // relay that changes lines: at the server, and in what was sent to it.
-func marks(t *testing.T, protocol account.Protocol, change func(string) string) (bad []string) {
+func marks(t *testing.T, protocol remote.Protocol, change func(string) string) (bad []string) {
 	t.Helper()
 	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{POP3SetsSeen: true})
 	msgs := mailtest.Corpus(13, 30, false)
@@ -122,12 +123,12 @@ func marks(t *testing.T, protocol account.Protocol, change func(string) string) 
 	}
 	mailtest.Fill(t, d, "anna", msgs)
 	before := mailtest.Snapshot(t, d.Addr("imaps"), d.CA.Client(), "anna", "sekret")
-	service := map[account.Protocol]string{account.IMAP: "imap", account.POP3: "pop3"}[protocol]
+	service := map[remote.Protocol]string{remote.IMAP: "imap", remote.POP3: "pop3"}[protocol]
 	r := startRelay(t, d.Addr(service), change, nil)
-	s := account.Server{Host: "localhost", Port: r.port(), Security: account.None}
+	s := remote.Server{Host: "localhost", Port: r.port(), Security: remote.None}
 	c := loopback(d.CA, nil)
 	var n int
-	if protocol == account.IMAP {
+	if protocol == remote.IMAP {
 		n = len(readAll(t, c, s, credential("anna", "sekret")))
 	} else {
 		_, items := readPOP3(t.Context(), t, c, s)
@@ -139,7 +140,7 @@ func marks(t *testing.T, protocol account.Protocol, change func(string) string) 
 	for _, line := range r.lines() {
 		switch {
 		case line == "":
-		case protocol == account.POP3 && !pop3Reads.MatchString(line), protocol == account.IMAP &&
+		case protocol == remote.POP3 && !pop3Reads.MatchString(line), protocol == remote.IMAP &&
 			(!imapReads.MatchString(line) || imapMarks.MatchString(line)):
 			bad = append(bad, fmt.Sprintf("sent: %.60q", line))
 		}
@@ -151,7 +152,7 @@ func marks(t *testing.T, protocol account.Protocol, change func(string) string) 
 }
 
 func TestWhatReachesAServerChangesNothing(t *testing.T) {
-	for _, protocol := range []account.Protocol{account.IMAP, account.POP3} {
+	for _, protocol := range []remote.Protocol{remote.IMAP, remote.POP3} {
 		for _, bad := range marks(t, protocol, nil) {
 			t.Errorf("%v: %s", protocol, bad)
 		}
@@ -162,13 +163,13 @@ func TestWhatReachesAServerChangesNothing(t *testing.T) {
 // keep the server from marking anything.
 func TestAMarkAtTheServerIsNoticed(t *testing.T) {
 	for name, tc := range map[string]struct {
-		protocol account.Protocol
+		protocol remote.Protocol
 		from, to string
 		says     []string
 	}{
-		"a body that is not only peeked at": {account.IMAP, "BODY.PEEK[", "BODY[", []string{"sent: ", "the remote changed"}},
-		"no RSET before QUIT":               {account.POP3, "RSET\r\n", "NOOP\r\n", []string{"the remote changed"}},
-		"a message is deleted": {account.POP3, "RSET\r\n", "DELE 1\r\n", []string{
+		"a body that is not only peeked at": {remote.IMAP, "BODY.PEEK[", "BODY[", []string{"sent: ", "the remote changed"}},
+		"no RSET before QUIT":               {remote.POP3, "RSET\r\n", "NOOP\r\n", []string{"the remote changed"}},
+		"a message is deleted": {remote.POP3, "RSET\r\n", "DELE 1\r\n", []string{
 			"sent: ",
 			"the remote changed",
 		}},
@@ -179,7 +180,7 @@ func TestAMarkAtTheServerIsNoticed(t *testing.T) {
 				return strings.ReplaceAll(line, "EXAMINE", map[bool]string{
 					true:  "SELECT",
 					false: "EXAMINE",
-				}[tc.protocol == account.IMAP])
+				}[tc.protocol == remote.IMAP])
 			})
 			for _, say := range tc.says {
 				if !slices.ContainsFunc(bad, func(b string) bool { return strings.HasPrefix(b, say) }) {
@@ -192,14 +193,14 @@ func TestAMarkAtTheServerIsNoticed(t *testing.T) {
 }
 
 // inTheClear lists in what form the password is readable on the way to a server.
-func inTheClear(t *testing.T, d *mailtest.Dovecot, service string, protocol account.Protocol, security account.Security,
+func inTheClear(t *testing.T, d *mailtest.Dovecot, service string, protocol remote.Protocol, security remote.Security,
 	down func(string) string,
 ) (bad []string) {
 	t.Helper()
 	const password = "sekret"
 	r := startRelay(t, d.Addr(service), nil, down)
 	c := loopback(d.CA, nil)
-	session, err := c.Open(t.Context(), account.Account{Server: account.Server{
+	session, err := c.Open(t.Context(), account.Account{Server: remote.Server{
 		Host: "localhost", Port: r.port(),
 		Security: security,
 	}, Protocol: protocol}, credential("anna", password))
@@ -229,16 +230,16 @@ func TestNoPasswordIsSentBeforeTLS(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		service  string
-		protocol account.Protocol
-		security account.Security
+		protocol remote.Protocol
+		security remote.Security
 		down     func(string) string
 	}{
-		{"imaps", account.IMAP, account.TLS, nil},
-		{"imap", account.IMAP, account.STARTTLS, nil},
-		{"pop3s", account.POP3, account.TLS, nil},
-		{"pop3", account.POP3, account.STARTTLS, nil},
-		{"imap", account.IMAP, account.STARTTLS, stripped},
-		{"pop3", account.POP3, account.STARTTLS, stripped},
+		{"imaps", remote.IMAP, remote.TLS, nil},
+		{"imap", remote.IMAP, remote.STARTTLS, nil},
+		{"pop3s", remote.POP3, remote.TLS, nil},
+		{"pop3", remote.POP3, remote.STARTTLS, nil},
+		{"imap", remote.IMAP, remote.STARTTLS, stripped},
+		{"pop3", remote.POP3, remote.STARTTLS, stripped},
 	} {
 		for _, bad := range inTheClear(t, d, tc.service, tc.protocol, tc.security, tc.down) {
 			t.Error(bad)
@@ -249,8 +250,8 @@ func TestNoPasswordIsSentBeforeTLS(t *testing.T) {
 // The control for I13: the same without TLS.
 func TestAPasswordWithoutTLSIsNoticed(t *testing.T) {
 	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{})
-	for service, protocol := range map[string]account.Protocol{"imap": account.IMAP, "pop3": account.POP3} {
-		bad := inTheClear(t, d, service, protocol, account.None, nil)
+	for service, protocol := range map[string]remote.Protocol{"imap": remote.IMAP, "pop3": remote.POP3} {
+		bad := inTheClear(t, d, service, protocol, remote.None, nil)
 		if len(bad) == 0 {
 			t.Errorf("%s: the password was sent in plain sight, and nothing is noticed", service)
 		}

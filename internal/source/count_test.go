@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // TestD7_WhatCannotBeCountedInTimeIsNotCounted: a connection test of a server that
@@ -42,8 +43,8 @@ S: TAG OK -
 		t.Run(tc.name, func(t *testing.T) {
 			s := mailtest.Play(t, tc.dialogue, mailtest.ScriptOptions{Lenient: true})
 			a := account.Account{
-				Protocol: account.IMAP,
-				Server:   account.Server{Host: "127.0.0.1", Port: s.Port(), Security: account.None},
+				Protocol: remote.IMAP,
+				Server:   remote.Server{Host: "127.0.0.1", Port: s.Port(), Security: remote.None},
 			}
 			opened, err := loopback(nil, nil).Open(t.Context(), a, credential("anna", "sekret"))
 			if err != nil {
@@ -86,8 +87,8 @@ func TestD4_NoUIDNEXTIsNoTrouble(t *testing.T) {
 			s := mailtest.Play(t, "S: * OK [CAPABILITY IMAP4rev1] hello\nC: TAG LOGIN \"anna\" \"sekret\"\n"+
 				"S: TAG OK [CAPABILITY IMAP4rev1] in\n"+examined+tc.answer, mailtest.ScriptOptions{Lenient: true})
 			a := account.Account{
-				Protocol: account.IMAP,
-				Server:   account.Server{Host: "127.0.0.1", Port: s.Port(), Security: account.None},
+				Protocol: remote.IMAP,
+				Server:   remote.Server{Host: "127.0.0.1", Port: s.Port(), Security: remote.None},
 			}
 			session, err := loopback(nil, nil).Open(t.Context(), a, credential("anna", "sekret"))
 			if err != nil {
@@ -140,8 +141,8 @@ S: TAG BAD invalid set
 func openLoopback(t *testing.T, s *mailtest.Script) Session {
 	t.Helper()
 	a := account.Account{
-		Protocol: account.IMAP,
-		Server:   account.Server{Host: "127.0.0.1", Port: s.Port(), Security: account.None},
+		Protocol: remote.IMAP,
+		Server:   remote.Server{Host: "127.0.0.1", Port: s.Port(), Security: remote.None},
 	}
 	session, err := loopback(nil, nil).Open(t.Context(), a, credential("anna", "sekret"))
 	if err != nil {
@@ -178,11 +179,11 @@ ALSO TAG LOGOUT => TAG OK bye\r\n
 		t.Run(tc.name, func(t *testing.T) {
 			s := mailtest.Play(t, tc.dialogue, mailtest.ScriptOptions{Lenient: true})
 			a := account.Account{
-				Protocol: account.IMAP,
-				Server:   account.Server{Host: "127.0.0.1", Port: s.Port(), Security: account.None},
+				Protocol: remote.IMAP,
+				Server:   remote.Server{Host: "127.0.0.1", Port: s.Port(), Security: remote.None},
 			}
 			c := loopback(nil, func(o *Options) { o.Patience.Idle = 300 * time.Millisecond })
-			folders, err := c.Probe(t.Context(), a, credential("anna", "sekret"), func(account.Step) {})
+			folders, err := c.Probe(t.Context(), a, credential("anna", "sekret"), func(remote.Step) {})
 			if fault.CodeOf(err) != tc.code || tc.code == "" && len(folders) != 1 {
 				t.Errorf("%d folders, %v", len(folders), err)
 			}

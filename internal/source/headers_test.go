@@ -14,6 +14,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 func headerHash(octets []byte) [16]byte {
@@ -51,8 +52,8 @@ func TestHeadersTellWhatTheWholeMessageTells(t *testing.T) {
 	mailtest.Append(t, d.Addr("imaps"), d.CA.Client(), "anna", "sekret", mailtest.Corpus(21, 170, false))
 	before := mailtest.Snapshot(t, d.Addr("imaps"), d.CA.Client(), "anna", "sekret")
 	for _, a := range []account.Account{
-		{Protocol: account.IMAP, Server: account.Server{Host: "localhost", Port: d.IMAPS, Security: account.TLS}},
-		{Protocol: account.POP3, Server: account.Server{Host: "localhost", Port: d.POP3S, Security: account.TLS}},
+		{Protocol: remote.IMAP, Server: remote.Server{Host: "localhost", Port: d.IMAPS, Security: remote.TLS}},
+		{Protocol: remote.POP3, Server: remote.Server{Host: "localhost", Port: d.POP3S, Security: remote.TLS}},
 	} {
 		t.Run(string(a.Protocol), func(t *testing.T) {
 			c := loopback(d.CA, func(o *Options) { o.MaxMessageBytes = 4 << 20 })
@@ -103,17 +104,17 @@ func TestHeadersTellWhatTheWholeMessageTells(t *testing.T) {
 
 // Many headers cost few round trips.
 func TestHeadersAreAskedForAhead(t *testing.T) {
-	for _, p := range []account.Protocol{account.IMAP, account.POP3} {
+	for _, p := range []remote.Protocol{remote.IMAP, remote.POP3} {
 		t.Run(string(p), func(t *testing.T) {
 			d := mailtest.StartDovecot(t, mailtest.DovecotOptions{})
 			mailtest.Fill(t, d, "anna", mailtest.Corpus(4, 600, false))
 			target := d.Addr("imap")
-			if p == account.POP3 {
+			if p == remote.POP3 {
 				target = d.Addr("pop3")
 			}
 			proxy := mailtest.StartProxy(t, target)
-			session, err := loopback(nil, nil).Open(t.Context(), account.Account{Protocol: p, Server: account.Server{
-				Host: "localhost", Port: proxy.Port(), Security: account.None,
+			session, err := loopback(nil, nil).Open(t.Context(), account.Account{Protocol: p, Server: remote.Server{
+				Host: "localhost", Port: proxy.Port(), Security: remote.None,
 			}}, credential("anna", "sekret"))
 			if err != nil {
 				t.Fatal(err)
@@ -154,8 +155,8 @@ func playedHeaders(t *testing.T, dialogue string, wants []mail.Want) (got map[ui
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	script := mailtest.Play(t, dialogue, mailtest.ScriptOptions{})
 	defer script.Close()
-	session, err := loopback(nil, nil).Open(t.Context(), account.Account{Protocol: account.IMAP, Server: account.Server{
-		Host: "localhost", Port: script.Port(), Security: account.None,
+	session, err := loopback(nil, nil).Open(t.Context(), account.Account{Protocol: remote.IMAP, Server: remote.Server{
+		Host: "localhost", Port: script.Port(), Security: remote.None,
 	}}, credential("anna", "sekret"))
 	if err != nil {
 		t.Fatal(err)
@@ -259,12 +260,12 @@ func TestHeadersEndWhenTheServerIsGone(t *testing.T) {
 
 func TestTheCallersErrorEndsHeaders(t *testing.T) {
 	stop := errors.New("the journal is gone")
-	for _, p := range []account.Protocol{account.IMAP, account.POP3} {
+	for _, p := range []remote.Protocol{remote.IMAP, remote.POP3} {
 		t.Run(string(p), func(t *testing.T) {
 			d := mailtest.StartDovecot(t, mailtest.DovecotOptions{})
 			mailtest.Fill(t, d, "anna", mailtest.Corpus(4, 20, false))
-			server := account.Server{Host: "localhost", Port: d.IMAPS, Security: account.TLS}
-			if p == account.POP3 {
+			server := remote.Server{Host: "localhost", Port: d.IMAPS, Security: remote.TLS}
+			if p == remote.POP3 {
 				server.Port = d.POP3S
 			}
 			session, err := loopback(d.CA, nil).Open(t.Context(), account.Account{Protocol: p, Server: server}, credential(

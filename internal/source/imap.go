@@ -11,8 +11,8 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
@@ -26,7 +26,7 @@ type imapConn struct {
 	link   *wire.Link
 	wire   *wire.IMAP
 	client *imapclient.Client
-	cred   account.Credential // It signed in with.
+	cred   remote.Credential // It signed in with.
 	caps   imap.CapSet
 	inside bool  // A folder was opened: what was said before is no reason for anything.
 	taken  int64 // Octets of bodies so far.
@@ -61,7 +61,7 @@ type imapQuirks struct {
 type imapSession struct {
 	connect func(context.Context) (*imapConn, error)
 	owner   *Client
-	cred    account.Credential
+	cred    remote.Credential
 	quirks  *imapQuirks
 
 	mu          sync.Mutex
@@ -77,8 +77,8 @@ type imapSession struct {
 
 var _ Session = (*imapSession)(nil)
 
-func openIMAP(ctx context.Context, c *Client, who *wire.Signer, cred account.Credential,
-	observe func(account.Step),
+func openIMAP(ctx context.Context, c *Client, who *wire.Signer, cred remote.Credential,
+	observe func(remote.Step),
 ) (Session, error) {
 	quirks, pace := &imapQuirks{}, wire.NewSessionPace(c.opts.Patience)
 	known := parseCapabilities(who.Account().Capabilities)
@@ -86,7 +86,7 @@ func openIMAP(ctx context.Context, c *Client, who *wire.Signer, cred account.Cre
 	quirks.stateless.Store(known.Has(statelessOn(time.Now())))
 	quirks.namespaces.Store(rememberedNamespaces(known))
 	quirks.suspects.words = rememberedSuspects(known)
-	signIn := func(ctx context.Context, cred account.Credential, first bool, observe func(account.Step)) (*imapConn,
+	signIn := func(ctx context.Context, cred remote.Credential, first bool, observe func(remote.Step)) (*imapConn,
 		error,
 	) {
 		l, err := c.wire.Dial(ctx, who, cred, pace, observe)
@@ -109,8 +109,8 @@ func openIMAP(ctx context.Context, c *Client, who *wire.Signer, cred account.Cre
 		}
 		return conn, nil
 	}
-	connect := func(ctx context.Context, first bool, observe func(account.Step)) (*imapConn, error) {
-		return renewing(ctx, &cred, func(cred account.Credential) (*imapConn, error) {
+	connect := func(ctx context.Context, first bool, observe func(remote.Step)) (*imapConn, error) {
+		return renewing(ctx, &cred, func(cred remote.Credential) (*imapConn, error) {
 			return signIn(ctx, cred, first, observe)
 		})
 	}
@@ -134,7 +134,7 @@ func openIMAP(ctx context.Context, c *Client, who *wire.Signer, cred account.Cre
 // STARTTLS are ours; the library starts after them, so that nothing said in
 // plaintext reaches it. known is what the server offered earlier, empty if that
 // is not known; pipelining lets commands be sent before LOGIN was answered.
-func signInIMAP(ctx context.Context, c *Client, who *wire.Signer, l *wire.Link, cred account.Credential,
+func signInIMAP(ctx context.Context, c *Client, who *wire.Signer, l *wire.Link, cred remote.Credential,
 	known imap.CapSet, pipelining bool,
 ) (*imapConn, error) {
 	caps, words, err := wire.Welcome(ctx, l)
@@ -156,7 +156,7 @@ func signInIMAP(ctx context.Context, c *Client, who *wire.Signer, l *wire.Link, 
 		conn.end()
 		return nil, err
 	}
-	_, err = wire.Timed(l.Observe, account.StepLogin, func() (struct{}, string, error) {
+	_, err = wire.Timed(l.Observe, remote.StepLogin, func() (struct{}, string, error) {
 		return struct{}{}, "", conn.login(cred, known, pipelining, c.opts.Version)
 	})
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
@@ -107,12 +108,12 @@ func visit(t *testing.T, script *mailtest.Script, dialogue string, window int) s
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	server := account.Server{Host: "localhost", Port: script.Port(), Security: account.Security(
+	server := remote.Server{Host: "localhost", Port: script.Port(), Security: remote.Security(
 		setting(dialogue, "security", "none"))}
 	cred := credential(setting(dialogue, "user", "anna"), setting(dialogue, "secret", testSecret))
-	cred.Auth = account.Auth(setting(dialogue, "auth", "password"))
+	cred.Auth = remote.Auth(setting(dialogue, "auth", "password"))
 	known := setting(dialogue, "known", "")
-	session, err := c.Open(ctx, account.Account{Server: server, Protocol: account.IMAP, Capabilities: known}, cred)
+	session, err := c.Open(ctx, account.Account{Server: server, Protocol: remote.IMAP, Capabilities: known}, cred)
 	if err != nil {
 		fmt.Fprintf(&out, "open: %s\n", told(err))
 	} else {

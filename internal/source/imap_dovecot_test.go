@@ -18,6 +18,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // loopback returns a client that may reach servers on this machine. ca may be nil.
@@ -36,27 +37,27 @@ func loopback(ca *mailtest.CA, change func(*Options)) *Client {
 	return New(opts)
 }
 
-func credential(user, secret string) account.Credential {
-	return account.Credential{Auth: account.Password, Username: user, Secret: account.NewSecret(secret)}
+func credential(user, secret string) remote.Credential {
+	return remote.Credential{Auth: remote.Password, Username: user, Secret: remote.NewSecret(secret)}
 }
 
 func TestDovecotIsReadWholeAndUnchanged(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		opts mailtest.DovecotOptions
-		port func(*mailtest.Dovecot) account.Server
+		port func(*mailtest.Dovecot) remote.Server
 	}{
-		{"by TLS", mailtest.DovecotOptions{}, func(d *mailtest.Dovecot) account.Server {
-			return account.Server{Host: "localhost", Port: d.IMAPS, Security: account.TLS}
+		{"by TLS", mailtest.DovecotOptions{}, func(d *mailtest.Dovecot) remote.Server {
+			return remote.Server{Host: "localhost", Port: d.IMAPS, Security: remote.TLS}
 		}},
 		{"by STARTTLS, with a prefix and no LIST-STATUS", mailtest.DovecotOptions{
 			Prefix:     "INBOX.",
 			Capability: "IMAP4rev1 NAMESPACE",
-		}, func(d *mailtest.Dovecot) account.Server {
-			return account.Server{Host: "localhost", Port: d.IMAP, Security: account.STARTTLS}
+		}, func(d *mailtest.Dovecot) remote.Server {
+			return remote.Server{Host: "localhost", Port: d.IMAP, Security: remote.STARTTLS}
 		}},
-		{"by plaintext, where allowed", mailtest.DovecotOptions{Separator: "/"}, func(d *mailtest.Dovecot) account.Server {
-			return account.Server{Host: "localhost", Port: d.IMAP, Security: account.None}
+		{"by plaintext, where allowed", mailtest.DovecotOptions{Separator: "/"}, func(d *mailtest.Dovecot) remote.Server {
+			return remote.Server{Host: "localhost", Port: d.IMAP, Security: remote.None}
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -89,10 +90,10 @@ func inventory(ds []mailtest.Delivered) (all []string) {
 }
 
 // readAll reads an account to its end, by the methods of a Session.
-func readAll(t *testing.T, c *Client, s account.Server, cred account.Credential) []mailtest.Delivered {
+func readAll(t *testing.T, c *Client, s remote.Server, cred remote.Credential) []mailtest.Delivered {
 	t.Helper()
 	ctx := t.Context()
-	session, err := c.Open(ctx, account.Account{Server: s, Protocol: account.IMAP}, cred)
+	session, err := c.Open(ctx, account.Account{Server: s, Protocol: remote.IMAP}, cred)
 	if err != nil {
 		t.Fatalf("opening: %v", err)
 	}
@@ -168,38 +169,38 @@ func TestProbeReportsEachStep(t *testing.T) {
 	mailtest.Append(t, d.Addr("imaps"), d.CA.Client(), "anna", "sekret", mailtest.Corpus(7, 12, false))
 	for _, tc := range []struct {
 		name     string
-		server   account.Server
+		server   remote.Server
 		password string
 		steps    string
 		code     fault.Code
 	}{
 		{
 			"TLS",
-			account.Server{Host: "localhost", Port: d.IMAPS, Security: account.TLS},
+			remote.Server{Host: "localhost", Port: d.IMAPS, Security: remote.TLS},
 			"sekret",
 			"resolve connect tls greeting login folders", "",
 		},
 		{
 			"STARTTLS",
-			account.Server{Host: "localhost", Port: d.IMAP, Security: account.STARTTLS},
+			remote.Server{Host: "localhost", Port: d.IMAP, Security: remote.STARTTLS},
 			"sekret",
 			"resolve connect greeting tls login folders", "",
 		},
 		{
 			"wrong password",
-			account.Server{Host: "localhost", Port: d.IMAPS, Security: account.TLS},
+			remote.Server{Host: "localhost", Port: d.IMAPS, Security: remote.TLS},
 			"geheim",
 			"resolve connect tls greeting login!", fault.AuthFailed,
 		},
 		{
 			"plaintext on the TLS port",
-			account.Server{Host: "localhost", Port: d.IMAP, Security: account.TLS},
+			remote.Server{Host: "localhost", Port: d.IMAP, Security: remote.TLS},
 			"sekret",
 			"resolve connect tls!", fault.TLSFailure,
 		},
 		{
 			"POP3 port",
-			account.Server{Host: "localhost", Port: d.POP3S, Security: account.TLS},
+			remote.Server{Host: "localhost", Port: d.POP3S, Security: remote.TLS},
 			"sekret",
 			"resolve connect tls greeting!", fault.ProtocolError,
 		},
@@ -207,8 +208,8 @@ func TestProbeReportsEachStep(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			c := loopback(d.CA, nil)
 			var steps []string
-			folders, err := c.Probe(t.Context(), account.Account{Server: tc.server, Protocol: account.IMAP}, credential("anna",
-				tc.password), func(s account.Step) {
+			folders, err := c.Probe(t.Context(), account.Account{Server: tc.server, Protocol: remote.IMAP}, credential("anna",
+				tc.password), func(s remote.Step) {
 				name := string(s.Name)
 				if !s.OK {
 					name += "!"
@@ -243,8 +244,8 @@ func TestAnyPasswordSignsIn(t *testing.T) {
 				c := loopback(d.CA, func(o *Options) {
 					o.Transcript = func(line string) { mu.Lock(); defer mu.Unlock(); transcript.WriteString(line + "\n") }
 				})
-				server := account.Server{Host: "localhost", Port: d.IMAPS, Security: account.TLS}
-				session, err := c.Open(t.Context(), account.Account{Server: server, Protocol: account.IMAP}, credential(
+				server := remote.Server{Host: "localhost", Port: d.IMAPS, Security: remote.TLS}
+				session, err := c.Open(t.Context(), account.Account{Server: server, Protocol: remote.IMAP}, credential(
 					user, secret))
 				if err != nil {
 					t.Errorf("%s: %v", user, err)
@@ -269,8 +270,8 @@ func TestDovecotFolderNames(t *testing.T) {
 		d.Adm("mailbox", "create", "-u", "anna", n)
 	}
 	c := loopback(d.CA, nil)
-	server := account.Server{Host: "localhost", Port: d.IMAPS, Security: account.TLS}
-	session, err := c.Open(t.Context(), account.Account{Server: server, Protocol: account.IMAP}, credential("anna",
+	server := remote.Server{Host: "localhost", Port: d.IMAPS, Security: remote.TLS}
+	session, err := c.Open(t.Context(), account.Account{Server: server, Protocol: remote.IMAP}, credential("anna",
 		"sekret"))
 	if err != nil {
 		t.Fatal(err)

@@ -3,8 +3,8 @@ package source
 import (
 	"errors"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
@@ -13,7 +13,7 @@ import (
 func folderFault(op, name string, err error) *fault.Error {
 	detail := "Folder " + name + " could not be read."
 	if e := refusal(err); e != nil {
-		f := wire.IMAPReply(e).Judge(wire.OpeningFolder, op, account.Credential{})
+		f := wire.IMAPReply(e).Judge(wire.OpeningFolder, op, remote.Credential{})
 		f.Detail = detail + " " + f.Detail
 		return f
 	}

@@ -7,14 +7,14 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 // login signs in and learns what the server can do. With pipelining, what the
 // server supports by known and the present capabilities is asked along with it.
-func (c *imapConn) login(cred account.Credential, known imap.CapSet, pipelining bool, version string) error {
+func (c *imapConn) login(cred remote.Credential, known imap.CapSet, pipelining bool, version string) error {
 	if err := checkCredential(cred); err != nil {
 		return err
 	}
@@ -94,12 +94,12 @@ func globalItem(caps imap.CapSet) string {
 //
 // proven says that the account has signed in by SCRAM before. Where it has not, a
 // refusal may be of SCRAM alone, and the password itself is tried once, under TLS.
-func (c *imapConn) authenticate(caps imap.CapSet, cred account.Credential, proven bool, afterLogin func()) error {
+func (c *imapConn) authenticate(caps imap.CapSet, cred remote.Credential, proven bool, afterLogin func()) error {
 	offered := func(m string) bool { return caps.Has(imap.Cap("AUTH=" + m)) }
 	switch {
-	case cred.Auth == account.OAuth2 && offered(wire.SASLXOAUTH2):
+	case cred.Auth == remote.OAuth2 && offered(wire.SASLXOAUTH2):
 		return c.exchange(wire.SASLXOAUTH2, cred)
-	case cred.Auth == account.OAuth2:
+	case cred.Auth == remote.OAuth2:
 		return fault.New(fault.AuthFailed, "signing in", "The server does not offer signing in by OAuth 2.0.")
 	}
 	encrypted := c.link.Encrypted()
@@ -127,7 +127,7 @@ func (c *imapConn) authenticate(caps imap.CapSet, cred account.Credential, prove
 }
 
 // refusesPassword reports whether a login was refused as one of a wrong password is.
-func refusesPassword(err error, cred account.Credential) bool {
+func refusesPassword(err error, cred remote.Credential) bool {
 	no := refusal(err)
 	return no != nil && no.Type == imap.StatusResponseTypeNo && wire.IMAPReply(no).Judge(wire.SigningIn, "signing in",
 		cred).Code == fault.AuthFailed
@@ -135,7 +135,7 @@ func refusesPassword(err error, cred account.Credential) bool {
 
 // show signs in with the password itself; as it is not for everybody's eyes,
 // only where nothing better is offered.
-func (c *imapConn) show(caps imap.CapSet, cred account.Credential, afterLogin func()) error {
+func (c *imapConn) show(caps imap.CapSet, cred remote.Credential, afterLogin func()) error {
 	offered := func(m string) bool { return caps.Has(imap.Cap("AUTH=" + m)) }
 	disabled, secret := caps.Has(imap.CapLoginDisabled), cred.Secret.Reveal()
 	switch {
@@ -166,7 +166,7 @@ func (c *imapConn) show(caps imap.CapSet, cred account.Credential, afterLogin fu
 }
 
 // exchange signs in by a mechanism of SASL.
-func (c *imapConn) exchange(mechanism string, cred account.Credential) error {
+func (c *imapConn) exchange(mechanism string, cred remote.Credential) error {
 	s := c.link.SASL(mechanism, cred)
 	if err := c.client.Authenticate(s); err != nil {
 		return err
@@ -193,7 +193,7 @@ func (c *imapConn) introduce(version string) *imapclient.IDCommand {
 }
 
 // checkCredential refuses what cannot be sent in one line.
-func checkCredential(cred account.Credential) error {
+func checkCredential(cred remote.Credential) error {
 	secret := cred.Secret.Reveal()
 	for _, s := range []string{cred.Username, secret} {
 		if strings.ContainsAny(s, "\x00\r\n") || len(s) > maxCredentialLen {

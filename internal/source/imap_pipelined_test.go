@@ -21,6 +21,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // gate passes connections on to a server in plaintext. From the moment at which
@@ -125,9 +126,9 @@ func (g *gate) see(b []byte) {
 }
 
 // reach returns how a server is reached at a port of loopback.
-func reach(security account.Security, port int, known string) account.Account {
-	server := account.Server{Host: "localhost", Port: port, Security: security}
-	return account.Account{Server: server, Protocol: account.IMAP, Capabilities: known}
+func reach(security remote.Security, port int, known string) account.Account {
+	server := remote.Server{Host: "localhost", Port: port, Security: security}
+	return account.Account{Server: server, Protocol: remote.IMAP, Capabilities: known}
 }
 
 // news reads the last n messages of the inbox, 0 for all, and describes them by
@@ -195,7 +196,7 @@ func TestServersAnswerWhatIsAskedAhead(t *testing.T) {
 			s := tc.start(t)
 			mailtest.Append(t, s.Addr("imaps"), s.CA.Client(), "anna", "sekret", mailtest.Corpus(5, 40, false))
 			before := mailtest.Snapshot(t, s.Addr("imaps"), s.CA.Client(), "anna", "sekret")
-			first, err := loopback(s.CA, nil).Open(t.Context(), reach(account.TLS, s.IMAPS, ""), credential("anna", "sekret"))
+			first, err := loopback(s.CA, nil).Open(t.Context(), reach(remote.TLS, s.IMAPS, ""), credential("anna", "sekret"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -220,7 +221,7 @@ func TestServersAnswerWhatIsAskedAhead(t *testing.T) {
 					}
 				}
 			})
-			session, err := c.Open(t.Context(), reach(account.None, g.port(), known), credential("anna", "sekret"))
+			session, err := c.Open(t.Context(), reach(remote.None, g.port(), known), credential("anna", "sekret"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -256,7 +257,7 @@ func TestAnythingMayComeBetweenListAndFetch(t *testing.T) {
 	var session Session
 	open := func(t *testing.T) {
 		var err error
-		session, err = loopback(d.CA, nil).Open(t.Context(), reach(account.TLS, d.IMAPS, ""), credential("anna", "sekret"))
+		session, err = loopback(d.CA, nil).Open(t.Context(), reach(remote.TLS, d.IMAPS, ""), credential("anna", "sekret"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -336,7 +337,7 @@ func TestWhatIsAskedAheadMayBreakAnywhere(t *testing.T) {
 	proxy := mailtest.StartProxy(t, d.Addr("imap"))
 	var all map[uint32]string
 	visit := func(n uint32) (map[uint32]string, error) {
-		session, err := loopback(d.CA, nil).Open(t.Context(), reach(account.None, proxy.Port(), "LIST-STATUS NAMESPACE"),
+		session, err := loopback(d.CA, nil).Open(t.Context(), reach(remote.None, proxy.Port(), "LIST-STATUS NAMESPACE"),
 			credential("anna", "sekret"))
 		if err != nil {
 			return nil, err
@@ -395,7 +396,7 @@ func TestFoldersNobodyAsksForStandInNobodysWay(t *testing.T) {
 			}
 			script := mailtest.Play(t, dialogue.String(), mailtest.ScriptOptions{})
 			defer script.Close()
-			session, err := loopback(nil, nil).Open(t.Context(), reach(account.None, script.Port(), ""), credential("anna",
+			session, err := loopback(nil, nil).Open(t.Context(), reach(remote.None, script.Port(), ""), credential("anna",
 				testSecret))
 			if err != nil {
 				t.Fatal(err)
@@ -435,12 +436,12 @@ S: TAG OK -
 ALSO TAG LOGOUT => TAG OK bye\r\n
 `, mailtest.ScriptOptions{})
 	defer script.Close()
-	var steps []account.StepName
-	server := account.Server{Host: "localhost", Port: script.Port(), Security: account.None}
+	var steps []remote.StepName
+	server := remote.Server{Host: "localhost", Port: script.Port(), Security: remote.None}
 	folders, err := loopback(script.CA, func(*Options) {}).Probe(t.Context(), account.Account{
 		Server:   server,
-		Protocol: account.IMAP,
-	}, credential("anna", testSecret), func(s account.Step) {
+		Protocol: remote.IMAP,
+	}, credential("anna", testSecret), func(s remote.Step) {
 		steps = append(steps, s.Name)
 	})
 	if err != nil || len(folders) != 1 {

@@ -8,6 +8,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
@@ -15,8 +16,8 @@ import (
 // resolves, connects, secures the connection, reads the greeting, and asks whether
 // passwords are taken on such a connection. It reports each step to observe as it
 // ends. Its error is a *fault.Error, or wraps ctx's.
-func (c *Client) Reach(ctx context.Context, server account.Server, observe func(account.Step)) error {
-	nobody := account.Credential{}
+func (c *Client) Reach(ctx context.Context, server remote.Server, observe func(remote.Step)) error {
+	nobody := remote.Credential{}
 	who, pace := wire.NewSigner(nil, account.Account{Server: server}), wire.NewSessionPace(c.opts.Patience)
 	l, err := c.wire.Dial(ctx, who, nobody, pace, observe)
 	if err != nil {

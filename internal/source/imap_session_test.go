@@ -17,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // filled starts a Dovecot with n messages in the inbox and opens a session, at
@@ -25,11 +26,11 @@ func filled(t *testing.T, n int, port func(*mailtest.Dovecot) int) (Session, mai
 	t.Helper()
 	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{})
 	mailtest.Append(t, d.Addr("imaps"), d.CA.Client(), "anna", "sekret", mailtest.Corpus(3, n, false))
-	server := account.Server{Host: "localhost", Port: d.IMAPS, Security: account.TLS}
+	server := remote.Server{Host: "localhost", Port: d.IMAPS, Security: remote.TLS}
 	if port != nil {
 		server.Port = port(d)
 	}
-	session, err := loopback(d.CA, nil).Open(t.Context(), account.Account{Server: server, Protocol: account.IMAP},
+	session, err := loopback(d.CA, nil).Open(t.Context(), account.Account{Server: server, Protocol: remote.IMAP},
 		credential("anna", "sekret"))
 	if err != nil {
 		t.Fatal(err)
@@ -155,10 +156,10 @@ func TestDeclaredSizeIsEnough(t *testing.T) {
 			}
 		}
 	})
-	session, err := c.Open(t.Context(), account.Account{Server: account.Server{
+	session, err := c.Open(t.Context(), account.Account{Server: remote.Server{
 		Host: "localhost", Port: d.IMAPS,
-		Security: account.TLS,
-	}, Protocol: account.IMAP}, credential("anna", "sekret"))
+		Security: remote.TLS,
+	}, Protocol: remote.IMAP}, credential("anna", "sekret"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // bugreports, "To decide: other people's folders": whose a folder is.
@@ -112,7 +113,7 @@ const (
 func othersOf(t *testing.T, dialogue, remembered string) (others, names []string, then string) {
 	t.Helper()
 	script := mailtest.Play(t, dialogue, mailtest.ScriptOptions{})
-	session, err := loopback(script.CA, nil).Open(t.Context(), reach(account.None, script.Port(), remembered),
+	session, err := loopback(script.CA, nil).Open(t.Context(), reach(remote.None, script.Port(), remembered),
 		credential("anna", testSecret))
 	if err != nil {
 		t.Fatal(err)
@@ -197,12 +198,12 @@ func TestAFolderThatOnlyHoldsOthersIsNotCounted(t *testing.T) {
 	}
 	script := mailtest.Play(t, dialogue+"C: TAG EXAMINE \"INBOX\"\nS: TAG OK -\n", mailtest.ScriptOptions{})
 	defer script.Close()
-	var last account.Step
+	var last remote.Step
 	_, err := loopback(nil, nil).Probe(t.Context(), account.Account{
-		Server: account.Server{Host: "localhost", Port: script.Port(), Security: account.None}, Protocol: account.IMAP,
-	}, credential("anna", testSecret), func(s account.Step) { last = s })
+		Server: remote.Server{Host: "localhost", Port: script.Port(), Security: remote.None}, Protocol: remote.IMAP,
+	}, credential("anna", testSecret), func(s remote.Step) { last = s })
 	// INBOX, INBOX.Sent, INBOX.#news, user.boss, Biuro.Faktury, Archive.2023, sharedness.
-	if err != nil || last.Name != account.StepFolders || last.Detail != "7 folders" {
+	if err != nil || last.Name != remote.StepFolders || last.Detail != "7 folders" {
 		t.Errorf("%+v, %v", last, err)
 	}
 }

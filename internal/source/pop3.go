@@ -9,10 +9,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/memory"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
@@ -51,8 +51,8 @@ const (
 type pop3Session struct {
 	client *Client
 	who    *wire.Signer
-	server account.Server
-	cred   account.Credential
+	server remote.Server
+	cred   remote.Credential
 
 	mu     sync.Mutex // Guards what Close needs.
 	link   *wire.Link
@@ -93,8 +93,8 @@ type bearer struct {
 // Capabilities returned. For a test, which observes its steps, one question is asked
 // at a time, so that each step's outcome is its own; for a visit what it asks
 // first goes along with the login.
-func openPOP3(ctx context.Context, c *Client, who *wire.Signer, cred account.Credential,
-	observe func(account.Step),
+func openPOP3(ctx context.Context, c *Client, who *wire.Signer, cred remote.Credential,
+	observe func(remote.Step),
 ) (Session, error) {
 	pace := wire.NewSessionPace(c.opts.Patience)
 	l, err := c.wire.Dial(ctx, who, cred, pace, observe)
@@ -338,7 +338,7 @@ func (s *pop3Session) another(ctx context.Context) error {
 	}
 	s.partial, s.pending, s.pipelined, s.counted, s.listed, s.numbers, s.long = nil, 0, nil, false, nil, nil, nil
 	s.link.Close()
-	_, err := renewing(ctx, &s.cred, func(cred account.Credential) (*wire.Link, error) {
+	_, err := renewing(ctx, &s.cred, func(cred remote.Credential) (*wire.Link, error) {
 		l, err := s.client.wire.Dial(ctx, s.who, cred, s.pace, nil)
 		if err != nil {
 			return nil, err

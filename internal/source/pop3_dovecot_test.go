@@ -13,14 +13,15 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 // readPOP3 reads a maildrop to its end, by the methods of a Session, and
 // returns how often each message came, and the listing.
-func readPOP3(ctx context.Context, t *testing.T, c *Client, s account.Server) (sums map[string]int, items []mail.Item) {
+func readPOP3(ctx context.Context, t *testing.T, c *Client, s remote.Server) (sums map[string]int, items []mail.Item) {
 	t.Helper()
-	return readKnownPOP3(ctx, t, c, account.Account{Server: s, Protocol: account.POP3})
+	return readKnownPOP3(ctx, t, c, account.Account{Server: s, Protocol: remote.POP3})
 }
 
 // readKnownPOP3 is readPOP3 for an account of whose server something is remembered.
@@ -87,24 +88,24 @@ func TestDovecotsMaildropIsReadWholeAndUnchanged(t *testing.T) {
 	before := mailtest.Snapshot(t, d.Addr("imaps"), d.CA.Client(), "anna", "sekret")
 	var first []mail.Item
 	for name, a := range map[string]account.Account{
-		"by TLS":  {Server: account.Server{Host: "localhost", Port: d.POP3S, Security: account.TLS}},
-		"by STLS": {Server: account.Server{Host: "localhost", Port: d.POP3, Security: account.STARTTLS}},
-		"by none": {Server: account.Server{Host: "localhost", Port: d.POP3, Security: account.None}},
+		"by TLS":  {Server: remote.Server{Host: "localhost", Port: d.POP3S, Security: remote.TLS}},
+		"by STLS": {Server: remote.Server{Host: "localhost", Port: d.POP3, Security: remote.STARTTLS}},
+		"by none": {Server: remote.Server{Host: "localhost", Port: d.POP3, Security: remote.None}},
 		"by TLS and remembered": {
-			Server:       account.Server{Host: "localhost", Port: d.POP3S, Security: account.TLS},
+			Server:       remote.Server{Host: "localhost", Port: d.POP3S, Security: remote.TLS},
 			Capabilities: dovecotOffers,
 		},
 		"by STLS and remembered": {
-			Server:       account.Server{Host: "localhost", Port: d.POP3, Security: account.STARTTLS},
+			Server:       remote.Server{Host: "localhost", Port: d.POP3, Security: remote.STARTTLS},
 			Capabilities: dovecotOffers,
 		},
 		"by PLAIN and remembered": {
-			Server:       account.Server{Host: "localhost", Port: d.POP3S, Security: account.TLS},
+			Server:       remote.Server{Host: "localhost", Port: d.POP3S, Security: remote.TLS},
 			Capabilities: "CAPA PIPELINING SASL-PLAIN TOP UIDL",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a.Protocol = account.POP3
+			a.Protocol = remote.POP3
 			c := pop3Client(d.CA, false, nil)
 			got, items := readKnownPOP3(t.Context(), t, c, a)
 			if diff := cmp.Diff(expected(msgs), got); diff != "" {
@@ -135,9 +136,9 @@ func TestWithoutRSETThisServerWouldHaveMarkedTheMail(t *testing.T) {
 	}
 	mailtest.Fill(t, d, "anna", msgs)
 	before := mailtest.Snapshot(t, d.Addr("imaps"), d.CA.Client(), "anna", "sekret")
-	session, err := pop3Client(d.CA, false, nil).Open(t.Context(), account.Account{Server: account.Server{
-		Host: "localhost", Port: d.POP3S, Security: account.TLS,
-	}, Protocol: account.POP3}, credential("anna", "sekret"))
+	session, err := pop3Client(d.CA, false, nil).Open(t.Context(), account.Account{Server: remote.Server{
+		Host: "localhost", Port: d.POP3S, Security: remote.TLS,
+	}, Protocol: remote.POP3}, credential("anna", "sekret"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,12 +169,12 @@ func TestABrokenConnectionLosesAndDoublesNothing(t *testing.T) {
 	for _, e := range mailtest.ByPOP3(msgs) {
 		total, largest = total+e.Size, max(largest, e.Size)
 	}
-	for _, security := range []account.Security{account.None, account.TLS} {
+	for _, security := range []remote.Security{remote.None, remote.TLS} {
 		t.Run(string(security), func(t *testing.T) {
-			target := map[account.Security]string{account.None: d.Addr("pop3"), account.TLS: d.Addr("pop3s")}[security]
+			target := map[remote.Security]string{remote.None: d.Addr("pop3"), remote.TLS: d.Addr("pop3s")}[security]
 			p := mailtest.StartProxy(t, target)
 			p.CutAfter(max(total/5, largest*5/4) + 20_000) // Each connection.
-			got, _ := readPOP3(t.Context(), t, pop3Client(d.CA, false, nil), account.Server{
+			got, _ := readPOP3(t.Context(), t, pop3Client(d.CA, false, nil), remote.Server{
 				Host: "localhost", Port: p.Port(),
 				Security: security,
 			})
@@ -189,17 +190,17 @@ func TestABrokenConnectionLosesAndDoublesNothing(t *testing.T) {
 
 func TestAWrongPasswordIsSaidSo(t *testing.T) {
 	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{})
-	_, err := pop3Client(d.CA, false, nil).Open(t.Context(), account.Account{Server: account.Server{
+	_, err := pop3Client(d.CA, false, nil).Open(t.Context(), account.Account{Server: remote.Server{
 		Host: "localhost",
-		Port: d.POP3S, Security: account.TLS,
-	}, Protocol: account.POP3}, credential("anna", "wrong"))
+		Port: d.POP3S, Security: remote.TLS,
+	}, Protocol: remote.POP3}, credential("anna", "wrong"))
 	if fault.CodeOf(err) != fault.AuthFailed {
 		t.Errorf("got %v", err)
 	}
-	_, err = pop3Client(d.CA, false, nil).Open(t.Context(), account.Account{Server: account.Server{
+	_, err = pop3Client(d.CA, false, nil).Open(t.Context(), account.Account{Server: remote.Server{
 		Host: "localhost",
-		Port: d.IMAPS, Security: account.TLS,
-	}, Protocol: account.POP3}, credential("anna", "sekret"))
+		Port: d.IMAPS, Security: remote.TLS,
+	}, Protocol: remote.POP3}, credential("anna", "sekret"))
 	if f := fault.Of(err); f == nil || f.Code != fault.ProtocolError || f.Detail != "This port speaks IMAP, not POP3." {
 		t.Errorf("POP3 on IMAP's port: %v", err)
 	}
@@ -215,9 +216,9 @@ func TestRoundTripsDoNotGrowWithTheMessages(t *testing.T) {
 		mailtest.Fill(t, d, "anna", all[filled:n])
 		filled = n
 		p := mailtest.StartProxy(t, d.Addr("pop3"))
-		readPOP3(t.Context(), t, pop3Client(nil, false, nil), account.Server{
+		readPOP3(t.Context(), t, pop3Client(nil, false, nil), remote.Server{
 			Host: "localhost", Port: p.Port(),
-			Security: account.None,
+			Security: remote.None,
 		})
 		turns[n] = p.Traffic().Turns
 	}
@@ -232,7 +233,7 @@ const dovecotOffers = "CAPA PIPELINING SASL-PLAIN TOP UIDL USER"
 func TestAVisitThatRemembersItsServerWaitsForOneAnswerBehindTheGreeting(t *testing.T) {
 	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{})
 	mailtest.Fill(t, d, "anna", mailtest.Corpus(9, 20, false))
-	a := account.Account{Protocol: account.POP3}
+	a := account.Account{Protocol: remote.POP3}
 	for _, tc := range []struct {
 		connection string
 		turns      int
@@ -242,7 +243,7 @@ func TestAVisitThatRemembersItsServerWaitsForOneAnswerBehindTheGreeting(t *testi
 	} {
 		t.Run(tc.connection, func(t *testing.T) {
 			p := mailtest.StartProxy(t, d.Addr("pop3"))
-			a.Server = account.Server{Host: "localhost", Port: p.Port(), Security: account.None}
+			a.Server = remote.Server{Host: "localhost", Port: p.Port(), Security: remote.None}
 			session, err := pop3Client(nil, false, nil).Open(t.Context(), a, credential("anna", "sekret"))
 			if err != nil {
 				t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // drop is a message of a scripted maildrop.
@@ -51,8 +52,8 @@ func playPOP3(t *testing.T, dialogue string) (*mailtest.Script, Session) {
 	s := mailtest.Play(t, dialogue, mailtest.ScriptOptions{})
 	session, err := pop3Client(nil, false, nil).Open(t.Context(),
 		account.Account{
-			Server:   account.Server{Host: "localhost", Port: s.Port(), Security: account.None},
-			Protocol: account.POP3,
+			Server:   remote.Server{Host: "localhost", Port: s.Port(), Security: remote.None},
+			Protocol: remote.POP3,
 		}, credential("anna", "sekret"))
 	if err != nil {
 		t.Fatal(err)

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
@@ -56,8 +56,8 @@ func (c pop3Capas) loginDelay() time.Duration {
 // pop3Login is one login under way.
 type pop3Login struct {
 	*wire.POP3
-	cred        account.Credential
-	security    account.Security
+	cred        remote.Credential
+	security    remote.Security
 	mayPipeline bool // What a visit asks first may go along with the login.
 	memory      pop3Memory
 
@@ -73,7 +73,7 @@ type pop3Login struct {
 // run takes a link from the greeting to the login, and further where commands
 // are pipelined. The link stays open whatever comes.
 func (p *pop3Login) run(ctx context.Context, c *Client, l *wire.Link) error {
-	_, err := wire.Timed(l.Observe, account.StepGreeting, func() (struct{}, string, error) {
+	_, err := wire.Timed(l.Observe, remote.StepGreeting, func() (struct{}, string, error) {
 		defer l.WithinGreeting(ctx)()
 		w, err := wire.NewPOP3(l)
 		p.POP3 = w
@@ -93,7 +93,7 @@ func (p *pop3Login) run(ctx context.Context, c *Client, l *wire.Link) error {
 	late := (p.memory.noPipelinedLogin || p.memory.noPipelining) && p.memory.capas.equal(p.capas)
 	p.pipelining = p.mayPipeline && p.capas.has("PIPELINING") && !late && p.way(p.capas).whole() &&
 		!p.capas.losesPipelined() && !p.capas.has("UTF8")
-	_, err = wire.Timed(l.Observe, account.StepLogin, func() (struct{}, string, error) {
+	_, err = wire.Timed(l.Observe, remote.StepLogin, func() (struct{}, string, error) {
 		defer l.Within(ctx, pop3Patience)()
 		return struct{}{}, "", p.signIn()
 	})
@@ -115,7 +115,7 @@ func greetingFault(w *wire.POP3, err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &no):
-		return wire.POP3Reply(no.Text).Judge(wire.Greeting, "greeting", account.Credential{})
+		return wire.POP3Reply(no.Text).Judge(wire.Greeting, "greeting", remote.Credential{})
 	case fault.CodeOf(err) == fault.ProtocolError && w.SpeaksIMAP():
 		return &fault.Error{Code: fault.ProtocolError, Op: "greeting", Detail: "This port speaks IMAP, not POP3.", Err: err}
 	case fault.CodeOf(err) == fault.ProtocolError:
@@ -134,7 +134,7 @@ func (p *pop3Login) secureConnection(ctx context.Context) error {
 			return err
 		}
 	}
-	if p.security != account.STARTTLS {
+	if p.security != remote.STARTTLS {
 		return nil
 	}
 	unsupported := fault.New(fault.STARTTLSUnsupported, "securing the connection", "The server does not offer to encrypt "+
@@ -209,10 +209,10 @@ func (w popWay) whole() bool { return w == wayUser || w == wire.SASLPlain || w =
 // way is how to sign in at a server with these capabilities: by the strongest that is
 // offered, see provingMechanism, else with the password itself, see showing.
 func (p *pop3Login) way(capas pop3Capas) popWay {
-	if p.cred.Auth == account.OAuth2 {
+	if p.cred.Auth == remote.OAuth2 {
 		return wire.SASLXOAUTH2
 	}
-	if m := wire.ProvingMechanism(capas.sasl, p.security != account.None, p.memory.signIn == memoryShown); m != "" {
+	if m := wire.ProvingMechanism(capas.sasl, p.security != remote.None, p.memory.signIn == memoryShown); m != "" {
 		return popWay(m)
 	}
 	return p.showing(capas)
@@ -263,7 +263,7 @@ func (p *pop3Login) timestamp() string {
 // signIn sends the credential, never in the clear unless the account's own
 // security is none.
 func (p *pop3Login) signIn() error {
-	if p.security != account.None && !p.Encrypted() {
+	if p.security != remote.None && !p.Encrypted() {
 		return fault.New(fault.Internal, "signing in", "The connection is not encrypted.")
 	}
 	user, secret := p.cred.Username, p.cred.Secret.Reveal()

@@ -23,6 +23,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
@@ -56,10 +57,10 @@ func everything(l *mail.Listing) []mail.Item {
 
 // visitPOP3 reads everything there is, and writes down what it met. It opens as
 // a connection test does, one question at a time, or as a visit.
-func visitPOP3(ctx context.Context, c *Client, a account.Account, test bool, cred account.Credential, out io.Writer) {
-	var observe func(account.Step)
+func visitPOP3(ctx context.Context, c *Client, a account.Account, test bool, cred remote.Credential, out io.Writer) {
+	var observe func(remote.Step)
 	if test {
-		observe = func(st account.Step) { fmt.Fprintf(out, "step %s ok=%v %s\n", st.Name, st.OK, st.Detail) }
+		observe = func(st remote.Step) { fmt.Fprintf(out, "step %s ok=%v %s\n", st.Name, st.OK, st.Detail) }
 	}
 	session, err := c.open(ctx, a, cred, observe)
 	if err != nil {
@@ -149,7 +150,7 @@ func TestPOP3Dialogues(t *testing.T) {
 					o.Window = 1
 				}
 				if is("closes") {
-					o.CloseOnly = func(a account.Account) bool { return a.Protocol == account.POP3 }
+					o.CloseOnly = func(a account.Account) bool { return a.Protocol == remote.POP3 }
 				}
 				if is("ahead") {
 					o.Patience.Ahead = 200 * time.Millisecond
@@ -158,21 +159,21 @@ func TestPOP3Dialogues(t *testing.T) {
 					o.MaxMessageBytes = 64 << 10
 				}
 			})
-			server := account.Server{Host: "localhost", Port: s.Port(), Security: account.None}
+			server := remote.Server{Host: "localhost", Port: s.Port(), Security: remote.None}
 			if is("starttls") {
-				server.Security = account.STARTTLS
+				server.Security = remote.STARTTLS
 			}
-			cred := account.Credential{Auth: account.Password, Username: "anna", Secret: account.NewSecret("sekret")}
+			cred := remote.Credential{Auth: remote.Password, Username: "anna", Secret: remote.NewSecret("sekret")}
 			if is("oauth") {
-				cred.Auth = account.OAuth2
+				cred.Auth = remote.OAuth2
 			}
-			a := account.Account{Server: server, Protocol: account.POP3}
+			a := account.Account{Server: server, Protocol: remote.POP3}
 			visit := is("visit")
 			if _, known, ok := strings.Cut(first, " known "); ok {
 				visit, a.Capabilities = true, known
 			}
 			if is("long") {
-				cred.Secret = account.NewSecret(strings.Repeat("sekret", 100))
+				cred.Secret = remote.NewSecret(strings.Repeat("sekret", 100))
 			}
 			ctx := t.Context()
 			if is("ahead") { // Well before the silence of anything else ends.
@@ -219,8 +220,8 @@ func openPlayed(t *testing.T, dialogue string, impatient bool) error {
 	s := mailtest.Play(t, dialogue, mailtest.ScriptOptions{Lenient: true})
 	session, err := pop3Client(nil, impatient, nil).Open(t.Context(),
 		account.Account{
-			Server:   account.Server{Host: "localhost", Port: s.Port(), Security: account.None},
-			Protocol: account.POP3,
+			Server:   remote.Server{Host: "localhost", Port: s.Port(), Security: remote.None},
+			Protocol: remote.POP3,
 		}, credential("anna", "sekret"))
 	if session != nil {
 		session.Close()
@@ -394,7 +395,7 @@ func TestPOP3RefusalsBehindTheLogin(t *testing.T) {
 		const login = "S: +OK\nC: CAPA\nS: -ERR\nC: USER anna\nS: +OK\nC: PASS sekret\nS: +OK\n"
 		s := mailtest.Play(t, login+"C: STAT\nS: -ERR "+said+"\nCLOSE", mailtest.ScriptOptions{})
 		session, err := pop3Client(nil, false, nil).Open(t.Context(), account.Account{
-			Server: account.Server{Host: "localhost", Port: s.Port(), Security: account.None}, Protocol: account.POP3,
+			Server: remote.Server{Host: "localhost", Port: s.Port(), Security: remote.None}, Protocol: remote.POP3,
 		}, credential("anna", "sekret"))
 		if err != nil {
 			t.Fatal(err)
@@ -416,8 +417,8 @@ func TestPOP3SignsInByPlainWhereThereIsNothingElse(t *testing.T) {
 				mailtest.ScriptOptions{})
 			session, err := pop3Client(nil, false, nil).Open(t.Context(),
 				account.Account{
-					Server:   account.Server{Host: "localhost", Port: s.Port(), Security: account.None},
-					Protocol: account.POP3,
+					Server:   remote.Server{Host: "localhost", Port: s.Port(), Security: remote.None},
+					Protocol: remote.POP3,
 				}, credential(tc.user, "sekret"))
 			if err != nil {
 				t.Fatal(err)
@@ -428,14 +429,14 @@ func TestPOP3SignsInByPlainWhereThereIsNothingElse(t *testing.T) {
 }
 
 func TestU20ControlCharactersInCredentialsAreNeverSent(t *testing.T) {
-	for _, cred := range []account.Credential{credential("a\r\nDELE 1", "x"), credential("a", "x\nDELE 1"), credential(
+	for _, cred := range []remote.Credential{credential("a\r\nDELE 1", "x"), credential("a", "x\nDELE 1"), credential(
 		"a\x00", "x"), credential("", "x"), credential("a", "")} {
 		s := mailtest.Play(t, "S: +OK\nC: CAPA\nS: -ERR\n", mailtest.ScriptOptions{})
 		c := pop3Client(nil, false, nil)
-		_, err := c.Open(t.Context(), account.Account{Server: account.Server{
+		_, err := c.Open(t.Context(), account.Account{Server: remote.Server{
 			Host: "localhost", Port: s.Port(),
-			Security: account.None,
-		}, Protocol: account.POP3}, cred)
+			Security: remote.None,
+		}, Protocol: remote.POP3}, cred)
 		if fault.CodeOf(err) != fault.AuthFailed {
 			t.Errorf("got %v", err)
 		}
@@ -451,8 +452,8 @@ func TestPOP3SessionsEndWithTheirContext(t *testing.T) {
 		mailtest.ScriptOptions{})
 	session, err := pop3Client(nil, false, nil).Open(t.Context(),
 		account.Account{
-			Server:   account.Server{Host: "localhost", Port: s.Port(), Security: account.None},
-			Protocol: account.POP3,
+			Server:   remote.Server{Host: "localhost", Port: s.Port(), Security: remote.None},
+			Protocol: remote.POP3,
 		}, credential("anna", "sekret"))
 	if err != nil {
 		t.Fatal(err)
@@ -496,8 +497,8 @@ S: +OK
 `, mailtest.ScriptOptions{})
 	session, err := pop3Client(nil, false, nil).Open(t.Context(),
 		account.Account{
-			Server:   account.Server{Host: "localhost", Port: s.Port(), Security: account.None},
-			Protocol: account.POP3,
+			Server:   remote.Server{Host: "localhost", Port: s.Port(), Security: remote.None},
+			Protocol: remote.POP3,
 		}, credential("anna", "sekret"))
 	if err != nil {
 		t.Fatal(err)
@@ -549,8 +550,8 @@ S: +OK
 `, mailtest.ScriptOptions{})
 	session, err := pop3Client(nil, false, nil).Open(t.Context(),
 		account.Account{
-			Server:   account.Server{Host: "localhost", Port: s.Port(), Security: account.None},
-			Protocol: account.POP3,
+			Server:   remote.Server{Host: "localhost", Port: s.Port(), Security: remote.None},
+			Protocol: remote.POP3,
 		}, credential("anna", "sekret"))
 	if err != nil {
 		t.Fatal(err)
@@ -621,8 +622,8 @@ S: 1 a
 		var log bytes.Buffer
 		c := pop3Client(nil, false, func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
 		session, err := c.Open(t.Context(), account.Account{
-			Server:   account.Server{Host: "localhost", Port: s.Port(), Security: account.None},
-			Protocol: account.POP3,
+			Server:   remote.Server{Host: "localhost", Port: s.Port(), Security: remote.None},
+			Protocol: remote.POP3,
 		}, credential("anna", "sekret"))
 		if err != nil {
 			t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // servers D9, bugreports F6: what would keep every visit from reading anything is shown
@@ -37,13 +38,13 @@ func TestAConnectionTestOpensTheInbox(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			script := mailtest.Play(t, tc.dialogue, mailtest.ScriptOptions{})
 			defer script.Close()
-			server := account.Server{Host: "localhost", Port: script.Port(), Security: account.None}
-			var last account.Step
-			_, err := loopback(nil, nil).Probe(t.Context(), account.Account{Server: server, Protocol: account.IMAP}, credential(
-				"anna", testSecret), func(s account.Step) {
+			server := remote.Server{Host: "localhost", Port: script.Port(), Security: remote.None}
+			var last remote.Step
+			_, err := loopback(nil, nil).Probe(t.Context(), account.Account{Server: server, Protocol: remote.IMAP}, credential(
+				"anna", testSecret), func(s remote.Step) {
 				last = s
 			})
-			if fault.CodeOf(err) != tc.code || last.Name != account.StepFolders || last.OK != (tc.code == "") {
+			if fault.CodeOf(err) != tc.code || last.Name != remote.StepFolders || last.OK != (tc.code == "") {
 				t.Errorf("step %+v, error %v", last, err)
 			}
 		})

@@ -9,6 +9,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // TestATokenThatRunsOutDuringAVisitIsReplaced is F40 at a real server: the
@@ -16,7 +17,7 @@ import (
 // one is asked for; everything comes, once.
 func TestATokenThatRunsOutDuringAVisitIsReplaced(t *testing.T) {
 	const user = "anna@gmail.com"
-	for _, protocol := range []account.Protocol{account.IMAP, account.POP3} {
+	for _, protocol := range []remote.Protocol{remote.IMAP, remote.POP3} {
 		t.Run(string(protocol), func(t *testing.T) {
 			ca := mailtest.NewCA(t)
 			o := mailtest.StartOAuth(t, ca, user)
@@ -33,17 +34,17 @@ func TestATokenThatRunsOutDuringAVisitIsReplaced(t *testing.T) {
 			p := mailtest.StartProxy(t, d.Addr(string(protocol)+"s"))
 			p.CutAfter(max(total/3, largest*5/4) + 20_000)
 			renewed := 0
-			cred := account.Credential{Auth: account.OAuth2, Username: user, Secret: account.NewSecret(o.Give(user))}
+			cred := remote.Credential{Auth: remote.OAuth2, Username: user, Secret: remote.NewSecret(o.Give(user))}
 			first := cred.Secret.Reveal()
-			cred.Renew = func(_ context.Context, refused account.Secret) (account.Secret, error) {
+			cred.Renew = func(_ context.Context, refused remote.Secret) (remote.Secret, error) {
 				if renewed++; renewed == 1 && refused.Reveal() != first {
 					t.Error("another secret is said to be refused than was sent")
 				}
 				p.CutAfter(1 << 40) // The next connection holds.
-				return account.NewSecret(o.Give(user)), nil
+				return remote.NewSecret(o.Give(user)), nil
 			}
-			session, err := loopback(ca, nil).Open(t.Context(), account.Account{Protocol: protocol, Server: account.Server{
-				Host: "localhost", Port: p.Port(), Security: account.TLS,
+			session, err := loopback(ca, nil).Open(t.Context(), account.Account{Protocol: protocol, Server: remote.Server{
+				Host: "localhost", Port: p.Port(), Security: remote.TLS,
 			}}, cred)
 			if err != nil {
 				t.Fatal(err)
@@ -107,13 +108,13 @@ func TestASecretIsRenewedOnceAndOnlyForARefusal(t *testing.T) {
 		"refused, and broken": {[]error{refused, fault.New(fault.ServerUnavailable, "", "")}, 2, 1, fault.ServerUnavailable},
 	} {
 		opened, renewed := 0, 0
-		cred := account.Credential{Auth: account.OAuth2, Secret: account.NewSecret("old"), Renew: func(context.Context,
-			account.Secret,
-		) (account.Secret, error) {
+		cred := remote.Credential{Auth: remote.OAuth2, Secret: remote.NewSecret("old"), Renew: func(context.Context,
+			remote.Secret,
+		) (remote.Secret, error) {
 			renewed++
-			return account.NewSecret("new"), nil
+			return remote.NewSecret("new"), nil
 		}}
-		_, err := renewing(t.Context(), &cred, func(c account.Credential) (int, error) {
+		_, err := renewing(t.Context(), &cred, func(c remote.Credential) (int, error) {
 			if want := map[bool]string{true: "old", false: "new"}[opened == 0]; c.Secret.Reveal() != want {
 				t.Errorf("%s: opened with %q", name, c.Secret.Reveal())
 			}
@@ -124,8 +125,8 @@ func TestASecretIsRenewedOnceAndOnlyForARefusal(t *testing.T) {
 			t.Errorf("%s: opened %d times, renewed %d, %v", name, opened, renewed, err)
 		}
 	}
-	cred := account.Credential{Auth: account.Password, Secret: account.NewSecret("old")}
-	if _, err := renewing(t.Context(), &cred, func(account.Credential) (int, error) {
+	cred := remote.Credential{Auth: remote.Password, Secret: remote.NewSecret("old")}
+	if _, err := renewing(t.Context(), &cred, func(remote.Credential) (int, error) {
 		return 0, refused
 	}); fault.CodeOf(err) != fault.OAuthReauthorizationRequired {
 		t.Errorf("a password: %v", err)

@@ -12,6 +12,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // noPenalty has Dovecot refuse logins without a pause that grows.
@@ -20,18 +21,18 @@ var noPenalty = []string{"service anvil {\n  unix_listener anvil-auth-penalty {\
 // servers are the ways to one Dovecot.
 func servers(d *mailtest.Dovecot) (all []account.Account) {
 	for _, s := range []struct {
-		protocol account.Protocol
+		protocol remote.Protocol
 		port     int
-		security account.Security
+		security remote.Security
 	}{
-		{account.IMAP, d.IMAPS, account.TLS},
-		{account.IMAP, d.IMAP, account.STARTTLS},
-		{account.IMAP, d.IMAP, account.None},
-		{account.POP3, d.POP3S, account.TLS},
-		{account.POP3, d.POP3, account.STARTTLS},
-		{account.POP3, d.POP3, account.None},
+		{remote.IMAP, d.IMAPS, remote.TLS},
+		{remote.IMAP, d.IMAP, remote.STARTTLS},
+		{remote.IMAP, d.IMAP, remote.None},
+		{remote.POP3, d.POP3S, remote.TLS},
+		{remote.POP3, d.POP3, remote.STARTTLS},
+		{remote.POP3, d.POP3, remote.None},
 	} {
-		server := account.Server{Host: "localhost", Port: s.port, Security: s.security}
+		server := remote.Server{Host: "localhost", Port: s.port, Security: s.security}
 		all = append(all, account.Account{Protocol: s.protocol, Server: server})
 	}
 	return all
@@ -40,7 +41,7 @@ func servers(d *mailtest.Dovecot) (all []account.Account) {
 // attempts signs in twice, the second time with what the first remembered, and lists
 // the folders; it returns what the client sent, and what was remembered.
 func attempts(t *testing.T, d *mailtest.Dovecot, a account.Account,
-	cred account.Credential,
+	cred remote.Credential,
 ) (sent []string, remembered string, err error) {
 	t.Helper()
 	var said transcript
@@ -81,7 +82,7 @@ func TestEachMechanismAloneSignsIn(t *testing.T) {
 					sent, _, err := attempts(t, d, a, credential(user, secret))
 					name := fmt.Sprintf("%s by %s and %s", user, a.Protocol, a.Server.Security)
 					switch {
-					case mechanism == "apop" && a.Protocol == account.IMAP:
+					case mechanism == "apop" && a.Protocol == remote.IMAP:
 						if fault.CodeOf(err) != fault.AuthMechanismUnsupported {
 							t.Errorf("%s: %v", name, err)
 						}
@@ -120,7 +121,7 @@ func TestNoCommonMechanismIsSaidAndNothingIsSent(t *testing.T) {
 		if f == nil || f.Code != fault.AuthMechanismUnsupported || !strings.Contains(f.Detail, "DIGEST-MD5") {
 			t.Errorf("%s by %s: %v", a.Protocol, a.Server.Security, err)
 		}
-		if a.Protocol == account.IMAP && containsAny(sent, []string{"LOGIN", "AUTHENTICATE"}) { // By POP3 it lists USER.
+		if a.Protocol == remote.IMAP && containsAny(sent, []string{"LOGIN", "AUTHENTICATE"}) { // By POP3 it lists USER.
 			t.Errorf("%s by %s: sent %q", a.Protocol, a.Server.Security, sent)
 		}
 	}
@@ -156,14 +157,14 @@ func TestTheStrongestIsChosen(t *testing.T) {
 	for _, a := range servers(unable) {
 		sent, remembered, err := attempts(t, unable, a, credential("ola", "tajne"))
 		scrams := strings.Count(strings.Join(sent, "\n"), "SCRAM")
-		shown := a.Server.Security != account.None
+		shown := a.Server.Security != remote.None
 		if shown != (err == nil) || shown != strings.Contains(remembered, memoryShown) || scrams != 1 {
 			t.Errorf("where SCRAM cannot be, %s by %s: %v, %q, %q", a.Protocol, a.Server.Security, err, sent, remembered)
 		}
 	}
 	for _, a := range servers(weak) {
 		sent, _, err := attempts(t, weak, a, credential("anna", "sekret"))
-		if none := a.Server.Security == account.None; err != nil || none != containsAny(sent, []string{"CRAM-MD5"}) {
+		if none := a.Server.Security == remote.None; err != nil || none != containsAny(sent, []string{"CRAM-MD5"}) {
 			t.Errorf("CRAM-MD5 and PLAIN, %s by %s: %v, %q", a.Protocol, a.Server.Security, err, sent)
 		}
 	}

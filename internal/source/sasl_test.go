@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // A server that wants to know who asks gets name and version, before the login where the catalogue says so,
@@ -52,8 +53,8 @@ ALSO TAG LOGOUT => TAG OK bye\r\n
 			c := loopback(nil, func(o *Options) {
 				o.Version, o.IDFirst = "1.2", func(account.Account) bool { return tc.first }
 			})
-			server := account.Server{Host: "localhost", Port: script.Port(), Security: account.None}
-			a := account.Account{Protocol: account.IMAP, Server: server}
+			server := remote.Server{Host: "localhost", Port: script.Port(), Security: remote.None}
+			a := account.Account{Protocol: remote.IMAP, Server: server}
 			session, err := c.Open(t.Context(), a, credential("anna", testSecret))
 			if err != nil {
 				t.Fatal(err)
@@ -77,28 +78,28 @@ ALSO TAG LOGOUT => TAG OK bye\r\n
 func TestAYesToHalfALoginIsNoFaultOfOurs(t *testing.T) {
 	const far = "C~ TAG LOGIN *{*}\n"
 	for name, tc := range map[string]struct {
-		protocol account.Protocol
+		protocol remote.Protocol
 		dialogue string
 		want     fault.Code
 	}{
-		"a yes": {account.IMAP, far + "S: TAG OK in\n", fault.ProtocolError},
+		"a yes": {remote.IMAP, far + "S: TAG OK in\n", fault.ProtocolError},
 		"a yes with capabilities": {
-			account.IMAP, far + "S: TAG OK [CAPABILITY IMAP4rev1 ID] in\n", fault.ProtocolError,
+			remote.IMAP, far + "S: TAG OK [CAPABILITY IMAP4rev1 ID] in\n", fault.ProtocolError,
 		},
-		"a no":     {account.IMAP, far + "S: TAG NO [AUTHENTICATIONFAILED] wrong\n", fault.AuthFailed},
-		"a bad":    {account.IMAP, far + "S: TAG BAD no literals\n", fault.ProtocolError},
-		"no sense": {account.IMAP, far + "S: TAG YES\n", fault.ProtocolError},
-		"POP3":     {account.POP3, "C~ USER *\nS: OK\n", fault.ProtocolError},
+		"a no":     {remote.IMAP, far + "S: TAG NO [AUTHENTICATIONFAILED] wrong\n", fault.AuthFailed},
+		"a bad":    {remote.IMAP, far + "S: TAG BAD no literals\n", fault.ProtocolError},
+		"no sense": {remote.IMAP, far + "S: TAG YES\n", fault.ProtocolError},
+		"POP3":     {remote.POP3, "C~ USER *\nS: OK\n", fault.ProtocolError},
 	} {
 		t.Run(name, func(t *testing.T) {
 			greeting := "S: * OK [CAPABILITY IMAP4rev1] ready\n"
-			if tc.protocol == account.POP3 {
+			if tc.protocol == remote.POP3 {
 				greeting = "S: +OK ready\nC: CAPA\nS: -ERR what?\n"
 			}
 			script := mailtest.Play(t, greeting+tc.dialogue, mailtest.ScriptOptions{})
 			a := account.Account{
 				Protocol: tc.protocol,
-				Server:   account.Server{Host: "localhost", Port: script.Port(), Security: account.None},
+				Server:   remote.Server{Host: "localhost", Port: script.Port(), Security: remote.None},
 			}
 			session, err := loopback(nil, nil).Open(t.Context(), a, credential("anna", "zażółć gęślą"))
 			if err == nil {
@@ -145,8 +146,8 @@ S: TAG OK
 ALSO TAG LOGOUT => TAG OK bye\r\n
 `, mailtest.ScriptOptions{})
 	a := account.Account{
-		Protocol: account.IMAP,
-		Server:   account.Server{Host: "localhost", Port: script.Port(), Security: account.None},
+		Protocol: remote.IMAP,
+		Server:   remote.Server{Host: "localhost", Port: script.Port(), Security: remote.None},
 	}
 	session, err := loopback(nil, nil).Open(t.Context(), a, credential("anna", secret))
 	if err != nil {
@@ -186,17 +187,17 @@ func TestARefusalShowsNothingThatWasSent(t *testing.T) {
 		secret, `Hunt\"er2\\zazolc`, `LOGIN "anna" "Hunt\"er2\\zazolc"`, "Hunt%22er2%5Czazolc",
 		"r2\\zazolc", plain, plain[5:],
 	} {
-		for protocol, dialogue := range map[account.Protocol]string{
-			account.IMAP: "S: * OK [CAPABILITY IMAP4rev1] ready\nC~ TAG LOGIN *\nS: * NO I got %[1]s\nS: TAG NO bad: %[1]s\n",
-			account.POP3: "S: +OK ready\nC: CAPA\nS: -ERR no\nC: USER anna\nS: +OK\nC~ PASS *\nS: -ERR bad: %[1]s\n",
+		for protocol, dialogue := range map[remote.Protocol]string{
+			remote.IMAP: "S: * OK [CAPABILITY IMAP4rev1] ready\nC~ TAG LOGIN *\nS: * NO I got %[1]s\nS: TAG NO bad: %[1]s\n",
+			remote.POP3: "S: +OK ready\nC: CAPA\nS: -ERR no\nC: USER anna\nS: +OK\nC~ PASS *\nS: -ERR bad: %[1]s\n",
 		} {
 			script := mailtest.Play(t, fmt.Sprintf(dialogue, echo), mailtest.ScriptOptions{Lenient: true})
 			var said transcript
 			c := loopback(nil, func(o *Options) { o.Transcript = said.add })
-			server := account.Server{Host: "localhost", Port: script.Port(), Security: account.None}
+			server := remote.Server{Host: "localhost", Port: script.Port(), Security: remote.None}
 			a := account.Account{Protocol: protocol, Server: server}
 			var steps strings.Builder
-			_, err := c.Probe(t.Context(), a, credential("anna", secret), func(s account.Step) {
+			_, err := c.Probe(t.Context(), a, credential("anna", secret), func(s remote.Step) {
 				steps.WriteString(s.Detail + "\n")
 			})
 			script.Close()

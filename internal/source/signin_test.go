@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // logbook writes down what it is asked and told.
@@ -18,14 +19,14 @@ type logbook struct {
 
 	mu     sync.Mutex
 	proofs []string
-	ends   []account.SignIn
+	ends   []remote.SignIn
 }
 
-func (g *logbook) Admit(_ context.Context, a account.Account, _ []netip.Addr) (func(account.SignIn), error) {
+func (g *logbook) Admit(_ context.Context, a account.Account, _ []netip.Addr) (func(remote.SignIn), error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.proofs = append(g.proofs, a.LoginProof)
-	return func(how account.SignIn) {
+	return func(how remote.SignIn) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.ends = append(g.ends, how)
@@ -38,45 +39,45 @@ func TestEachLoginIsAdmittedAndItsEndTold(t *testing.T) {
 		"S: +OK\nC: CAPA\nS: -ERR\nC: USER anna\nS: +OK\nC: PASS sekret\n"
 	for _, tc := range []struct {
 		name     string
-		protocol account.Protocol
+		protocol remote.Protocol
 		dialogue string
-		want     account.SignIn
+		want     remote.SignIn
 	}{
 		{
-			"IMAP accepted", account.IMAP, hello + "C: TAG LOGIN \"anna\" \"sekret\"\nS: TAG OK [CAPABILITY IMAP4rev1] in\n",
-			account.SignInAccepted,
+			"IMAP accepted", remote.IMAP, hello + "C: TAG LOGIN \"anna\" \"sekret\"\nS: TAG OK [CAPABILITY IMAP4rev1] in\n",
+			remote.SignInAccepted,
 		},
 		{
-			"IMAP refused", account.IMAP, hello + "C: TAG LOGIN \"anna\" \"sekret\"\nS: TAG NO [AUTHENTICATIONFAILED] no\n",
-			account.SignInRefused,
+			"IMAP refused", remote.IMAP, hello + "C: TAG LOGIN \"anna\" \"sekret\"\nS: TAG NO [AUTHENTICATIONFAILED] no\n",
+			remote.SignInRefused,
 		},
 		{
-			"IMAP out of order", account.IMAP, hello + "C: TAG LOGIN \"anna\" \"sekret\"\nS: TAG NO [UNAVAILABLE] later\n",
-			account.SignInFailed,
+			"IMAP out of order", remote.IMAP, hello + "C: TAG LOGIN \"anna\" \"sekret\"\nS: TAG NO [UNAVAILABLE] later\n",
+			remote.SignInFailed,
 		},
-		{"IMAP broken off", account.IMAP, hello + "C: TAG LOGIN \"anna\" \"sekret\"\nCLOSE\n", account.SignInFailed},
-		{"IMAP takes no password", account.IMAP, "S: * OK [CAPABILITY IMAP4rev1 LOGINDISABLED] hi\n", account.SignInUntried},
-		{"IMAP no greeting", account.IMAP, "S: * BYE full\nCLOSE\n", account.SignInUntried},
-		{"POP3 accepted", account.POP3, asks + "S: +OK\n", account.SignInAccepted},
-		{"POP3 refused", account.POP3, asks + "S: -ERR [AUTH] no\n", account.SignInRefused},
-		{"POP3 in use", account.POP3, asks + "S: -ERR [IN-USE] busy\n", account.SignInFailed},
-		{"POP3 broken off", account.POP3, asks + "CLOSE\n", account.SignInFailed},
-		{"POP3 no greeting", account.POP3, "S: -ERR [SYS/TEMP] no\nCLOSE\n", account.SignInUntried},
+		{"IMAP broken off", remote.IMAP, hello + "C: TAG LOGIN \"anna\" \"sekret\"\nCLOSE\n", remote.SignInFailed},
+		{"IMAP takes no password", remote.IMAP, "S: * OK [CAPABILITY IMAP4rev1 LOGINDISABLED] hi\n", remote.SignInUntried},
+		{"IMAP no greeting", remote.IMAP, "S: * BYE full\nCLOSE\n", remote.SignInUntried},
+		{"POP3 accepted", remote.POP3, asks + "S: +OK\n", remote.SignInAccepted},
+		{"POP3 refused", remote.POP3, asks + "S: -ERR [AUTH] no\n", remote.SignInRefused},
+		{"POP3 in use", remote.POP3, asks + "S: -ERR [IN-USE] busy\n", remote.SignInFailed},
+		{"POP3 broken off", remote.POP3, asks + "CLOSE\n", remote.SignInFailed},
+		{"POP3 no greeting", remote.POP3, "S: -ERR [SYS/TEMP] no\nCLOSE\n", remote.SignInUntried},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := mailtest.Play(t, tc.dialogue, mailtest.ScriptOptions{Lenient: true})
 			g := &logbook{}
 			c := loopback(nil, func(o *Options) { o.Gate = g })
-			a := account.Account{Protocol: tc.protocol, Server: account.Server{
+			a := account.Account{Protocol: tc.protocol, Server: remote.Server{
 				Host: "127.0.0.1", Port: s.Port(),
-				Security: account.None,
+				Security: remote.None,
 			}}
 			if session, err := c.Open(t.Context(), a, credential("anna", "sekret")); err == nil {
 				defer session.Close()
-			} else if tc.want == account.SignInAccepted {
+			} else if tc.want == remote.SignInAccepted {
 				t.Fatal(err)
 			}
-			if !slices.Equal(g.ends, []account.SignIn{tc.want}) || !slices.Equal(g.proofs, []string{""}) {
+			if !slices.Equal(g.ends, []remote.SignIn{tc.want}) || !slices.Equal(g.proofs, []string{""}) {
 				t.Errorf("ended %v, not %v; asked with %q", g.ends, tc.want, g.proofs)
 			}
 		})
@@ -86,14 +87,14 @@ func TestEachLoginIsAdmittedAndItsEndTold(t *testing.T) {
 // TestWhoIsNotAdmittedDialsNobody: the server sees no connection. With the gate
 // open it sees one.
 func TestWhoIsNotAdmittedDialsNobody(t *testing.T) {
-	for _, protocol := range []account.Protocol{account.IMAP, account.POP3} {
+	for _, protocol := range []remote.Protocol{remote.IMAP, remote.POP3} {
 		for _, closed := range []error{nil, fault.New(fault.RateLimited, "signing in", fault.HeldBack)} {
 			s := mailtest.Play(t, "S: * BYE\nCLOSE\n", mailtest.ScriptOptions{Lenient: true, Repeat: true})
 			p := mailtest.StartProxy(t, s.Addr())
 			c := loopback(nil, func(o *Options) { o.Gate = &logbook{closed: closed} })
-			a := account.Account{Protocol: protocol, Server: account.Server{
+			a := account.Account{Protocol: protocol, Server: remote.Server{
 				Host: "127.0.0.1", Port: p.Port(),
-				Security: account.None,
+				Security: remote.None,
 			}}
 			_, opened := c.Open(t.Context(), a, credential("anna", "sekret"))
 			_, probed := c.Probe(t.Context(), a, credential("anna", "sekret"), nil)
@@ -117,9 +118,9 @@ func TestAFurtherConnectionOfASessionGoesByItsLogin(t *testing.T) {
 	s := mailtest.Play(t, in+"C: STAT\nCLOSE\n---\n"+in, mailtest.ScriptOptions{Lenient: true, Repeat: true})
 	g := &logbook{}
 	c := loopback(nil, func(o *Options) { o.Gate = g })
-	a := account.Account{ID: "a", Protocol: account.POP3, Server: account.Server{
+	a := account.Account{ID: "a", Protocol: remote.POP3, Server: remote.Server{
 		Host: "127.0.0.1", Port: s.Port(),
-		Security: account.None,
+		Security: remote.None,
 	}, SettingsEpoch: 3}
 	session, err := c.Open(t.Context(), a, credential("anna", "sekret"))
 	if err != nil {

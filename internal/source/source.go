@@ -21,6 +21,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/wire"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
@@ -127,25 +128,25 @@ type Session interface {
 
 // Open connects, secures, greets and signs in. ctx governs the opening only.
 // Its error is a *fault.Error, or wraps ctx's.
-func (c *Client) Open(ctx context.Context, a account.Account, cred account.Credential) (Session, error) {
+func (c *Client) Open(ctx context.Context, a account.Account, cred remote.Credential) (Session, error) {
 	return c.open(ctx, a, cred, nil)
 }
 
-func (c *Client) open(ctx context.Context, a account.Account, cred account.Credential,
-	observe func(account.Step),
+func (c *Client) open(ctx context.Context, a account.Account, cred remote.Credential,
+	observe func(remote.Step),
 ) (Session, error) {
 	who := wire.NewSigner(c.opts.Gate, a)
-	if a.Protocol == account.IMAP {
+	if a.Protocol == remote.IMAP {
 		return openIMAP(ctx, c, who, cred, observe)
 	}
-	return renewing(ctx, &cred, func(cred account.Credential) (Session, error) {
+	return renewing(ctx, &cred, func(cred remote.Credential) (Session, error) {
 		return openPOP3(ctx, c, who, cred, observe)
 	})
 }
 
 // renewing opens, and once more with another secret when the server refuses one
 // that may have run out meanwhile. The new one is kept in cred.
-func renewing[T any](ctx context.Context, cred *account.Credential, open func(account.Credential) (T,
+func renewing[T any](ctx context.Context, cred *remote.Credential, open func(remote.Credential) (T,
 	error),
 ) (T, error) {
 	got, err := open(*cred)
@@ -184,10 +185,10 @@ func own(folders []mail.Folder) (n int) {
 
 // SignIn signs in at an IMAP server and leaves again: whether the credential is
 // right is all that is asked.
-func (c *Client) SignIn(ctx context.Context, a account.Account, cred account.Credential) error {
+func (c *Client) SignIn(ctx context.Context, a account.Account, cred remote.Credential) error {
 	a.ID, a.LoginProof, a.Capabilities = "", "", ""
 	// As for a test, nothing is pipelined.
-	session, err := openIMAP(ctx, c, wire.NewSigner(c.opts.Gate, a), cred, func(account.Step) {})
+	session, err := openIMAP(ctx, c, wire.NewSigner(c.opts.Gate, a), cred, func(remote.Step) {})
 	if err != nil {
 		return err
 	}
@@ -199,8 +200,8 @@ func (c *Client) SignIn(ctx context.Context, a account.Account, cred account.Cre
 // observe as it ends and returns the folders with their counts. Steps that did
 // not come about are not reported. The account may be one that is not saved, or
 // not like this: what was known of its login is no matter.
-func (c *Client) Probe(ctx context.Context, a account.Account, cred account.Credential,
-	observe func(account.Step),
+func (c *Client) Probe(ctx context.Context, a account.Account, cred remote.Credential,
+	observe func(remote.Step),
 ) ([]mail.Folder, error) {
 	a.ID, a.LoginProof, a.Capabilities = "", "", ""
 	impatient := *c
@@ -216,7 +217,7 @@ func (c *Client) Probe(ctx context.Context, a account.Account, cred account.Cred
 	if reads, ok := session.(*imapSession); ok {
 		reads.conn.countUntil = time.Now().Add(probeCounts)
 	}
-	folders, err := wire.Timed(observe, account.StepFolders, func() ([]mail.Folder, string, error) {
+	folders, err := wire.Timed(observe, remote.StepFolders, func() ([]mail.Folder, string, error) {
 		fs, err := session.Folders(ctx)
 		if reads, ok := session.(*imapSession); ok && err == nil {
 			err = reads.opensAny(ctx, fs)

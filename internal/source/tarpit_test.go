@@ -22,6 +22,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
@@ -37,10 +38,10 @@ const (
 	part = ", a part of it" // Behind the name of a phase.
 )
 
-// remote is a small server that answers everything a visit asks, one command
+// remoteStub is a small server that answers everything a visit asks, one command
 // after the other, but for one phase.
-type remote struct {
-	protocol account.Protocol
+type remoteStub struct {
+	protocol remote.Protocol
 	starttls *tls.Config
 	sasl     bool                 // POP3: it offers AUTH PLAIN and no USER.
 	at       string               // The phase in which it
@@ -52,14 +53,14 @@ type remote struct {
 	chatter  func(conn io.Writer) // IMAP: said before EXAMINE is answered; may be nil.
 }
 
-func (r *remote) wait(phase string) {
+func (r *remoteStub) wait(phase string) {
 	if r.pause != nil {
 		r.pause(phase)
 	}
 }
 
 // serve talks to one client until it goes, or the trap ends.
-func (r *remote) serve(c net.Conn) {
+func (r *remoteStub) serve(c net.Conn) {
 	defer func() { c.Close() }()
 	trapped := func(phase string) bool {
 		if phase == r.at {
@@ -72,7 +73,7 @@ func (r *remote) serve(c net.Conn) {
 	if trapped(atGreeting) {
 		return
 	}
-	fmt.Fprint(c, map[account.Protocol]string{account.IMAP: "* OK hello\r\n", account.POP3: "+OK hello\r\n"}[r.protocol])
+	fmt.Fprint(c, map[remote.Protocol]string{remote.IMAP: "* OK hello\r\n", remote.POP3: "+OK hello\r\n"}[r.protocol])
 	in := bufio.NewReader(c)
 	for {
 		line, err := in.ReadString('\n')
@@ -81,7 +82,7 @@ func (r *remote) serve(c net.Conn) {
 		}
 		line = strings.TrimSuffix(line, "\r\n")
 		phase, answer := r.imap(line)
-		if r.protocol == account.POP3 {
+		if r.protocol == remote.POP3 {
 			phase, answer = r.pop3(line)
 		}
 		if trapped(phase) {
@@ -127,7 +128,7 @@ const (
 )
 
 // parts is an answer of many, each with a pause before it.
-func (r *remote) parts(phase, head string, wanted func(uid int) bool, one func(i int) string, end string,
+func (r *remoteStub) parts(phase, head string, wanted func(uid int) bool, one func(i int) string, end string,
 ) func(io.Writer) error {
 	return func(w io.Writer) error {
 		out := bufio.NewWriterSize(w, 4<<10)
@@ -147,7 +148,7 @@ func (r *remote) parts(phase, head string, wanted func(uid int) bool, one func(i
 }
 
 // text is a message, or one that comes a KiB at a time.
-func (r *remote) text(w io.Writer, phase, head, end string) error {
+func (r *remoteStub) text(w io.Writer, phase, head, end string) error {
 	if _, err := io.WriteString(w, head); err != nil {
 		return err
 	}
@@ -182,7 +183,7 @@ func inSet(set string) func(uid int) bool {
 	}
 }
 
-func (r *remote) imap(line string) (phase string, answer func(io.Writer) error) {
+func (r *remoteStub) imap(line string) (phase string, answer func(io.Writer) error) {
 	tag, rest, _ := strings.Cut(line, " ")
 	verb, args, _ := strings.Cut(rest, " ")
 	ok := tag + " OK -\r\n"
@@ -239,7 +240,7 @@ func (r *remote) imap(line string) (phase string, answer func(io.Writer) error) 
 	return phase, says(ok)
 }
 
-func (r *remote) pop3(line string) (phase string, answer func(io.Writer) error) {
+func (r *remoteStub) pop3(line string) (phase string, answer func(io.Writer) error) {
 	phase, _, _ = strings.Cut(line, " ")
 	switch wire.POP3Verb(phase) {
 	case wire.PopCAPA:
@@ -310,35 +311,35 @@ func inside(what, first string) trap {
 
 // traps are by protocol and phase what a server can do.
 var traps = []struct {
-	protocol account.Protocol
+	protocol remote.Protocol
 	at       string
 	traps    []trap
 }{
-	{account.IMAP, atCapability, []trap{silence, drip, chatter, bye, goOn, capabilities}},
-	{account.IMAP, atSTARTTLS, []trap{silence, drip, chatter, bye, capabilities}},
-	{account.IMAP, atLogin, []trap{silence, drip, chatter, bye, goOn, capabilities}},
-	{account.IMAP, atNamespace, []trap{silence, drip, chatter, bye, goOn, newMail}},
-	{account.IMAP, atList, []trap{silence, drip, chatter, bye, newMail, states, goOn, inside("a folder's name",
+	{remote.IMAP, atCapability, []trap{silence, drip, chatter, bye, goOn, capabilities}},
+	{remote.IMAP, atSTARTTLS, []trap{silence, drip, chatter, bye, capabilities}},
+	{remote.IMAP, atLogin, []trap{silence, drip, chatter, bye, goOn, capabilities}},
+	{remote.IMAP, atNamespace, []trap{silence, drip, chatter, bye, goOn, newMail}},
+	{remote.IMAP, atList, []trap{silence, drip, chatter, bye, newMail, states, goOn, inside("a folder's name",
 		"* LIST () \"/\" {1000}\r\n")}},
-	{account.IMAP, atStatus, []trap{silence, drip, chatter, bye, newMail, goOn, states}},
-	{account.IMAP, atExamine, []trap{silence, drip, chatter, bye, goOn, newMail}},
-	{account.IMAP, atListing, []trap{silence, drip, chatter, bye, newMail, goOn, inside("a value",
+	{remote.IMAP, atStatus, []trap{silence, drip, chatter, bye, newMail, goOn, states}},
+	{remote.IMAP, atExamine, []trap{silence, drip, chatter, bye, goOn, newMail}},
+	{remote.IMAP, atListing, []trap{silence, drip, chatter, bye, newMail, goOn, inside("a value",
 		"* 1 FETCH (UID 1 X {100000}\r\n")}},
-	{account.IMAP, atHeaders, []trap{silence, drip, chatter, newMail, goOn, inside("a header",
+	{remote.IMAP, atHeaders, []trap{silence, drip, chatter, newMail, goOn, inside("a header",
 		"* 1 FETCH (UID 1 BODY[HEADER.FIELDS (DATE)] {100000}\r\n")}},
-	{account.IMAP, atBody, []trap{silence, drip, chatter, newMail, goOn, inside("a body", "* 1 FETCH (UID 1 BODY[] "+
+	{remote.IMAP, atBody, []trap{silence, drip, chatter, newMail, goOn, inside("a body", "* 1 FETCH (UID 1 BODY[] "+
 		"{100000}\r\n"), inside("a body without UID", "* 1 FETCH (BODY[] {100000}\r\n")}},
-	{account.POP3, string(wire.PopCAPA), []trap{silence, drip, goOn, junk}},
-	{account.POP3, string(wire.PopSTLS), []trap{silence, goOn, drip}},
-	{account.POP3, string(wire.PopAUTH), []trap{silence, goOn, drip}},
-	{account.POP3, string(wire.PopUSER), []trap{silence, goOn, drip}},
-	{account.POP3, string(wire.PopPASS), []trap{silence, goOn, drip}},
-	{account.POP3, string(wire.PopSTAT), []trap{silence, goOn, drip}},
-	{account.POP3, string(wire.PopLIST), []trap{silence, drip, goOn, junk}},
-	{account.POP3, string(wire.PopUIDL), []trap{silence, drip, goOn, junk}},
-	{account.POP3, string(wire.PopTOP), []trap{silence, drip, goOn, inside("a header", "+OK\r\n")}},
-	{account.POP3, string(wire.PopRETR), []trap{silence, drip, goOn, inside("a body", "+OK\r\n"), junk}},
-	{account.POP3, string(wire.PopRSET), []trap{silence, goOn, drip}},
+	{remote.POP3, string(wire.PopCAPA), []trap{silence, drip, goOn, junk}},
+	{remote.POP3, string(wire.PopSTLS), []trap{silence, goOn, drip}},
+	{remote.POP3, string(wire.PopAUTH), []trap{silence, goOn, drip}},
+	{remote.POP3, string(wire.PopUSER), []trap{silence, goOn, drip}},
+	{remote.POP3, string(wire.PopPASS), []trap{silence, goOn, drip}},
+	{remote.POP3, string(wire.PopSTAT), []trap{silence, goOn, drip}},
+	{remote.POP3, string(wire.PopLIST), []trap{silence, drip, goOn, junk}},
+	{remote.POP3, string(wire.PopUIDL), []trap{silence, drip, goOn, junk}},
+	{remote.POP3, string(wire.PopTOP), []trap{silence, drip, goOn, inside("a header", "+OK\r\n")}},
+	{remote.POP3, string(wire.PopRETR), []trap{silence, drip, goOn, inside("a body", "+OK\r\n"), junk}},
+	{remote.POP3, string(wire.PopRSET), []trap{silence, goOn, drip}},
 }
 
 // spring does what the trap does until the client goes. served is given how
@@ -365,7 +366,7 @@ func (tr trap) spring(c net.Conn, served func(n int)) {
 }
 
 // start serves on loopback until the test ends and returns the port.
-func (r *remote) start(t *testing.T) int {
+func (r *remoteStub) start(t *testing.T) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -449,17 +450,17 @@ func goThrough(ctx context.Context, session Session) (err, first error) {
 
 // trapped visits a server with a trap and returns what ended the connection
 // that fell into it.
-func trapped(t *testing.T, p wire.Patience, protocol account.Protocol, at string, tr trap, served func(int)) error {
+func trapped(t *testing.T, p wire.Patience, protocol remote.Protocol, at string, tr trap, served func(int)) error {
 	t.Helper()
-	r := &remote{protocol: protocol, at: at, folders: 1, messages: 2, body: 100, sasl: at == string(wire.PopAUTH)}
+	r := &remoteStub{protocol: protocol, at: at, folders: 1, messages: 2, body: 100, sasl: at == string(wire.PopAUTH)}
 	r.trap = func(c net.Conn) { tr.spring(c, served) }
-	security := account.None
+	security := remote.None
 	var ca *mailtest.CA
 	if at == atSTARTTLS || at == string(wire.PopSTLS) || at == atHandshake {
-		security, ca = account.STARTTLS, mailtest.NewCA(t)
+		security, ca = remote.STARTTLS, mailtest.NewCA(t)
 		r.starttls = ca.Server().Config()
 	}
-	a := account.Account{Protocol: protocol, Server: account.Server{
+	a := account.Account{Protocol: protocol, Server: remote.Server{
 		Host: "localhost", Port: r.start(t),
 		Security: security,
 	}}
@@ -553,19 +554,19 @@ func TestNoServerKeepsAVisitWithWords(t *testing.T) {
 func TestAVisitWithoutACommandsTimeIsKept(t *testing.T) {
 	unlimited := wire.Patience{Idle: time.Hour, Command: -1, Progress: -1, Session: -1}
 	for _, tc := range []struct {
-		protocol account.Protocol
+		protocol remote.Protocol
 		at       string
 		trap     trap
 	}{
-		{account.IMAP, atList, chatter},
-		{account.IMAP, atListing, chatter},
-		{account.IMAP, atBody, newMail},
-		{account.POP3, string(wire.PopUIDL), junk},
-		{account.POP3, string(wire.PopRETR), drip},
+		{remote.IMAP, atList, chatter},
+		{remote.IMAP, atListing, chatter},
+		{remote.IMAP, atBody, newMail},
+		{remote.POP3, string(wire.PopUIDL), junk},
+		{remote.POP3, string(wire.PopRETR), drip},
 	} {
 		t.Run(fmt.Sprintf("%s/%s/%s", tc.protocol, tc.at, tc.trap.name), func(t *testing.T) {
 			t.Parallel()
-			r := &remote{protocol: tc.protocol, at: tc.at, folders: 1, messages: 2, body: 100}
+			r := &remoteStub{protocol: tc.protocol, at: tc.at, folders: 1, messages: 2, body: 100}
 			kept := make(chan struct{})
 			r.trap = func(c net.Conn) {
 				tc.trap.spring(c, func(n int) {
@@ -574,7 +575,7 @@ func TestAVisitWithoutACommandsTimeIsKept(t *testing.T) {
 					}
 				})
 			}
-			server := account.Server{Host: "localhost", Port: r.start(t), Security: account.None}
+			server := remote.Server{Host: "localhost", Port: r.start(t), Security: remote.None}
 			session, err := patient(nil, unlimited).Open(t.Context(), account.Account{Protocol: tc.protocol, Server: server},
 				credential("anna", testSecret))
 			if err != nil {
@@ -598,12 +599,12 @@ func TestAVisitWithoutACommandsTimeIsKept(t *testing.T) {
 
 // Over a connection after the other a server would have a command's time again.
 func TestProgressIsCountedOverAllConnections(t *testing.T) {
-	for protocol, at := range map[account.Protocol]string{account.IMAP: atExamine, account.POP3: string(wire.PopRETR)} {
+	for protocol, at := range map[remote.Protocol]string{remote.IMAP: atExamine, remote.POP3: string(wire.PopRETR)} {
 		t.Run(string(protocol), func(t *testing.T) {
 			t.Parallel()
-			r := &remote{protocol: protocol, at: at, folders: 1000, messages: 20, body: 100}
+			r := &remoteStub{protocol: protocol, at: at, folders: 1000, messages: 20, body: 100}
 			r.trap = func(c net.Conn) { drip.spring(c, nil) }
-			server := account.Server{Host: "localhost", Port: r.start(t), Security: account.None}
+			server := remote.Server{Host: "localhost", Port: r.start(t), Security: remote.None}
 			p := wire.Patience{Idle: time.Hour, Command: limit, Progress: 4 * limit, Session: -1, Floor: 1 << 20}
 			session, err := patient(nil, p).Open(t.Context(), account.Account{Protocol: protocol, Server: server}, credential(
 				"anna", testSecret))
@@ -619,7 +620,7 @@ func TestProgressIsCountedOverAllConnections(t *testing.T) {
 }
 
 func TestAHandshakeThatIsDraggedOutEnds(t *testing.T) {
-	for _, protocol := range []account.Protocol{account.IMAP, account.POP3} {
+	for _, protocol := range []remote.Protocol{remote.IMAP, remote.POP3} {
 		for _, tr := range []trap{silence, drip, {"a record, an octet at a time", "\x16\x03\x03\x40\x00", "x", nil}} {
 			t.Run(fmt.Sprintf("%s/%s", protocol, tr.name), func(t *testing.T) {
 				t.Parallel()
@@ -648,19 +649,19 @@ func TestASlowServerThatDoesWhatItIsAskedIsWaitedFor(t *testing.T) {
 	}
 	for _, tc := range []struct {
 		name   string
-		remote remote
+		remote remoteStub
 	}{
-		{"IMAP, 40 ms away", remote{protocol: account.IMAP, folders: 50, messages: 20, body: 2000}},
-		{"POP3, 40 ms away", remote{protocol: account.POP3, messages: 500, body: 2000}},
-		{"IMAP, folders of which nobody has asked for long", remote{
-			protocol: account.IMAP, folders: 30, messages: 20, body: 2000,
+		{"IMAP, 40 ms away", remoteStub{protocol: remote.IMAP, folders: 50, messages: 20, body: 2000}},
+		{"POP3, 40 ms away", remoteStub{protocol: remote.POP3, messages: 500, body: 2000}},
+		{"IMAP, folders of which nobody has asked for long", remoteStub{
+			protocol: remote.IMAP, folders: 30, messages: 20, body: 2000,
 			pause: after(map[string]time.Duration{
 				atLogin: 15 * time.Second, atStatus: 10 * time.Second,
 				atExamine: 50 * time.Second, atBody: 10 * time.Second,
 			}),
 		}},
-		{"IMAP, one that says that it is still at it", remote{
-			protocol: account.IMAP, folders: 2, messages: 20, body: 2000,
+		{"IMAP, one that says that it is still at it", remoteStub{
+			protocol: remote.IMAP, folders: 2, messages: 20, body: 2000,
 			pause: after(map[string]time.Duration{atExamine: 40 * time.Second}),
 			chatter: func(w io.Writer) {
 				for range 3 {
@@ -669,25 +670,25 @@ func TestASlowServerThatDoesWhatItIsAskedIsWaitedFor(t *testing.T) {
 				}
 			},
 		}},
-		{"IMAP, 100,000 messages, 200 listed in a second", remote{
-			protocol: account.IMAP, messages: 100_000,
+		{"IMAP, 100,000 messages, 200 listed in a second", remoteStub{
+			protocol: remote.IMAP, messages: 100_000,
 			pause: after(map[string]time.Duration{atListing: 30 * time.Second, atListing + part: 5 * time.Millisecond}),
 		}},
-		{"POP3, 100,000 messages, 100 listed in a second", remote{
-			protocol: account.POP3, messages: 100_000,
+		{"POP3, 100,000 messages, 100 listed in a second", remoteStub{
+			protocol: remote.POP3, messages: 100_000,
 			pause: after(map[string]time.Duration{string(wire.PopLIST): 30 * time.Second, string(wire.PopLIST) +
 				part: 10 * time.Millisecond, string(wire.PopUIDL) + part: 10 * time.Millisecond}),
 		}},
-		{"IMAP, 50 MB at 20 KiB/s", remote{
-			protocol: account.IMAP, messages: 1, body: 50_000_000,
+		{"IMAP, 50 MB at 20 KiB/s", remoteStub{
+			protocol: remote.IMAP, messages: 1, body: 50_000_000,
 			pause: after(map[string]time.Duration{atBody + part: time.Second / 20}),
 		}},
-		{"POP3, 50 MB at 20 KiB/s", remote{
-			protocol: account.POP3, messages: 1, body: 50_000_000,
+		{"POP3, 50 MB at 20 KiB/s", remoteStub{
+			protocol: remote.POP3, messages: 1, body: 50_000_000,
 			pause: after(map[string]time.Duration{string(wire.PopRETR) + part: time.Second / 20}),
 		}},
-		{"POP3, from a tape", remote{
-			protocol: account.POP3, messages: 200, body: 2000,
+		{"POP3, from a tape", remoteStub{
+			protocol: remote.POP3, messages: 200, body: 2000,
 			pause: after(map[string]time.Duration{"PASS": 40 * time.Second, "RETR": 15 * time.Second}),
 		}},
 	} {
@@ -750,13 +751,13 @@ func (b *bufferedConn) Read(p []byte) (int, error) {
 }
 
 // piping signs in over a connection that there is; there is no other.
-func piping(t *testing.T, conn net.Conn, protocol account.Protocol) Session {
+func piping(t *testing.T, conn net.Conn, protocol remote.Protocol) Session {
 	t.Helper()
 	c := New(Options{})
 	cred := credential("anna", testSecret)
-	server, pace := account.Server{Security: account.None}, wire.NewSessionPace(wire.Patience{})
+	server, pace := remote.Server{Security: remote.None}, wire.NewSessionPace(wire.Patience{})
 	l := wire.NewLink(conn, server, wire.LinkLimits{Allow: wire.Reading()}, pace)
-	if protocol == account.POP3 {
+	if protocol == remote.POP3 {
 		s := &pop3Session{
 			client: c, server: server, cred: cred, link: l, pace: pace, release: func() {},
 			file: &pageFile{},

@@ -17,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/vault"
 )
@@ -107,7 +108,7 @@ func TestWhatIsTakenIsRefused(t *testing.T) {
 			a.Username, a.Server.Host = "box1", "IMAP.Example.ORG"
 		}, account.ErrExists},
 		"another port":                 {func(a *account.Account) { a.Username, a.Server.Port = "box1", 143 }, nil},
-		"another protocol":             {func(a *account.Account) { a.Username, a.Protocol = "box1", account.POP3 }, nil},
+		"another protocol":             {func(a *account.Account) { a.Username, a.Protocol = "box1", remote.POP3 }, nil},
 		"another spelling of the user": {func(a *account.Account) { a.Username = "BOX1" }, nil},
 		"the same name":                {func(a *account.Account) { a.Name = "Box 1" }, account.ErrNameTaken},
 		"the same name in caps":        {func(a *account.Account) { a.Name = "BOX 1" }, account.ErrNameTaken},
@@ -341,7 +342,7 @@ func TestTheJournalFollowsTheMailboxThroughAnEdit(t *testing.T) {
 		"the domain added to the user":    {func(a *account.Account) { a.Username = "box1@example.org" }, true, false},
 		"another user":                    {func(a *account.Account) { a.Username = "somebody" }, false, false},
 		"another user of the same domain": {func(a *account.Account) { a.Username = "x@example.org" }, false, false},
-		"another protocol":                {func(a *account.Account) { a.Protocol = account.POP3 }, false, false},
+		"another protocol":                {func(a *account.Account) { a.Protocol = remote.POP3 }, false, false},
 	}
 	onBoth(t, func(w *world) {
 		for name, c := range cases {

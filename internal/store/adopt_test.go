@@ -8,6 +8,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 func TestARecognisedMessageGoesByItsNewNameAndCountsThere(t *testing.T) {
@@ -50,7 +51,7 @@ func TestAnAccountEditedToAnotherProtocolRemembersWhatTheOtherBrought(t *testing
 		l, f := w.lease(a)
 		w.deliver(l, 1, members(f, 1, 4))
 		a = w.load(a)
-		a.Protocol, a.Server.Port = account.POP3, 995
+		a.Protocol, a.Server.Port = remote.POP3, 995
 		a, err := w.Accounts().Update(w.Context(), a, []byte("sealed"), true)
 		w.must(err)
 		again, _ := w.lease(a)
@@ -88,14 +89,14 @@ func TestWhatAnotherProtocolBroughtStillCounts(t *testing.T) {
 			}
 		}
 		is("as it was", a, want)
-		change := func(p account.Protocol) {
+		change := func(p remote.Protocol) {
 			w.Helper()
 			x := w.load(a)
 			x.Protocol = p
 			_, err := w.Accounts().Update(w.Context(), x, []byte("sealed"), true)
 			w.must(err)
 		}
-		change(account.POP3)
+		change(remote.POP3)
 		is("by another protocol", a, want)
 		l, f = w.lease(a)
 		adopt := func(l fetch.Lease, f fetch.Folder, n int) {
@@ -112,7 +113,7 @@ func TestWhatAnotherProtocolBroughtStillCounts(t *testing.T) {
 		}
 		adopt(l, f, 3)
 		is("three found again", a, want)
-		change(account.IMAP)
+		change(remote.IMAP)
 		is("and back", a, want)
 
 		// The control: what a removed account brought counts where it is found again, and not before.
@@ -120,7 +121,7 @@ func TestWhatAnotherProtocolBroughtStillCounts(t *testing.T) {
 		l, f = w.lease(b)
 		w.deliver(l, 1, members(f, 1, 4))
 		w.must(w.Accounts().Remove(w.Context(), b.Owner, b.ID, true, nil))
-		b = w.add("jan@firma.test", 2, func(x *account.Account) { x.Protocol = account.POP3 })
+		b = w.add("jan@firma.test", 2, func(x *account.Account) { x.Protocol = remote.POP3 })
 		is("another account, before it looked", b, account.Totals{})
 		l, f = w.lease(b)
 		adopt(l, f, 4)

@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/insight"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -60,7 +61,7 @@ func TestWhatDelaysAnAccountIsReadOffTheDatabase(t *testing.T) {
 		began := w.clock.now()
 		well, fails := w.add("well@firma.test", 1, at("down.test")), w.add("fails@firma.test", 2, at("down.test"))
 		beside := w.add("beside@firma.test", 7, func(a *account.Account) {
-			a.Server = account.Server{Host: "down.test", Port: 143, Security: account.STARTTLS}
+			a.Server = remote.Server{Host: "down.test", Port: 143, Security: remote.STARTTLS}
 		})
 		w.settled(beside, account.OK, "", time.Hour)
 		alone, full, limited, wrong := w.add("alone@firma.test", 3), w.add("full@firma.test", 4), w.add("limited@firma.test",

@@ -23,6 +23,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/logins"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/vault"
 )
@@ -205,8 +206,8 @@ func (f *furnisher) anna(w *world) {
 	})
 
 	pop := f.add(w, user, 12, f.young, func(a *account.Account) {
-		a.Protocol, a.Start = account.POP3, 30
-		a.Server = account.Server{Host: "pop.example.org", Port: 995, Security: account.TLS}
+		a.Protocol, a.Start = remote.POP3, 30
+		a.Server = remote.Server{Host: "pop.example.org", Port: 995, Security: remote.TLS}
 	})
 	l, fo = w.lease(pop)
 	w.must(w.commit(l, fetch.Entry{BeforeStart: []fetch.BeforeStart{{
@@ -228,7 +229,7 @@ func (f *furnisher) anna(w *world) {
 	})
 
 	page := f.add(w, user, 13, f.old, func(a *account.Account) {
-		a.Auth, a.Provider, a.Server.Host = account.OAuth2, "google", "imap.outage.test"
+		a.Auth, a.Provider, a.Server.Host = remote.OAuth2, "google", "imap.outage.test"
 	})
 	l, _ = w.lease(page)
 	f.finish(w, l, schedule.Settlement{
@@ -314,7 +315,7 @@ func (f *furnisher) people(w *world, o owner.Owner) {
 // sealed seals the words under which something is kept, bound to them.
 func (f *furnisher) sealed(w *world, v *vault.Vault, o owner.Owner, words string) []byte {
 	w.Helper()
-	sealed, err := v.Seal(o, account.ID(words), account.NewSecret("secret of "+words))
+	sealed, err := v.Seal(o, account.ID(words), remote.NewSecret("secret of "+words))
 	w.must(err)
 	return sealed
 }

@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/logins"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 var loginLimits = logins.Limits{Window: 15 * time.Minute, Mailbox: 10, User: 30, Everybody: 50, First: 3}
@@ -316,10 +316,10 @@ func TestOfAClientsReturns30MayComeToNothing(t *testing.T) {
 		doors := []*logins.Limiter{
 			logins.New(logins.Options{Ledger: w.Logins()}), logins.New(logins.Options{Ledger: w.another().Logins()}),
 		}
-		comes := func(i int, address string, how account.SignIn) bool {
+		comes := func(i int, address string, how remote.SignIn) bool {
 			t.Helper()
 			settle, err := doors[i%2].AdmitReturn(w.Context(), netip.MustParseAddr(address))
-			if held := (*account.HeldBackError)(nil); errors.As(err, &held) {
+			if held := (*remote.HeldBackError)(nil); errors.As(err, &held) {
 				return false
 			}
 			w.must(err)
@@ -327,22 +327,22 @@ func TestOfAClientsReturns30MayComeToNothing(t *testing.T) {
 			return true
 		}
 		for i := range 40 {
-			if !comes(i, "2001:db8::1", account.SignInAccepted) || !comes(i, "2001:db8::1", account.SignInUntried) {
+			if !comes(i, "2001:db8::1", remote.SignInAccepted) || !comes(i, "2001:db8::1", remote.SignInUntried) {
 				w.Fatal("what does not come to nothing counts")
 			}
 		}
 		for i := range 40 {
-			if in := comes(i, fmt.Sprintf("2001:db8::%x", i+1), account.SignInRefused); in != (i < 30) {
+			if in := comes(i, fmt.Sprintf("2001:db8::%x", i+1), remote.SignInRefused); in != (i < 30) {
 				w.Errorf("return %d is let in: %t", i+1, in)
 			}
 		}
 		for i := range 60 { // Whatever others do: the control.
-			if !comes(i, fmt.Sprintf("198.51.100.%d", i), account.SignInRefused) {
+			if !comes(i, fmt.Sprintf("198.51.100.%d", i), remote.SignInRefused) {
 				w.Errorf("client %d is kept out", i+1)
 			}
 		}
 		w.clock.pass(15 * time.Minute)
-		if !comes(0, "2001:db8::1", account.SignInAccepted) {
+		if !comes(0, "2001:db8::1", remote.SignInAccepted) {
 			w.Error("it counts for longer than the window")
 		}
 	})

@@ -11,6 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -135,10 +136,10 @@ func besideTarpits(w *world, queue func(schedule.Queue) schedule.Queue, until fu
 	}
 	var good []account.Account
 	for i := range 64 {
-		s.add(fmt.Sprintf("bad%d@firma.test", i/4), i, at(fmt.Sprintf("tarpit%d.test", i), 993, account.TLS), often)
+		s.add(fmt.Sprintf("bad%d@firma.test", i/4), i, at(fmt.Sprintf("tarpit%d.test", i), 993, remote.TLS), often)
 	}
 	for i := range 8 {
-		good = append(good, s.add(fmt.Sprintf("good%d@firma.test", i), i, at("good.test", 993, account.TLS), often))
+		good = append(good, s.add(fmt.Sprintf("good%d@firma.test", i), i, at("good.test", 993, remote.TLS), often))
 	}
 	held := func() (n int) {
 		for id := range s.active {
@@ -214,36 +215,36 @@ func TestWhoMaySwitchAProviderOff(t *testing.T) {
 		failure *fault.Error
 		off     bool // Whether that is an outage of the good accounts' server.
 	}{
-		{"six people who mistyped the port", 6, each, always("good.test", 143, account.TLS), false, nil, refused, false},
-		{"six people who mistyped the security", 6, each, always("good.test", 993, account.STARTTLS), false, nil, fault.New(
+		{"six people who mistyped the port", 6, each, always("good.test", 143, remote.TLS), false, nil, refused, false},
+		{"six people who mistyped the security", 6, each, always("good.test", 993, remote.STARTTLS), false, nil, fault.New(
 			fault.TLSFailure, "", ""), false},
 		{
-			"six people whose accounts never worked there", 6, each, always("good.test", 993, account.TLS), false, nil,
+			"six people whose accounts never worked there", 6, each, always("good.test", 993, remote.TLS), false, nil,
 			refused, false,
 		},
 		{"one with malice, whose accounts worked there", 9, func(int) string {
 			return "mallory"
-		}, always("good.test", 993, account.TLS), true, nil, refused, false},
+		}, always("good.test", 993, remote.TLS), true, nil, refused, false},
 		{"two of them", 9, func(i int) string {
 			return fmt.Sprint("mallory", i%2)
-		}, always("good.test", 993, account.TLS), true, nil, refused, false},
-		{"people whose provider gives no tokens", 6, each, always("good.test", 993, account.TLS), true, nil, &fault.Error{
+		}, always("good.test", 993, remote.TLS), true, nil, refused, false},
+		{"people whose provider gives no tokens", 6, each, always("good.test", 993, remote.TLS), true, nil, &fault.Error{
 			Code: fault.ServerUnavailable, Elsewhere: true,
 		}, false},
-		{"six people who mistyped their passwords", 6, each, always("good.test", 993, account.TLS), true, func(
+		{"six people who mistyped their passwords", 6, each, always("good.test", 993, remote.TLS), true, func(
 			*account.Account,
 		) []byte {
 			return []byte("mistyped")
 		}, ended, false},
-		{"six people who mistyped their user names", 6, each, always("good.test", 993, account.TLS), true, func(
+		{"six people who mistyped their user names", 6, each, always("good.test", 993, remote.TLS), true, func(
 			a *account.Account,
 		) []byte {
 			a.Username += "x"
 			return nil
 		}, ended, false},
 		// The control: the same number, whose accounts worked there.
-		{"people whose server is down", 6, each, always("good.test", 993, account.TLS), true, nil, refused, true},
-		{"the same, who renamed their accounts", 6, each, always("good.test", 993, account.TLS), true, func(
+		{"people whose server is down", 6, each, always("good.test", 993, remote.TLS), true, nil, refused, true},
+		{"the same, who renamed their accounts", 6, each, always("good.test", 993, remote.TLS), true, func(
 			a *account.Account,
 		) []byte {
 			a.Name += "x"
@@ -265,10 +266,10 @@ func TestWhoMaySwitchAProviderOff(t *testing.T) {
 					}
 					bad = append(bad, a)
 				}
-				resting := s.add("resting@firma.test", 99, at("good.test", 993, account.TLS), func(a *account.Account) {
+				resting := s.add("resting@firma.test", 99, at("good.test", 993, remote.TLS), func(a *account.Account) {
 					a.PollInterval = time.Hour
 				})
-				watched := s.add("watched@firma.test", 98, at("well.test", 993, account.TLS), often)
+				watched := s.add("watched@firma.test", 98, at("well.test", 993, remote.TLS), often)
 				s.do = func(_ context.Context, a account.Account, n int) *fault.Error {
 					if !isOf(bad, a.ID) || tc.worked && tc.edit == nil && n == 0 {
 						return nil
@@ -305,6 +306,6 @@ func TestWhoMaySwitchAProviderOff(t *testing.T) {
 
 func each(i int) string { return fmt.Sprint("user", i) }
 
-func always(host string, port int, s account.Security) func(int) func(*account.Account) {
+func always(host string, port int, s remote.Security) func(int) func(*account.Account) {
 	return func(int) func(*account.Account) { return at(host, port, s) }
 }

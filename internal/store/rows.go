@@ -14,6 +14,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // enum gives words small numbers for their columns: the first is 1. The order
@@ -30,9 +31,9 @@ func (e enum[T]) word(c int16) (v T) {
 }
 
 var (
-	protocols  = enum[account.Protocol]{account.IMAP, account.POP3}
-	securities = enum[account.Security]{account.TLS, account.STARTTLS, account.None}
-	auths      = enum[account.Auth]{account.Password, account.OAuth2}
+	protocols  = enum[remote.Protocol]{remote.IMAP, remote.POP3}
+	securities = enum[remote.Security]{remote.TLS, remote.STARTTLS, remote.None}
+	auths      = enum[remote.Auth]{remote.Password, remote.OAuth2}
 	states     = enum[account.State](account.States())
 )
 
@@ -232,7 +233,7 @@ func (v accountView) account(now int64) (account.Account, error) {
 	a := account.Account{
 		ID: account.ID(v.Row.ID), Owner: owner, Email: v.Row.Email, Name: v.Row.Name, SenderName: v.Row.SenderName,
 		Provider: v.Row.Provider, Protocol: protocols.word(v.Row.Protocol),
-		Server:   account.Server{Host: v.Row.Host, Port: v.Row.Port, Security: securities.word(v.Row.Security)},
+		Server:   remote.Server{Host: v.Row.Host, Port: v.Row.Port, Security: securities.word(v.Row.Security)},
 		Username: v.Row.Username, Auth: auths.word(v.Row.Auth), Folder: v.Row.Folder,
 		Start: account.Start(v.Row.StartDays), MaxMessageBytes: v.Row.MaxMessageBytes,
 		PollInterval: time.Duration(v.Row.PollIntervalMS) * time.Millisecond, Enabled: v.Enabled != 0,

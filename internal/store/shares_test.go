@@ -15,12 +15,13 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/insight"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
 // at puts an account at a server.
-func at(host string, port int, s account.Security) func(*account.Account) {
-	return func(a *account.Account) { a.Server = account.Server{Host: host, Port: port, Security: s} }
+func at(host string, port int, s remote.Security) func(*account.Account) {
+	return func(a *account.Account) { a.Server = remote.Server{Host: host, Port: port, Security: s} }
 }
 
 // visited ends a visit that took a while.
@@ -66,13 +67,13 @@ func TestAnAccountIsProvenByASuccessWithItsSettingsAndQuickByShortVisits(t *test
 		is("with another name, folder and interval, after a pause", true, schedule.QuickAgain-1)
 		w.must(w.Secrets().ReplaceSealed(w.Context(), a.Owner, a.ID, []byte("sealed"), []byte("by a newer key")))
 		is("its secret sealed by another key, or its grant renewed", true, schedule.QuickAgain-1)
-		edit(at("imap.example.org", 143, account.TLS))
+		edit(at("imap.example.org", 143, remote.TLS))
 		is("at another port", false, schedule.QuickAgain-1)
 		for range schedule.QuickAgain {
 			w.visited(w.lease1(a), time.Second, true)
 		}
 		is("worked there", true, 0)
-		edit(at("imap.example.org", 143, account.STARTTLS))
+		edit(at("imap.example.org", 143, remote.STARTTLS))
 		is("with another security", false, 1)
 		w.visited(w.lease1(a), time.Second, true)
 		w.must(w.Queue().GiveWay(w.Context(), w.lease1(a)))
@@ -83,8 +84,8 @@ func TestAnAccountIsProvenByASuccessWithItsSettingsAndQuickByShortVisits(t *test
 		for name, change := range map[string]func(){
 			"another password":    func() { edit(func(*account.Account) {}, 'x') },
 			"another user":        func() { edit(func(a *account.Account) { a.Username = "other" }) },
-			"another way to sign": func() { edit(func(a *account.Account) { a.Auth = account.OAuth2 }, 'g') },
-			"another protocol":    func() { edit(func(a *account.Account) { a.Protocol = account.POP3 }) },
+			"another way to sign": func() { edit(func(a *account.Account) { a.Auth = remote.OAuth2 }, 'g') },
+			"another protocol":    func() { edit(func(a *account.Account) { a.Protocol = remote.POP3 }) },
 			"another host":        func() { edit(func(a *account.Account) { a.Server.Host = "other.test" }) },
 			"a refusal": func() {
 				w.must(w.Queue().Finish(w.Context(), w.lease1(a), schedule.Settlement{
@@ -157,7 +158,7 @@ func TestWhoHoldsFewestSlowVisitsGoesFirst(t *testing.T) {
 		n := 0
 		add := func(user, host string, slow int) account.Account {
 			n++
-			a := w.add(user+"@firma.test", n, at(host, 993, account.TLS))
+			a := w.add(user+"@firma.test", n, at(host, 993, remote.TLS))
 			w.must(w.w.Exec("UPDATE poll_schedule SET due_at_ms = ?, slow = ? WHERE account_id = ?", n, slow,
 				string(a.ID)).Error)
 			return a
@@ -194,13 +195,13 @@ func TestWhoHoldsFewestSlowVisitsGoesFirst(t *testing.T) {
 
 func TestACircuitIsOneServerAndNotItsHost(t *testing.T) {
 	onBoth(t, func(w *world) {
-		for i, s := range []account.Server{
-			{Host: "h.test", Port: 993, Security: account.TLS},
-			{Host: "h.test", Port: 143, Security: account.STARTTLS},
-			{Host: "h.test", Port: 143, Security: account.TLS},
-			{Host: "::ffff:192.0.2.1", Port: 993, Security: account.TLS},
-			{Host: "192.0.2.1", Port: 993, Security: account.TLS},
-			{Host: "other.test", Port: 993, Security: account.TLS},
+		for i, s := range []remote.Server{
+			{Host: "h.test", Port: 993, Security: remote.TLS},
+			{Host: "h.test", Port: 143, Security: remote.STARTTLS},
+			{Host: "h.test", Port: 143, Security: remote.TLS},
+			{Host: "::ffff:192.0.2.1", Port: 993, Security: remote.TLS},
+			{Host: "192.0.2.1", Port: 993, Security: remote.TLS},
+			{Host: "other.test", Port: 993, Security: remote.TLS},
 		} {
 			w.add(fmt.Sprintf("u%d@firma.test", i), i, at(s.Host, s.Port, s.Security))
 		}
@@ -226,17 +227,17 @@ func TestAProbeIsMadeByAnAccountThatWorkedThere(t *testing.T) {
 		}
 		// More than a page of accounts that never worked wait before the others.
 		for i := range claimAtLeast + 10 {
-			w.add(fmt.Sprintf("typo%d@firma.test", i), i, at("h.test", 993, account.TLS))
+			w.add(fmt.Sprintf("typo%d@firma.test", i), i, at("h.test", 993, remote.TLS))
 		}
 		w.must(w.w.Exec("UPDATE poll_schedule SET due_at_ms = 1").Error)
 		if got := who(schedule.Recovering{Visits: 1, Proven: true}); len(got) != 0 {
 			w.Errorf("nobody worked there, and %v probe", got)
 		}
 		for i, user := range []string{"anna", "jan", "ewa"} {
-			a := w.add(user+"@firma.test", i, at("h.test", 993, account.TLS))
+			a := w.add(user+"@firma.test", i, at("h.test", 993, remote.TLS))
 			w.visited(w.lease1(a), time.Second, true)
 		}
-		w.add("else@firma.test", 1, at("h.test", 143, account.STARTTLS))
+		w.add("else@firma.test", 1, at("h.test", 143, remote.STARTTLS))
 		w.clock.pass(time.Hour)
 		o := anOwner(w, "anna@firma.test")
 		for _, tc := range []struct {
@@ -275,15 +276,15 @@ func TestWhoWaitsLongestIsMeasuredWithoutThoseOfClosedCircuits(t *testing.T) {
 		if got := overdue(); got != -1 {
 			w.Errorf("with nobody: %v", got)
 		}
-		down, well := w.add("down@firma.test", 1, at("down.test", 993, account.TLS)), w.add("well@firma.test", 2,
-			at("well.test", 993, account.TLS))
+		down, well := w.add("down@firma.test", 1, at("down.test", 993, remote.TLS)), w.add("well@firma.test", 2,
+			at("well.test", 993, remote.TLS))
 		w.settled(down, account.Retrying, fault.ConnectTimeout, time.Minute)
 		w.settled(well, account.OK, "", 5*time.Minute)
 		w.clock.pass(10 * time.Minute)
 		if all, ours := overdue(), overdue("down.test:993/tls"); all != 9*time.Minute || ours != 5*time.Minute {
 			w.Errorf("waiting %v, and %v but for the server that is down", all, ours)
 		}
-		asked := w.add("asked@firma.test", 3, at("down.test", 993, account.TLS))
+		asked := w.add("asked@firma.test", 3, at("down.test", 993, remote.TLS))
 		w.clock.pass(time.Minute)
 		if all, ours := overdue("well.test:993/tls"), overdue("down.test:993/tls",
 			"well.test:993/tls"); all != 10*time.Minute || ours != -1 {
@@ -303,10 +304,10 @@ func TestWhoWaitsLongestIsMeasuredWithoutThoseOfClosedCircuits(t *testing.T) {
 
 func TestAnOutageShowsInEveryListAlike(t *testing.T) {
 	onBoth(t, func(w *world) {
-		well := w.add("well@firma.test", 1, at("down.test", 993, account.TLS))
-		fresh := w.add("fresh@firma.test", 2, at("down.test", 993, account.TLS))
-		beside := w.add("beside@firma.test", 3, at("down.test", 143, account.STARTTLS))
-		wrong := w.add("wrong@firma.test", 4, at("down.test", 993, account.TLS))
+		well := w.add("well@firma.test", 1, at("down.test", 993, remote.TLS))
+		fresh := w.add("fresh@firma.test", 2, at("down.test", 993, remote.TLS))
+		beside := w.add("beside@firma.test", 3, at("down.test", 143, remote.STARTTLS))
+		wrong := w.add("wrong@firma.test", 4, at("down.test", 993, remote.TLS))
 		w.settled(well, account.OK, "", time.Hour)
 		w.settled(beside, account.OK, "", time.Hour)
 		w.settled(wrong, account.NeedsAttention, fault.AuthFailed, 0)
@@ -384,21 +385,21 @@ func TestAnUpgradeKnowsWhichAccountsWorkedWhere(t *testing.T) {
 			n    int
 			host string
 			port int
-			s    account.Security
+			s    remote.Security
 			took time.Duration // 0: never visited.
 			ok   bool
 		}{
-			{1, "h.test", 993, account.TLS, time.Second, true},
-			{2, "h.test", 143, account.STARTTLS, time.Minute, true},
-			{3, "192.0.2.1", 110, account.None, 0, false},
-			{4, "2001:db8::1", 993, account.TLS, time.Second, false},
+			{1, "h.test", 993, remote.TLS, time.Second, true},
+			{2, "h.test", 143, remote.STARTTLS, time.Minute, true},
+			{3, "192.0.2.1", 110, remote.None, 0, false},
+			{4, "2001:db8::1", 993, remote.TLS, time.Second, false},
 		} {
 			a := w.add(fmt.Sprintf("u%d@firma.test", tc.n), tc.n, at(tc.host, tc.port, tc.s))
 			if tc.took > 0 {
 				w.visited(w.lease1(a), tc.took, tc.ok)
 			}
 		}
-		edited := w.add("u5@firma.test", 5, at("h.test", 993, account.TLS))
+		edited := w.add("u5@firma.test", 5, at("h.test", 993, remote.TLS))
 		w.visited(w.lease1(edited), time.Second, true)
 		edited = w.load(edited)
 		edited.UpdatedAt = w.clock.pass(time.Minute)
@@ -426,7 +427,7 @@ func TestWhoseSlowAccountsWait(t *testing.T) {
 		n := 0
 		add := func(user string, due, slow int, host string) account.Account {
 			n++
-			a := w.add(user+"@firma.test", n, at(host, 993, account.TLS))
+			a := w.add(user+"@firma.test", n, at(host, 993, remote.TLS))
 			w.must(w.w.Exec("UPDATE poll_schedule SET due_at_ms = ?, slow = ? WHERE account_id = ?",
 				due, slow, string(a.ID)).Error)
 			return a

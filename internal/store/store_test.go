@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -133,9 +134,9 @@ func draft(tb testing.TB, user string, n int) account.Account {
 	at := time.Date(2026, 2, 1, 0, 0, n, 0, time.UTC)
 	return account.Account{
 		ID: account.ID(uuid.NewString()), Owner: anOwner(tb, user), Email: fmt.Sprintf("box%d@example.org", n),
-		Name: fmt.Sprintf("Box %d", n), SenderName: "Anna Nowak", Provider: "other", Protocol: account.IMAP,
-		Server: account.Server{Host: "imap.example.org", Port: 993, Security: account.TLS}, Username: fmt.Sprintf("box%d", n),
-		Auth:   account.Password,
+		Name: fmt.Sprintf("Box %d", n), SenderName: "Anna Nowak", Provider: "other", Protocol: remote.IMAP,
+		Server: remote.Server{Host: "imap.example.org", Port: 993, Security: remote.TLS}, Username: fmt.Sprintf("box%d", n),
+		Auth:   remote.Password,
 		Folder: fmt.Sprintf("Box%d", n), Folders: account.FolderRules{Include: []string{"INBOX"}, Exclude: []string{`\Junk`}},
 		MaxMessageBytes: account.DefaultMessageBytes,
 		PollInterval:    5 * time.Minute, Enabled: true, CreatedAt: at, UpdatedAt: at, Journal: uuid.NewString(),

@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -96,7 +97,7 @@ func (w *world) deeds() (all []deed) {
 	hour := time.Hour
 	return []deed{
 		{"added", func() { a = w.add(anna, 1) }},
-		{"another user's added", func() { b = w.add(bartek, 2, at("other.test", 993, account.TLS)) }},
+		{"another user's added", func() { b = w.add(bartek, 2, at("other.test", 993, remote.TLS)) }},
 		{"claimed", func() { l, f = w.lease(a) }},
 		{"progress", func() {
 			w.must(w.commit(l, fetch.Entry{Progress: account.Progress{Folder: "INBOX", MessagesDone: 3, MessagesTotal: 9}}))

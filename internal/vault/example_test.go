@@ -8,6 +8,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/vault"
 )
 
@@ -28,7 +29,7 @@ func ExampleVault_Unseal() {
 	anna, _ := owner.Parse("anna@firma.test")
 	jan, _ := owner.Parse("jan@firma.test")
 	id := account.ID("5a2f3c7e-0d1b-4c8e-9f60-1a2b3c4d5e6f")
-	sealed, err := v.Seal(anna, id, account.NewSecret("correct horse"))
+	sealed, err := v.Seal(anna, id, remote.NewSecret("correct horse"))
 	fmt.Println(err, bytes.Contains(sealed, []byte("horse")))
 
 	opened, err := v.Unseal(anna, id, sealed)

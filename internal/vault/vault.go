@@ -18,6 +18,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // ErrUnreadable says that a sealed secret does not open: its key is gone, or
@@ -33,7 +34,7 @@ type Rows interface {
 // processes on the same directory.
 type Vault struct {
 	dir            folder
-	token, signing account.Secret
+	token, signing remote.Secret
 
 	mu   sync.RWMutex
 	ring *ring
@@ -85,7 +86,7 @@ func load(d folder, r *ring, get func(string, kind) ([]byte, error)) (*Vault, er
 	for _, f := range []struct {
 		name string
 		kind kind
-		into *account.Secret
+		into *remote.Secret
 	}{{tokenFile, token, &v.token}, {signingFile, signing, &v.signing}} {
 		key, err := get(f.name, f.kind)
 		if err != nil {
@@ -95,7 +96,7 @@ func load(d folder, r *ring, get func(string, kind) ([]byte, error)) (*Vault, er
 			return nil, fmt.Errorf("the key file %s cannot be used: %w: the key has %d bytes, not %d", f.name, ErrDamaged,
 				len(key), keySize)
 		}
-		*f.into = account.NewSecret(string(key))
+		*f.into = remote.NewSecret(string(key))
 	}
 	return v, nil
 }
@@ -112,13 +113,13 @@ func (v *Vault) SigningKey() []byte { return []byte(v.signing.Reveal()) }
 const sealedV1 = 1
 
 // Seal implements account.Sealer.
-func (v *Vault) Seal(o owner.Owner, id account.ID, s account.Secret) ([]byte, error) {
+func (v *Vault) Seal(o owner.Owner, id account.ID, s remote.Secret) ([]byte, error) {
 	return v.current().seal(o, id, s)
 }
 
 // Unseal implements account.Sealer. Its error is a *fault.Error with Internal
 // that tells the user to enter the password again, and wraps ErrUnreadable.
-func (v *Vault) Unseal(o owner.Owner, id account.ID, sealed []byte) (account.Secret, error) {
+func (v *Vault) Unseal(o owner.Owner, id account.ID, sealed []byte) (remote.Secret, error) {
 	r := v.current()
 	s, err := r.unseal(o, id, sealed)
 	if err != nil {
@@ -128,7 +129,7 @@ func (v *Vault) Unseal(o owner.Owner, id account.ID, sealed []byte) (account.Sec
 		}
 	}
 	if err != nil {
-		return account.Secret{}, &fault.Error{
+		return remote.Secret{}, &fault.Error{
 			Code: fault.Internal, Op: "opening the saved password",
 			Detail: "The saved password cannot be read any more: enter it again.", Err: err,
 		}
@@ -138,23 +139,23 @@ func (v *Vault) Unseal(o owner.Owner, id account.ID, sealed []byte) (account.Sec
 
 // Credential returns what a login of the account takes that has a password. Its
 // error is a *fault.Error, or wraps what rows answered.
-func (v *Vault) Credential(ctx context.Context, rows Rows, a account.Account) (account.Credential, error) {
-	if a.Auth == account.OAuth2 {
-		return account.Credential{}, fault.New(fault.OAuthReauthorizationRequired, "signing in",
+func (v *Vault) Credential(ctx context.Context, rows Rows, a account.Account) (remote.Credential, error) {
+	if a.Auth == remote.OAuth2 {
+		return remote.Credential{}, fault.New(fault.OAuthReauthorizationRequired, "signing in",
 			"This account has no password: it signs in by what its user allowed on the provider's page.")
 	}
 	sealed, err := rows.SealedSecret(ctx, a.Owner, a.ID)
 	if err != nil {
-		return account.Credential{}, fmt.Errorf("loading the saved password: %w", err)
+		return remote.Credential{}, fmt.Errorf("loading the saved password: %w", err)
 	}
 	s, err := v.Unseal(a.Owner, a.ID, sealed)
 	if err != nil {
-		return account.Credential{}, err
+		return remote.Credential{}, err
 	}
-	return account.Credential{Auth: account.Password, Username: a.Username, Secret: s}, nil
+	return remote.Credential{Auth: remote.Password, Username: a.Username, Secret: s}, nil
 }
 
-func (r *ring) seal(o owner.Owner, id account.ID, s account.Secret) ([]byte, error) {
+func (r *ring) seal(o owner.Owner, id account.ID, s remote.Secret) ([]byte, error) {
 	c, err := r.aead.Encrypt([]byte(s.Reveal()), binding(o, id))
 	if err != nil {
 		return nil, fmt.Errorf("sealing a secret: %w", err)
@@ -162,15 +163,15 @@ func (r *ring) seal(o owner.Owner, id account.ID, s account.Secret) ([]byte, err
 	return append([]byte{sealedV1}, c...), nil
 }
 
-func (r *ring) unseal(o owner.Owner, id account.ID, sealed []byte) (account.Secret, error) {
+func (r *ring) unseal(o owner.Owner, id account.ID, sealed []byte) (remote.Secret, error) {
 	if len(sealed) == 0 || sealed[0] != sealedV1 {
-		return account.Secret{}, fmt.Errorf("%w: it has no form that is known", ErrUnreadable)
+		return remote.Secret{}, fmt.Errorf("%w: it has no form that is known", ErrUnreadable)
 	}
 	plain, err := r.aead.Decrypt(sealed[1:], binding(o, id))
 	if err != nil {
-		return account.Secret{}, ErrUnreadable
+		return remote.Secret{}, ErrUnreadable
 	}
-	return account.NewSecret(string(plain)), nil
+	return remote.NewSecret(string(plain)), nil
 }
 
 // binding is the associated data: version, owner, account and field, each with

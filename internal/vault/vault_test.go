@@ -26,6 +26,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/vault"
 )
 
@@ -54,7 +55,7 @@ func child(dir string) int {
 	if err == nil {
 		var anna owner.Owner
 		if anna, err = owner.Parse("anna@firma.test"); err == nil {
-			sealed, err = v.Seal(anna, "1", account.NewSecret(canary))
+			sealed, err = v.Seal(anna, "1", remote.NewSecret(canary))
 		}
 	}
 	if err != nil {
@@ -85,13 +86,13 @@ func anOwner(t *testing.T, address string) owner.Owner {
 
 // sealer is what of a vault is looked at here.
 type sealer interface {
-	Seal(o owner.Owner, id account.ID, s account.Secret) ([]byte, error)
-	Unseal(o owner.Owner, id account.ID, sealed []byte) (account.Secret, error)
+	Seal(o owner.Owner, id account.ID, s remote.Secret) ([]byte, error)
+	Unseal(o owner.Owner, id account.ID, sealed []byte) (remote.Secret, error)
 }
 
 func seal(t *testing.T, v sealer, o owner.Owner, id account.ID) []byte {
 	t.Helper()
-	sealed, err := v.Seal(o, id, account.NewSecret(canary))
+	sealed, err := v.Seal(o, id, remote.NewSecret(canary))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,12 +188,12 @@ func (u unbound) bind(o owner.Owner, id account.ID) (owner.Owner, account.ID) {
 	return o, cmp.Or(u.id, id)
 }
 
-func (u unbound) Seal(o owner.Owner, id account.ID, s account.Secret) ([]byte, error) {
+func (u unbound) Seal(o owner.Owner, id account.ID, s remote.Secret) ([]byte, error) {
 	o, id = u.bind(o, id)
 	return u.Vault.Seal(o, id, s)
 }
 
-func (u unbound) Unseal(o owner.Owner, id account.ID, sealed []byte) (account.Secret, error) {
+func (u unbound) Unseal(o owner.Owner, id account.ID, sealed []byte) (remote.Secret, error) {
 	o, id = u.bind(o, id)
 	return u.Vault.Unseal(o, id, sealed)
 }
@@ -469,7 +470,7 @@ type credentials struct {
 	rows vault.Rows
 }
 
-func (c credentials) Credential(ctx context.Context, a account.Account) (account.Credential, error) {
+func (c credentials) Credential(ctx context.Context, a account.Account) (remote.Credential, error) {
 	return c.Vault.Credential(ctx, c.rows, a)
 }
 
@@ -477,9 +478,9 @@ var _ fetch.Credentials = credentials{}
 
 func TestCredential(t *testing.T) {
 	v, anna := open(t, t.TempDir()), anOwner(t, "anna@firma.test")
-	a := account.Account{ID: "1", Owner: anna, Username: "anna", Auth: account.Password}
+	a := account.Account{ID: "1", Owner: anna, Username: "anna", Auth: remote.Password}
 	c, err := v.Credential(t.Context(), rows{sealed: seal(t, v, anna, "1")}, a)
-	if err != nil || c.Username != "anna" || c.Auth != account.Password || c.Secret.Reveal() != canary {
+	if err != nil || c.Username != "anna" || c.Auth != remote.Password || c.Secret.Reveal() != canary {
 		t.Errorf("%v, %v", c, err)
 	}
 	if _, err := v.Credential(t.Context(), rows{sealed: seal(t, v, anna, "2")}, a); fault.CodeOf(err) != fault.Internal ||
@@ -489,7 +490,7 @@ func TestCredential(t *testing.T) {
 	if _, err := v.Credential(t.Context(), rows{err: account.ErrNotFound}, a); !errors.Is(err, account.ErrNotFound) {
 		t.Errorf("an account that is gone: %v", err)
 	}
-	a.Auth = account.OAuth2
+	a.Auth = remote.OAuth2
 	if c, err := v.Credential(t.Context(), rows{sealed: seal(t, v, anna, "1")}, a); fault.CodeOf(
 		err) != fault.OAuthReauthorizationRequired || !c.Secret.Empty() {
 		t.Errorf("a sign-in that is not offered: %v", err)
@@ -549,7 +550,7 @@ func TestConcurrentUseWhileKeysRotate(t *testing.T) {
 	for i := range 4 {
 		wg.Go(func() {
 			for range 20 {
-				sealed, err := v.Seal(anna, "1", account.NewSecret(canary))
+				sealed, err := v.Seal(anna, "1", remote.NewSecret(canary))
 				if err == nil {
 					err = opens(v, anna, "1", sealed)
 				}
@@ -574,7 +575,7 @@ func TestNothingSecretIsEverPrinted(t *testing.T) {
 	sealed := seal(t, v, anna, "1")
 	c, err := v.Credential(t.Context(), rows{sealed: sealed}, account.Account{
 		ID: "1", Owner: anna,
-		Auth: account.Password,
+		Auth: remote.Password,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -597,7 +598,7 @@ func TestNothingSecretIsEverPrinted(t *testing.T) {
 	type outer struct {
 		Vault *vault.Vault
 		inner *vault.Vault
-		cred  account.Credential
+		cred  remote.Credential
 	}
 	things := []any{v, c, unreadable, corrupt, outer{v, v, c}, &outer{v, v, c}, vault.SealedSecret{
 		Owner: anna, ID: "1",

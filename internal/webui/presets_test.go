@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	presets "github.com/mailbrook/mailbrook/internal/provider"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // redirected is the program with an internet of the tests', made once.
@@ -101,7 +101,7 @@ func everywhere(t *testing.T) (all []at) {
 // host is where the mailbox is: of the provider, or one that its user has to know.
 func (b at) host() string {
 	servers := b.ServersFor(b.email)
-	for _, proto := range []account.Protocol{account.IMAP, account.POP3} {
+	for _, proto := range []remote.Protocol{remote.IMAP, remote.POP3} {
 		if s, ok := servers[proto]; ok {
 			return s.Host
 		}

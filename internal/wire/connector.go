@@ -6,9 +6,9 @@ import (
 	"log/slog"
 	"sync/atomic"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // Limits say how connections are made, and what they keep to.
@@ -57,8 +57,8 @@ func (n *Connector) Unreadable() int64 { return n.unreadable.Load() }
 
 // Dial reaches the server that who signs in at: see dial. What the server repeats of cred is
 // cut out of everything that is shown.
-func (n *Connector) Dial(ctx context.Context, who *Signer, cred account.Credential, session *SessionPace,
-	observe func(account.Step),
+func (n *Connector) Dial(ctx context.Context, who *Signer, cred remote.Credential, session *SessionPace,
+	observe func(remote.Step),
 ) (*Link, error) {
 	limits := LinkLimits{Patience: n.limits.Patience, Body: n.limits.MaxMessageBytes, Allow: n.limits.Allow}
 	l, err := dial(ctx, n.limits.Dialer, who, limits, session, observe)
@@ -66,7 +66,7 @@ func (n *Connector) Dial(ctx context.Context, who *Signer, cred account.Credenti
 		return nil, err
 	}
 	l.refused = n.refused
-	l.secrets = &account.Redactor{}
+	l.secrets = &remote.Redactor{}
 	l.secrets.Add(cred.Secret)
 	l.unread = n.leavesOut(l)
 	if t := n.limits.Transcript; t != nil {

@@ -3,8 +3,8 @@ package wire
 import (
 	"errors"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // IMAP is the connection that the library gets: outgoing through the
@@ -75,7 +75,7 @@ func (w *IMAP) Newest() *IMAPCommand { return w.queue.newest() }
 
 // SignsIn says with what is signed in, before it is sent: it is cut out of what the
 // server says.
-func (w *IMAP) SignsIn(cred account.Credential) { w.said.knows(cred) }
+func (w *IMAP) SignsIn(cred remote.Credential) { w.said.knows(cred) }
 
 // LastSaid returns what the server said beside its answers: its BYE, else its last
 // NO, BAD or ALERT; without a kind where it said nothing.

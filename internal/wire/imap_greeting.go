@@ -5,8 +5,8 @@ import (
 	"context"
 	"strings"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 const (
@@ -36,7 +36,7 @@ func greetIMAP(ctx context.Context, l *Link) (caps, words string, err error) {
 			return "", text, nil
 		case is(word, "BYE"):
 			said := Reply{Kind: BYE, Code: code, Args: string(args), Text: text}
-			return "", "", l.Abort(said.Judge(Greeting, "reading the greeting", account.Credential{}))
+			return "", "", l.Abort(said.Judge(Greeting, "reading the greeting", remote.Credential{}))
 		case is(word, "PREAUTH"):
 			return "", "", l.Abort(fault.New(fault.ProtocolError, "reading the greeting",
 				"The server claims that we are signed in already, which nobody asked of it."))
@@ -71,7 +71,7 @@ func startTLS(ctx context.Context, l *Link, caps string) error {
 	}()
 	if err != nil {
 		if l.observe != nil {
-			l.observe(account.Step{Name: account.StepTLS, Detail: fault.Of(err).Detail})
+			l.observe(remote.Step{Name: remote.StepTLS, Detail: fault.Of(err).Detail})
 		}
 		return l.Abort(err)
 	}
@@ -104,7 +104,7 @@ func plainCommand(l *Link, tag, verb string) (caps string, err error) {
 			caps = string(rest)
 		case string(who) == "*" && is(word, BYE):
 			said := Reply{Kind: BYE, Code: code, Args: string(args), Text: text}
-			return "", said.Judge(Greeting, "securing the connection", account.Credential{})
+			return "", said.Judge(Greeting, "securing the connection", remote.Credential{})
 		case string(who) == "*":
 		case string(who) == tag && is(word, "OK"):
 			if code == verbCapability && caps == "" {
@@ -114,7 +114,7 @@ func plainCommand(l *Link, tag, verb string) (caps string, err error) {
 			return caps, err
 		case string(who) == tag && (is(word, "NO") || is(word, "BAD")):
 			return "", fault.New(fault.STARTTLSUnsupported, "securing the connection",
-				"The server refuses "+verb+". "+ServerSays(text, account.Credential{}))
+				"The server refuses "+verb+". "+ServerSays(text, remote.Credential{}))
 		default:
 			return "", fault.New(fault.ProtocolError, "securing the connection", "The server's answer to "+verb+" is no IMAP.")
 		}
@@ -126,20 +126,20 @@ func plainCommand(l *Link, tag, verb string) (caps string, err error) {
 // Welcome reads an IMAP server's greeting and, by STARTTLS, secures the connection.
 // It returns the capabilities in the greeting, and its words, if they count.
 func Welcome(ctx context.Context, l *Link) (caps, words string, err error) {
-	caps, err = Timed(l.observe, account.StepGreeting, func() (caps string, detail string, err error) {
+	caps, err = Timed(l.observe, remote.StepGreeting, func() (caps string, detail string, err error) {
 		caps, words, err = greetIMAP(ctx, l)
 		return caps, "", err
 	})
 	if err != nil {
 		return "", "", err
 	}
-	if l.server.Security == account.STARTTLS {
+	if l.server.Security == remote.STARTTLS {
 		if err := startTLS(ctx, l, caps); err != nil {
 			return "", "", err
 		}
 		caps, words = "", "" // What was said before counts for nothing.
 	}
-	if l.server.Security != account.None && !l.Encrypted() {
+	if l.server.Security != remote.None && !l.Encrypted() {
 		return "", "", l.Abort(fault.New(fault.Internal, "signing in", "The connection is not encrypted."))
 	}
 	return caps, words, nil

@@ -3,18 +3,18 @@ package wire
 import (
 	"sync"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // imapSaid is what a server says beside its answers.
 type imapSaid struct {
 	mu   sync.Mutex
-	r    Reply              // The last BYE, else the last NO, BAD or ALERT; without a kind: nothing.
-	cred account.Credential // What it may repeat.
+	r    Reply             // The last BYE, else the last NO, BAD or ALERT; without a kind: nothing.
+	cred remote.Credential // What it may repeat.
 }
 
 // knows says with what is signed in, before it is sent.
-func (s *imapSaid) knows(cred account.Credential) {
+func (s *imapSaid) knows(cred remote.Credential) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cred = cred

@@ -12,9 +12,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -67,18 +67,18 @@ const linkBuffer = 64 << 10
 type Link struct {
 	limits LinkLimits
 	dialer *outbound.Dialer
-	server account.Server
+	server remote.Server
 	// attempt is the login that the connection is for; nil: nobody counts it.
 	attempt *attempt
 	// observe is called for each step as it ends; it may be nil.
-	observe func(account.Step)
+	observe func(remote.Step)
 	// transcript is given, one line at a time, what was sent ("C") and received
 	// ("S"), by the protocols above, which leave out secrets and bodies; it may
 	// be nil. Use note.
 	transcript func(dir, line string)
 	// secrets are cut out of whatever the server says: the credential of the
 	// login, and what was made of it. Nil: there are none.
-	secrets *account.Redactor
+	secrets *remote.Redactor
 
 	refused *atomic.Int64       // Counts commands that may not be sent; nil: nobody does.
 	unread  func(answer []byte) // Told of each answer that is left out as it cannot be read; nil: nobody is.
@@ -118,14 +118,14 @@ var _ net.Conn = (*Link)(nil)
 // nil, is called for the steps resolve, connect and tls. With starttls the caller reads
 // the greeting and calls Upgrade.
 func dial(ctx context.Context, d *outbound.Dialer, who *Signer, limits LinkLimits, session *SessionPace,
-	observe func(account.Step),
+	observe func(remote.Step),
 ) (_ *Link, err error) {
 	if f := session.overdue(fault.ServerUnavailable); f != nil {
 		return nil, f
 	}
 	began, server := time.Now(), who.account.Server
 	defer func() { session.spend(time.Since(began)) }()
-	addrs, err := Timed(observe, account.StepResolve, func() ([]netip.Addr, string, error) {
+	addrs, err := Timed(observe, remote.StepResolve, func() ([]netip.Addr, string, error) {
 		if err := d.CheckServer(server.Host, server.Port, string(server.Security)); err != nil {
 			return nil, "", err
 		}
@@ -144,7 +144,7 @@ func dial(ctx context.Context, d *outbound.Dialer, who *Signer, limits LinkLimit
 			attempt.failed(err)
 		}
 	}()
-	conn, err := Timed(observe, account.StepConnect, func() (net.Conn, string, error) {
+	conn, err := Timed(observe, remote.StepConnect, func() (net.Conn, string, error) {
 		conn, err := d.Connect(ctx, addrs, server.Port)
 		return conn, "", err
 	})
@@ -153,7 +153,7 @@ func dial(ctx context.Context, d *outbound.Dialer, who *Signer, limits LinkLimit
 	}
 	l := NewLink(conn, server, limits, session)
 	l.dialer, l.attempt, l.observe = d, attempt, observe
-	if server.Security == account.TLS {
+	if server.Security == remote.TLS {
 		if err := l.Upgrade(ctx); err != nil {
 			conn.Close()
 			return nil, err
@@ -164,7 +164,7 @@ func dial(ctx context.Context, d *outbound.Dialer, who *Signer, limits LinkLimit
 
 // NewLink makes a link of a connection to a server that there is. Nobody counts its
 // login.
-func NewLink(conn net.Conn, server account.Server, limits LinkLimits, session *SessionPace) *Link {
+func NewLink(conn net.Conn, server remote.Server, limits LinkLimits, session *SessionPace) *Link {
 	l := &Link{limits: limits.orDefault(), server: server, session: session}
 	l.attach(conn)
 	return l
@@ -179,10 +179,10 @@ func (l *Link) attach(conn net.Conn) {
 
 // Timed runs one step of reaching a server and reports it. do's detail is
 // shown when it went well, the error's own when it did not.
-func Timed[T any](observe func(account.Step), name account.StepName, do func() (T, string, error)) (T, error) {
+func Timed[T any](observe func(remote.Step), name remote.StepName, do func() (T, string, error)) (T, error) {
 	began := time.Now()
 	v, detail, err := do()
-	s := account.Step{Name: name, OK: err == nil, Took: time.Since(began), Detail: detail}
+	s := remote.Step{Name: name, OK: err == nil, Took: time.Since(began), Detail: detail}
 	if err != nil {
 		f := fault.Of(err)
 		if s.Detail = f.Detail; s.Detail == "" {
@@ -199,7 +199,7 @@ func Timed[T any](observe func(account.Step), name account.StepName, do func() (
 // consent was read, and nothing else). Whatever the server sends before the
 // handshake is an error: it could be anybody's words.
 func (l *Link) Upgrade(ctx context.Context) error {
-	_, err := Timed(l.observe, account.StepTLS, func() (struct{}, string, error) {
+	_, err := Timed(l.observe, remote.StepTLS, func() (struct{}, string, error) {
 		var none struct{}
 		if l.r.Buffered() > 0 {
 			return none, "", l.Abort(fault.New(fault.TLSFailure, "securing the connection", "The server sent data ahead of the "+
@@ -359,7 +359,7 @@ func (l *Link) SetWriteDeadline(time.Time) error { return nil }
 func (l *Link) Host() string { return l.server.Host }
 
 // Observe reports a step that has ended.
-func (l *Link) Observe(s account.Step) {
+func (l *Link) Observe(s remote.Step) {
 	if l.observe != nil {
 		l.observe(s)
 	}
@@ -390,7 +390,7 @@ func (l *Link) LoginFailed(err error) { l.attempt.failed(err) }
 
 // SASL returns a mechanism that signs in with cred over the link, which is presented
 // by that.
-func (l *Link) SASL(mechanism string, cred account.Credential) SASLClient {
+func (l *Link) SASL(mechanism string, cred remote.Credential) SASLClient {
 	l.attempt.presents()
 	return newSASL(mechanism, cred, l.secrets)
 }

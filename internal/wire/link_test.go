@@ -21,6 +21,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/outbound"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // piped returns a link and its server's end.
@@ -287,39 +288,39 @@ func TestDialReportsItsSteps(t *testing.T) {
 	expired := mailtest.Play(t, "TLS\n", mailtest.ScriptOptions{CA: ca, Certificate: ca.Expired()})
 	for _, tc := range []struct {
 		name   string
-		server account.Server
+		server remote.Server
 		opts   outbound.Options
 		code   fault.Code
 		steps  string
 	}{
 		{
 			"well",
-			account.Server{Host: "localhost", Port: s.Port(), Security: account.TLS},
+			remote.Server{Host: "localhost", Port: s.Port(), Security: remote.TLS},
 			outbound.Options{},
 			"",
 			"resolve+ connect+ tls+",
 		},
 		{
 			"plaintext where TLS is due",
-			account.Server{Host: "localhost", Port: plain.Port(), Security: account.TLS},
+			remote.Server{Host: "localhost", Port: plain.Port(), Security: remote.TLS},
 			outbound.Options{},
 			fault.TLSFailure, "resolve+ connect+ tls-",
 		},
 		{
 			"an expired certificate",
-			account.Server{Host: "localhost", Port: expired.Port(), Security: account.TLS},
+			remote.Server{Host: "localhost", Port: expired.Port(), Security: remote.TLS},
 			outbound.Options{},
 			fault.TLSCertificateInvalid, "resolve+ connect+ tls-",
 		},
 		{
 			"plaintext where it is not allowed",
-			account.Server{Host: "localhost", Port: plain.Port(), Security: account.None},
+			remote.Server{Host: "localhost", Port: plain.Port(), Security: remote.None},
 			outbound.Options{},
 			fault.HostNotAllowed, "resolve-",
 		},
 		{
 			"a port that is not on the list",
-			account.Server{Host: "localhost", Port: 22, Security: account.TLS},
+			remote.Server{Host: "localhost", Port: 22, Security: remote.TLS},
 			outbound.Options{AllowPorts: []int{993}},
 			fault.HostNotAllowed, "resolve-",
 		},
@@ -331,7 +332,7 @@ func TestDialReportsItsSteps(t *testing.T) {
 			o.RootCAs = ca.Pool()
 			var steps []string
 			l, err := dial(t.Context(), outbound.New(o), &Signer{account: account.Account{Server: tc.server}}, LinkLimits{},
-				NewSessionPace(Patience{}), func(st account.Step) {
+				NewSessionPace(Patience{}), func(st remote.Step) {
 					mark := map[bool]string{true: "+", false: "-"}[st.OK]
 					steps = append(steps, string(st.Name)+mark)
 					if !st.OK && st.Detail == "" {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // Gate is asked before an account signs in, and learns how that ended.
@@ -14,7 +15,7 @@ type Gate interface {
 	// known and none is dialled. With an error none will be, and it is what the
 	// opening fails with. Else report is called once, when it is known how the
 	// login ended.
-	Admit(ctx context.Context, a account.Account, addrs []netip.Addr) (report func(account.SignIn), err error)
+	Admit(ctx context.Context, a account.Account, addrs []netip.Addr) (report func(remote.SignIn), err error)
 }
 
 // Signer is who signs in, over all connections of a session.
@@ -35,7 +36,7 @@ func (s *Signer) admit(ctx context.Context, addrs []netip.Addr) (*attempt, error
 	if s == nil || s.gate == nil {
 		return nil, nil
 	}
-	ask := func() (func(account.SignIn), error) { return s.gate.Admit(ctx, s.account, addrs) }
+	ask := func() (func(remote.SignIn), error) { return s.gate.Admit(ctx, s.account, addrs) }
 	report, err := ask()
 	if err != nil {
 		return nil, err
@@ -47,11 +48,11 @@ func (s *Signer) admit(ctx context.Context, addrs []netip.Addr) (*attempt, error
 type attempt struct {
 	signer *Signer
 	addrs  []netip.Addr
-	report func(account.SignIn) // Nil when it has ended.
-	sent   bool                 // The credential is on its way.
+	report func(remote.SignIn) // Nil when it has ended.
+	sent   bool                // The credential is on its way.
 
-	ask   func() (func(account.SignIn), error)
-	first func(account.SignIn) // Of the presentation that was refused before this one; nil: none was.
+	ask   func() (func(remote.SignIn), error)
+	first func(remote.SignIn) // Of the presentation that was refused before this one; nil: none was.
 }
 
 // again reports whether a credential that was refused in one form may be
@@ -82,7 +83,7 @@ func (a *attempt) presents() {
 func (a *attempt) accepted() {
 	if a != nil {
 		a.signer.account.LoginProof = a.signer.account.Proof(a.addrs)
-		a.end(account.SignInAccepted)
+		a.end(remote.SignInAccepted)
 	}
 }
 
@@ -92,22 +93,22 @@ func (a *attempt) failed(err error) {
 	switch {
 	case a == nil || a.report == nil:
 	case !a.sent:
-		a.end(account.SignInUntried)
+		a.end(remote.SignInUntried)
 	case fault.CodeOf(err).Credential():
 		a.signer.account.LoginProof = ""
-		a.end(account.SignInRefused)
+		a.end(remote.SignInRefused)
 	default:
-		a.end(account.SignInFailed)
+		a.end(remote.SignInFailed)
 	}
 }
 
-func (a *attempt) end(how account.SignIn) {
+func (a *attempt) end(how remote.SignIn) {
 	if first := a.first; first != nil {
 		a.first = nil
-		if how == account.SignInAccepted {
-			first(account.SignInUntried)
+		if how == remote.SignInAccepted {
+			first(remote.SignInUntried)
 		} else {
-			first(account.SignInRefused)
+			first(remote.SignInRefused)
 		}
 	}
 	if report := a.report; report != nil {

@@ -8,16 +8,17 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // places is a gate with one place after another, until it closes.
 type places struct {
 	closed error
-	ends   []account.SignIn
+	ends   []remote.SignIn
 }
 
-func (p *places) Admit(context.Context, account.Account, []netip.Addr) (func(account.SignIn), error) {
-	return func(how account.SignIn) { p.ends = append(p.ends, how) }, p.closed
+func (p *places) Admit(context.Context, account.Account, []netip.Addr) (func(remote.SignIn), error) {
+	return func(how remote.SignIn) { p.ends = append(p.ends, how) }, p.closed
 }
 
 // TestACredentialPresentedTwiceTakesTwoPlaces: each is a login that fails at the
@@ -28,13 +29,13 @@ func TestACredentialPresentedTwiceTakesTwoPlaces(t *testing.T) {
 		name string
 		full bool // There is no second place.
 		end  func(*attempt)
-		want []account.SignIn
+		want []remote.SignIn
 	}{
-		{"accepted", false, (*attempt).accepted, []account.SignIn{account.SignInUntried, account.SignInAccepted}},
+		{"accepted", false, (*attempt).accepted, []remote.SignIn{remote.SignInUntried, remote.SignInAccepted}},
 		{"refused", false, func(a *attempt) {
 			a.failed(refused)
-		}, []account.SignIn{account.SignInRefused, account.SignInRefused}},
-		{"no place", true, func(a *attempt) { a.failed(refused) }, []account.SignIn{account.SignInRefused}},
+		}, []remote.SignIn{remote.SignInRefused, remote.SignInRefused}},
+		{"no place", true, func(a *attempt) { a.failed(refused) }, []remote.SignIn{remote.SignInRefused}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			g := &places{}

@@ -8,8 +8,8 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // Phase is how far a session has come: it says what a refusal means whose words
@@ -62,7 +62,7 @@ func POP3Reply(text string) Reply {
 // of the folder or message that it was asked for; such words may still be about
 // that one alone, which another question shows. RetryAfter is how long the
 // server asks clients to stay away, 0 if it does not say.
-func (r Reply) Judge(p Phase, op string, cred account.Credential) *fault.Error {
+func (r Reply) Judge(p Phase, op string, cred remote.Credential) *fault.Error {
 	code, known := r.Means()
 	switch {
 	case code == fault.AuthFailed && p > SigningIn:
@@ -74,7 +74,7 @@ func (r Reply) Judge(p Phase, op string, cred account.Credential) *fault.Error {
 		code = r.otherwise(p)
 	}
 	f := &fault.Error{Code: code, Op: op, Session: known || p < OpeningFolder || r.Kind == BYE, RetryAfter: r.wait()}
-	if f.Code == fault.AuthFailed && cred.Auth == account.OAuth2 {
+	if f.Code == fault.AuthFailed && cred.Auth == remote.OAuth2 {
 		f.Code = fault.OAuthReauthorizationRequired
 	}
 	f.Detail = ServerSays(r.Text, cred)
@@ -200,8 +200,8 @@ func waitOf(number, unit string) time.Duration {
 }
 
 // ServerSays quotes a server, cleaned and without the secret.
-func ServerSays(text string, cred account.Credential) string {
-	if text = fault.Clean(account.Redact(text, cred.Secret), 200); text == "" || text == "-" {
+func ServerSays(text string, cred remote.Credential) string {
+	if text = fault.Clean(remote.Redact(text, cred.Secret), 200); text == "" || text == "-" {
 		return "The server gave no reason."
 	}
 	return "The server says: " + text

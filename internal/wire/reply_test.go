@@ -8,8 +8,8 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // refusals are what servers really say, with what it means in every phase and
@@ -137,7 +137,7 @@ func TestTheSameWordsMeanTheSameInEveryPhase(t *testing.T) {
 					continue // No code of IMAP's.
 				}
 				for _, p := range everyPhase {
-					if f := r.Judge(p, "asking", account.Credential{}); f.Code != tc.code || !f.Session || f.RetryAfter != tc.wait {
+					if f := r.Judge(p, "asking", remote.Credential{}); f.Code != tc.code || !f.Session || f.RetryAfter != tc.wait {
 						t.Errorf("%s in phase %d: %s, session %v, wait %v", name, p, f.Code, f.Session, f.RetryAfter)
 					}
 				}
@@ -164,7 +164,7 @@ func TestAnExpiredPasswordIsToldFromAWrongOne(t *testing.T) {
 		"Session expired, password needed":                      false,
 	} {
 		for name, r := range map[string]Reply{"POP3": POP3Reply(said), "NO": asIMAP(NO, said)} {
-			f := r.Judge(SigningIn, "signing in", account.Credential{})
+			f := r.Judge(SigningIn, "signing in", remote.Credential{})
 			if told := strings.HasPrefix(f.Detail, fault.PasswordExpired+" The server says: "); told != expired ||
 				expired && f.Code != fault.AuthFailed {
 				t.Errorf("%s %q is reported as %s: %q", name, said, f.Code, f.Detail)
@@ -179,7 +179,7 @@ func TestAProtocolErrorIsNoWrongPassword(t *testing.T) {
 		Greeting: fault.ProtocolError, SigningIn: fault.ProtocolError, AskingAccount: fault.ProtocolError,
 		OpeningFolder: fault.FolderFailed, ReadingMessage: fault.MessageFailed,
 	} {
-		f := POP3Reply("Protocol error. 14").Judge(p, "asking", account.Credential{})
+		f := POP3Reply("Protocol error. 14").Judge(p, "asking", remote.Credential{})
 		if f.Code != want || f.Session != (p < OpeningFolder) {
 			t.Errorf("phase %d: %s, session %v", p, f.Code, f.Session)
 		}
@@ -194,7 +194,7 @@ func TestWordsAreReadInTheEncodingsOfTheirLanguages(t *testing.T) {
 		"Zu viele Anmeldeversuche, zu h\xe4ufig":                                       fault.RateLimited,    // ISO 8859-1.
 		"\xff\xfe\x80":                                                                 fault.AuthFailed,
 	} {
-		if f := POP3Reply(said).Judge(SigningIn, "signing in", account.Credential{}); f.Code != want {
+		if f := POP3Reply(said).Judge(SigningIn, "signing in", remote.Credential{}); f.Code != want {
 			t.Errorf("%q: %s, want %s", said, f.Code, want)
 		}
 	}
@@ -216,11 +216,11 @@ func TestWordsAboutOneThingBlameThatAlone(t *testing.T) {
 				want = fault.MessageFailed
 			}
 			for _, r := range []Reply{POP3Reply(said), asIMAP(NO, said), asIMAP(BAD, said)} {
-				if f := r.Judge(p, "asking", account.Credential{}); f.Code != want || f.Session || f.RetryAfter != 0 {
+				if f := r.Judge(p, "asking", remote.Credential{}); f.Code != want || f.Session || f.RetryAfter != 0 {
 					t.Errorf("%s %q in phase %d: %s, session %v", r.Kind, said, p, f.Code, f.Session)
 				}
 			}
-			if f := asIMAP(BYE, said).Judge(p, "asking", account.Credential{}); f.Code == want || !f.Session {
+			if f := asIMAP(BYE, said).Judge(p, "asking", remote.Credential{}); f.Code == want || !f.Session {
 				t.Errorf("BYE %q in phase %d: %s, session %v", said, p, f.Code, f.Session)
 			}
 		}
@@ -239,15 +239,15 @@ func TestARefusedPasswordIsTakenForNothingElse(t *testing.T) {
 			"login frequency limited, or system is busy.",
 	} {
 		for _, r := range []Reply{POP3Reply(said), asIMAP(NO, said)} {
-			f := r.Judge(SigningIn, "signing in", account.Credential{})
+			f := r.Judge(SigningIn, "signing in", remote.Credential{})
 			if f.Code != fault.AuthFailed {
 				t.Errorf("%q: %s", said, f.Code)
 			}
-			token := account.Credential{Auth: account.OAuth2}
+			token := remote.Credential{Auth: remote.OAuth2}
 			if f = r.Judge(SigningIn, "signing in", token); f.Code != fault.OAuthReauthorizationRequired {
 				t.Errorf("%q, with a token: %s", said, f.Code)
 			}
-			if f = r.Judge(ReadingMessage, "reading", account.Credential{}); f.Code.Credential() {
+			if f = r.Judge(ReadingMessage, "reading", remote.Credential{}); f.Code.Credential() {
 				t.Errorf("%q, signed in: %s", said, f.Code)
 			}
 		}
@@ -312,7 +312,7 @@ func TestNoRowOfTheTableIsInVain(t *testing.T) {
 
 func TestTheLibrarysRefusalIsTheServers(t *testing.T) {
 	e := &imap.Error{Type: imap.StatusResponseTypeNo, Code: "LIMIT", Text: "Rate limit hit"}
-	f := IMAPReply(e).Judge(ReadingMessage, "reading", account.Credential{})
+	f := IMAPReply(e).Judge(ReadingMessage, "reading", remote.Credential{})
 	if f.Code != fault.RateLimited || !f.Session {
 		t.Errorf("%+v", f)
 	}

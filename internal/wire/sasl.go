@@ -9,8 +9,8 @@ import (
 
 	"github.com/emersion/go-sasl"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // The SASL mechanisms by which a password is presented.
@@ -56,7 +56,7 @@ type SASLClient interface {
 
 // newSASL returns a mechanism that signs in with cred. secrets is called with what is
 // made of the password.
-func newSASL(mechanism string, cred account.Credential, secrets *account.Redactor) SASLClient {
+func newSASL(mechanism string, cred remote.Credential, secrets *remote.Redactor) SASLClient {
 	user, secret := cred.Username, cred.Secret.Reveal()
 	switch mechanism {
 	case SASLSCRAM256, SASLSCRAM1:
@@ -83,7 +83,7 @@ func speaksFirst(mechanism string) bool { return mechanism == SASLCRAM || mechan
 // cramMD5 answers one challenge.
 type cramMD5 struct {
 	user, secret string
-	secrets      *account.Redactor
+	secrets      *remote.Redactor
 }
 
 // Start implements sasl.Client.
@@ -97,15 +97,15 @@ func (c *cramMD5) Next(challenge []byte) ([]byte, error) {
 	mac := hmac.New(md5.New, []byte(c.secret))
 	mac.Write(challenge)
 	digest := hex.EncodeToString(mac.Sum(nil))
-	c.secrets.Add(account.NewSecret(digest))
+	c.secrets.Add(remote.NewSecret(digest))
 	return []byte(c.user + " " + digest), nil
 }
 
 // apopDigest is the argument of APOP (RFC 1939 section 7).
-func apopDigest(timestamp, secret string, secrets *account.Redactor) string {
+func apopDigest(timestamp, secret string, secrets *remote.Redactor) string {
 	sum := md5.Sum([]byte(timestamp + secret))
 	digest := hex.EncodeToString(sum[:])
-	secrets.Add(account.NewSecret(digest))
+	secrets.Add(remote.NewSecret(digest))
 	return digest
 }
 

@@ -15,8 +15,8 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 const (
@@ -32,13 +32,13 @@ type scram struct {
 	mechanism    string
 	hash         func() hash.Hash
 	user, secret string
-	secrets      *account.Redactor
+	secrets      *remote.Redactor
 	nonce        string // Ours.
 	serverProof  []byte // What the server has to send; nil until the proof was sent.
 	done         bool   // … and has sent.
 }
 
-func newSCRAM(mechanism, user, secret string, secrets *account.Redactor) *scram {
+func newSCRAM(mechanism, user, secret string, secrets *remote.Redactor) *scram {
 	s := &scram{mechanism: mechanism, hash: sha256.New, secrets: secrets, nonce: rand.Text()}
 	s.user, s.secret = prepared(user), prepared(secret)
 	if mechanism == SASLSCRAM1 {
@@ -123,7 +123,7 @@ func (s *scram) prove(challenge string) ([]byte, error) {
 	}
 	s.serverProof = s.mac(s.mac(salted, "Server Key"), signed)
 	text := base64.StdEncoding.EncodeToString(proof)
-	s.secrets.Add(account.NewSecret(text))
+	s.secrets.Add(remote.NewSecret(text))
 	return []byte(final + ",p=" + text), nil
 }
 

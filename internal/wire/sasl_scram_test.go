@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // The examples of RFC 7677 section 3 and RFC 5802 section 5, and what a server may not say in their place.
@@ -25,7 +25,7 @@ func TestSCRAMIsTheStandards(t *testing.T) {
 		},
 	} {
 		start := func() *scram {
-			s := newSCRAM(mechanism, "user", "pencil", &account.Redactor{})
+			s := newSCRAM(mechanism, "user", "pencil", &remote.Redactor{})
 			s.nonce = x.nonce
 			return s
 		}

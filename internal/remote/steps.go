@@ -1,6 +1,30 @@
-package account
+package remote
 
-import "context"
+import (
+	"context"
+	"time"
+)
+
+// StepName names a step of a connection test.
+type StepName string
+
+// The steps, in their order.
+const (
+	StepResolve  StepName = "resolve"
+	StepConnect  StepName = "connect"
+	StepTLS      StepName = "tls"
+	StepGreeting StepName = "greeting"
+	StepLogin    StepName = "login"
+	StepFolders  StepName = "folders"
+)
+
+// Step is one step of a connection test.
+type Step struct {
+	Name   StepName
+	OK     bool
+	Took   time.Duration
+	Detail string // Safe to show: "TLS 1.3", "12 folders"; on failure, what went wrong.
+}
 
 type stepsKey struct{}
 

@@ -1,4 +1,4 @@
-package account_test
+package remote_test
 
 import (
 	"encoding/base64"
@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // A server that repeats what it was sent shows it to nobody, whatever it made of it (bugreports F4).
@@ -29,7 +29,7 @@ func TestNoFormOfASecretIsQuoted(t *testing.T) {
 			coded([]byte("\x00" + user + "\x00" + secret))[3:], coded([]byte(half)), half,
 			"password=" + coded([]byte(secret)), "LOGIN " + user + ` "` + quoted(secret) + `"`,
 		} {
-			said := account.Redact("syntax error near "+echo+" in line 1", account.NewSecret(secret))
+			said := remote.Redact("syntax error near "+echo+" in line 1", remote.NewSecret(secret))
 			if strings.Contains(said, echo) || !strings.Contains(said, "***") ||
 				!strings.HasPrefix(said, "syntax error near ") || !strings.HasSuffix(said, "in line 1") {
 				t.Errorf("of %q: %q", echo, said)
@@ -51,7 +51,7 @@ func TestNoPartOfASecretIsQuoted(t *testing.T) {
 		"Zimo", "zimo", "ZIMOR", "piec", "ipiec", "7Lip", "dek-7", secret[:9], coded[8:16], coded[len(coded)-8:],
 	} {
 		for _, words := range []string{`begins with "%"`, "password %... is wrong", "%", "(%)", "pass=%***", "***%"} {
-			said := account.Redact(strings.ReplaceAll(words, "%", part), account.NewSecret(secret))
+			said := remote.Redact(strings.ReplaceAll(words, "%", part), remote.NewSecret(secret))
 			if strings.Contains(said, part) || !strings.Contains(said, "***") {
 				t.Errorf("of %q in %q: %q", part, words, said)
 			}
@@ -62,7 +62,7 @@ func TestNoPartOfASecretIsQuoted(t *testing.T) {
 		"Opieczętowane zimozielone drzewo", "Directory of recipients", "user name and password from this client",
 	} {
 		for _, other := range []string{secret, "correct-horse", "username-password", "fromthisuser7"} {
-			if got := account.Redact(said, account.NewSecret(other)); got != said {
+			if got := remote.Redact(said, remote.NewSecret(other)); got != said {
 				t.Errorf("with %q: %q became %q", other, said, got)
 			}
 		}
@@ -80,12 +80,12 @@ func TestWordsWithoutASecretStayAsTheyAre(t *testing.T) {
 			"password123", "Hunter2-zażółć&=+ %x", "sekret", "tr0ub4dor&3",
 			strings.Repeat("QUJD", 200),
 		} {
-			if got := account.Redact(said, account.NewSecret(secret)); got != said {
+			if got := remote.Redact(said, remote.NewSecret(secret)); got != said {
 				t.Errorf("with %q: %q became %q", secret, said, got)
 			}
 		}
 	}
-	if got := account.Redact("as it is"); got != "as it is" {
+	if got := remote.Redact("as it is"); got != "as it is" {
 		t.Errorf("without a secret: %q", got)
 	}
 }

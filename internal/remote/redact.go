@@ -1,4 +1,4 @@
-package account
+package remote
 
 import (
 	"encoding/base64"
