@@ -17,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 type accountCmd struct {
@@ -55,11 +56,11 @@ type accountFlags struct {
 }
 
 // startFlag is account.Start as the command line writes it.
-type startFlag account.Start
+type startFlag route.Start
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (s *startFlag) UnmarshalText(text []byte) error {
-	start, err := account.ParseStart(string(text))
+	start, err := route.ParseStart(string(text))
 	*s = startFlag(start)
 	return err
 }
@@ -73,7 +74,7 @@ func (f connectionFlags) settings() account.Settings {
 
 func (f accountFlags) settings() account.Settings {
 	s := f.connectionFlags.settings()
-	s.Name, s.SenderName, s.Folder, s.Start = f.Name, f.SenderName, f.Folder, (*account.Start)(f.Start)
+	s.Name, s.SenderName, s.Folder, s.Start = f.Name, f.SenderName, f.Folder, (*route.Start)(f.Start)
 	s.MaxMessageBytes, s.PollInterval = f.MaxMessageBytes, f.PollInterval
 	if f.Include != nil {
 		s.Include = &f.Include

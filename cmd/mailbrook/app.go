@@ -25,6 +25,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/source"
 	"github.com/mailbrook/mailbrook/internal/store"
@@ -49,7 +50,7 @@ type app struct {
 	registry *account.Registry
 	engine   *fetch.Engine
 	runner   *schedule.Runner
-	progress func(account.ID, account.Progress) // Set by commands that show it.
+	progress func(account.ID, route.Progress) // Set by commands that show it.
 
 	transcripts   *transcript.Dir // Those that administrators switch on.
 	transcriptDir string          // Where a pull writes one of each account; "": it does not.
@@ -133,7 +134,7 @@ func hushed(load loader) loader {
 // newApp wires the parts, from the outside in: keys and database, then the two
 // ends, then the engine between them, then who drives it.
 func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err error) {
-	a := &app{cfg: cfg, log: log, metrics: prometheus.NewRegistry(), progress: func(account.ID, account.Progress) {}}
+	a := &app{cfg: cfg, log: log, metrics: prometheus.NewRegistry(), progress: func(account.ID, route.Progress) {}}
 	defer func() {
 		if errors.Is(err, store.ErrDamaged) {
 			err = refuseDamaged(cfg, err)
@@ -172,7 +173,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	a.transcripts = transcript.NewDir(filepath.Join(cfg.DataDir, "transcripts"), a.store.Now)
 	a.logins = logins.New(logins.Options{Ledger: a.store.Logins(), Log: log})
 	a.source = source.New(source.Options{
-		Dialer: a.dialer, Gate: a.logins, MaxMessageBytes: account.MostMessageBytes, TempDir: cfg.DataDir, Log: log,
+		Dialer: a.dialer, Gate: a.logins, MaxMessageBytes: route.MostMessageBytes, TempDir: cfg.DataDir, Log: log,
 		Version: version, IDFirst: func(x account.Account) bool { return a.quirks(x).SendID },
 		CloseOnly: func(x account.Account) bool { return a.quirks(x).CloseInsteadOfQuit },
 	})
@@ -183,8 +184,8 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	a.engine = fetch.New(fetch.Options{
 		Source: sources{a}, Mailbox: boxes, Journal: a.store.Journal(), Quirks: a.visitQuirks,
 		Credentials: credentials{a.vault, a.store.Accounts(), a.oauth}, TokenKey: a.vault.TokenKey(),
-		LocalName: mailbox.LocalName, MaxMessageBytes: account.MostMessageBytes, Budget: budget, Log: log, Now: a.store.Now,
-		OnProgress: func(l fetch.Lease, p account.Progress) { a.progress(l.Account.ID, p) },
+		LocalName: mailbox.LocalName, MaxMessageBytes: route.MostMessageBytes, Budget: budget, Log: log, Now: a.store.Now,
+		OnProgress: func(l fetch.Lease, p route.Progress) { a.progress(l.Account.ID, p) },
 	})
 	a.runner = schedule.New(schedule.Options{
 		Queue: heldQueue{a.store.Queue(), a.house}, Visitor: visitor{a}, Policy: schedule.Policy{

@@ -15,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -78,11 +79,11 @@ type track struct {
 	label string
 	bar   *mpb.Bar
 	began time.Time
-	said  time.Time        // When the last line was written.
-	part  account.Progress // As last told.
-	done  account.Progress // Sums of the parts before, when a visit goes on in parts.
-	ended string           // The last words, once it is over;
-	short string           // and the same where there is little room.
+	said  time.Time      // When the last line was written.
+	part  route.Progress // As last told.
+	done  route.Progress // Sums of the parts before, when a visit goes on in parts.
+	ended string         // The last words, once it is over;
+	short string         // and the same where there is little room.
 }
 
 // start says that a visit begins.
@@ -112,7 +113,7 @@ func (p *progress) start(a account.Account) {
 }
 
 // update is told how far a visit is.
-func (p *progress) update(id account.ID, pr account.Progress) {
+func (p *progress) update(id account.ID, pr route.Progress) {
 	bar, sum := p.note(id, pr)
 	if bar != nil {
 		bar.SetTotal(sum.MessagesTotal, false)
@@ -120,7 +121,7 @@ func (p *progress) update(id account.ID, pr account.Progress) {
 	}
 }
 
-func (p *progress) note(id account.ID, pr account.Progress) (*mpb.Bar, account.Progress) {
+func (p *progress) note(id account.ID, pr route.Progress) (*mpb.Bar, route.Progress) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.tracks[id]
@@ -150,12 +151,12 @@ func (p *progress) finish(r pullResult) {
 	}
 }
 
-func (p *progress) end(r pullResult) (*mpb.Bar, account.Progress) {
+func (p *progress) end(r pullResult) (*mpb.Bar, route.Progress) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := p.tracks[r.Account.ID]
 	if t == nil || t.ended != "" {
-		return nil, account.Progress{}
+		return nil, route.Progress{}
 	}
 	t.ended = r.outcome()
 	if t.short = t.ended; r.Skipped {
@@ -241,7 +242,7 @@ func (t *track) brief(now time.Time) string {
 }
 
 // add notes how far the visit is. Counts that fall tell of its next part.
-func (t *track) add(pr account.Progress) {
+func (t *track) add(pr route.Progress) {
 	if pr.MessagesDone < t.part.MessagesDone || pr.BytesDone < t.part.BytesDone {
 		t.done.MessagesDone += t.part.MessagesDone
 		t.done.BytesDone += t.part.BytesDone
@@ -250,7 +251,7 @@ func (t *track) add(pr account.Progress) {
 }
 
 // sum is how far the visit is over all its parts.
-func (t *track) sum() account.Progress {
+func (t *track) sum() route.Progress {
 	s := t.part
 	s.MessagesDone += t.done.MessagesDone
 	s.MessagesTotal += t.done.MessagesDone

@@ -18,6 +18,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 var (
@@ -49,13 +50,13 @@ func TestWithoutATerminalProgressIsPlainLines(t *testing.T) {
 	p.start(gmail)
 	for s := 1; s <= 12; s++ {
 		c.at = c.at.Add(time.Second)
-		p.update(gmail.ID, account.Progress{
+		p.update(gmail.ID, route.Progress{
 			Folder: "INBOX", MessagesDone: int64(s * 10), MessagesTotal: 200,
 			BytesDone: int64(s) * 1_500_000,
 		})
 	}
 	p.finish(pullResult{Account: gmail, Report: fetch.Report{Messages: 200, Bytes: 30_000_000}, Took: 20 * time.Second})
-	p.update(gmail.ID, account.Progress{MessagesDone: 1, MessagesTotal: 1}) // Too late to be said.
+	p.update(gmail.ID, route.Progress{MessagesDone: 1, MessagesTotal: 1}) // Too late to be said.
 	p.wait()
 	want := `anna@gmail.test: visiting imap.gmail.test by imap
 anna@gmail.test: INBOX 50/200, 7.5 MB, 1.5 MB/s, 0:15 left
@@ -72,9 +73,9 @@ func TestAVisitInPartsIsShownAsOne(t *testing.T) {
 	c := &clockAt{time.Unix(0, 0)}
 	p := newLines(&out, c, gmail)
 	p.start(gmail)
-	p.update(gmail.ID, account.Progress{MessagesDone: 100, MessagesTotal: 300, BytesDone: 1000})
+	p.update(gmail.ID, route.Progress{MessagesDone: 100, MessagesTotal: 300, BytesDone: 1000})
 	c.at = c.at.Add(lineEvery)
-	p.update(gmail.ID, account.Progress{MessagesDone: 0, MessagesTotal: 200, BytesDone: 0})
+	p.update(gmail.ID, route.Progress{MessagesDone: 0, MessagesTotal: 200, BytesDone: 0})
 	if want := "anna@gmail.test: 100/300, 1.0 kB, 200 B/s, 0:10 left\n"; !strings.HasSuffix(out.String(), want) {
 		t.Errorf("said %q, want %q", out.String(), want)
 	}
@@ -84,7 +85,7 @@ func TestBesideJSONNothingIsShown(t *testing.T) {
 	var out bytes.Buffer
 	p := newProgress(terminal{err: &out, out: &out}, []account.Account{gmail}, true)
 	p.start(gmail)
-	p.update(gmail.ID, account.Progress{MessagesDone: 1, MessagesTotal: 2})
+	p.update(gmail.ID, route.Progress{MessagesDone: 1, MessagesTotal: 2})
 	p.finish(pullResult{Account: gmail})
 	p.wait()
 	if out.Len() != 0 {
@@ -114,7 +115,7 @@ func TestBarsEndWithTheResultOfEachAccount(t *testing.T) {
 		wg.Go(func() {
 			p.start(a)
 			for n := range int64(1000) {
-				p.update(a.ID, account.Progress{Folder: "INBOX", MessagesDone: n, MessagesTotal: 1000, BytesDone: n * 1000})
+				p.update(a.ID, route.Progress{Folder: "INBOX", MessagesDone: n, MessagesTotal: 1000, BytesDone: n * 1000})
 			}
 			switch a.ID {
 			case gmail.ID:
@@ -243,7 +244,7 @@ func TestBarsFitTheTerminal(t *testing.T) {
 		p.room = page{columns: columns, ascii: true}
 		p.bars = mpb.New(mpb.WithOutput(out), mpb.WithAutoRefresh(), mpb.WithWidth(columns))
 		p.start(long)
-		p.update(long.ID, account.Progress{Folder: "INBOX", MessagesDone: 300, MessagesTotal: 300, BytesDone: 3000})
+		p.update(long.ID, route.Progress{Folder: "INBOX", MessagesDone: 300, MessagesTotal: 300, BytesDone: 3000})
 		p.finish(pullResult{Account: long, Report: fetch.Report{Messages: 300, Bytes: 3000}, Took: 2 * time.Second})
 		p.wait()
 		last := out.buf.String()

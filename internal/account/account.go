@@ -12,17 +12,11 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 // ID names an external account: a random UUID, which nobody can guess.
 type ID string
-
-// FolderRules choose among the remote folders, by name ("Archive/2023", in the
-// server's hierarchy with "/" between parts) or by special use (`\Junk`).
-// Include empty means all; Exclude wins.
-type FolderRules struct {
-	Include, Exclude []string
-}
 
 // Account is one external account, without its secret.
 type Account struct {
@@ -37,8 +31,8 @@ type Account struct {
 	Username   string
 	Auth       remote.Auth
 	Folder     string // Where its mail goes in the local mailbox: "Gmail", "Work/Old"; "/" between parts.
-	Folders    FolderRules
-	Start      Start
+	Folders    route.FolderRules
+	Start      route.Start
 	// MaxMessageBytes is the largest message that is fetched unasked; 0 stands
 	// for DefaultMessageBytes.
 	MaxMessageBytes int64
@@ -144,8 +138,8 @@ type Status struct {
 	NextPollAt    time.Time // Zero: none is planned.
 	Failures      int       // Consecutive.
 	Diagnosis     *Diagnosis
-	Delay         *Delay   // What keeps the next visit away; nil: nothing does.
-	Progress      Progress // Of the visit under way, else zero.
+	Delay         *Delay         // What keeps the next visit away; nil: nothing does.
+	Progress      route.Progress // Of the visit under way, else zero.
 	Totals        Totals
 	// Proven says that a visit has succeeded with the server's settings, the
 	// username and the credential as they are, and that none was refused since.
@@ -153,14 +147,6 @@ type Status struct {
 	// Slow is how many visits in a row that do not take long the account is away
 	// from counting as quick: 0, it does; 1, as a new one; more, the last was slow.
 	Slow int
-}
-
-// Progress is how far a visit has come.
-type Progress struct {
-	Folder        string // Remote name, for people.
-	MessagesDone  int64
-	MessagesTotal int64
-	BytesDone     int64
 }
 
 // Totals is what an account has brought into the local mailbox so far.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 // Draft is an account as a user asks for it.
@@ -94,7 +95,7 @@ func (r *Registry) settle(ctx context.Context, o owner.Owner, d Draft, existing 
 	a := d.Merge(Account{
 		ID: cmp.Or(d.ID, ID(uuid.NewString())), Owner: o, Protocol: protocol, Server: server,
 		Name:     freeName(cmp.Or(preset.Name, Letters(owner.Domain(email))), existing),
-		Username: cmp.Or(preset.Username, email), Auth: remote.Password, Start: StartAll, MaxMessageBytes: DefaultMessageBytes,
+		Username: cmp.Or(preset.Username, email), Auth: remote.Password, Start: route.StartAll, MaxMessageBytes: route.DefaultMessageBytes,
 		PollInterval: r.PollInterval, Enabled: true, CreatedAt: now, UpdatedAt: now, Journal: uuid.NewString(),
 	})
 	a.Provider = preset.Provider

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 // saved is an account as it is before an edit.
@@ -17,7 +18,7 @@ func saved() account.Account {
 	return account.Account{
 		ID: "1", Name: "Gmail", Folder: "Gmail", Protocol: remote.IMAP, Username: "anna", Auth: remote.Password,
 		Server:          remote.Server{Host: "imap.example.org", Port: 993, Security: remote.TLS},
-		MaxMessageBytes: account.DefaultMessageBytes, Start: 30, PollInterval: 5 * time.Minute, Enabled: true,
+		MaxMessageBytes: route.DefaultMessageBytes, Start: 30, PollInterval: 5 * time.Minute, Enabled: true,
 	}
 }
 
@@ -60,10 +61,10 @@ func TestWhatFollowsFromAnEdit(t *testing.T) {
 			account.Consequences{Fence: true},
 		},
 		{
-			"an earlier start", func(a *account.Account) { a.Start = account.StartAll }, false,
+			"an earlier start", func(a *account.Account) { a.Start = route.StartAll }, false,
 			account.Consequences{Fence: true, AtOnce: true},
 		},
-		{"a later start", func(a *account.Account) { a.Start = account.StartNew }, false, account.Consequences{Fence: true}},
+		{"a later start", func(a *account.Account) { a.Start = route.StartNew }, false, account.Consequences{Fence: true}},
 		{
 			"larger messages", func(a *account.Account) { a.MaxMessageBytes *= 2 }, false,
 			account.Consequences{Larger: true, AtOnce: true},

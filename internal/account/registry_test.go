@@ -550,33 +550,6 @@ func TestOnlyPlainMailboxAddressesAreUsers(t *testing.T) {
 	}
 }
 
-func TestFolderRules(t *testing.T) {
-	r := account.FolderRules{Include: []string{"INBOX", "Archive", `\Sent`}, Exclude: []string{"Archive/2019", `\Junk`}}
-	for _, tc := range []struct {
-		name, use string
-		want      bool
-	}{
-		{"INBOX", "", true},
-		{"inbox", "", true},
-		{"INBOX/Work", "", false},
-		{"Archive", "", true},
-		{"Archive/2020", "", true},
-		{"Archive/2019", "", false},
-		{"Archive/2019/Q1", "", false},
-		{"Archived", "", false},
-		{"Wysłane", `\Sent`, true},
-		{"Archive/Spam", `\Junk`, false},
-		{"Other", "", false},
-	} {
-		if got := r.Selects(tc.name, tc.use); got != tc.want {
-			t.Errorf("%s %s: %v", tc.name, tc.use, got)
-		}
-	}
-	if !(account.FolderRules{}).Selects("anything", "") {
-		t.Error("no rules choose all")
-	}
-}
-
 func TestASecretIsNeverPrinted(t *testing.T) {
 	const canary = "c4nary-pa55"
 	type outer struct{ inner remote.Credential }

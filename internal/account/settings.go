@@ -9,6 +9,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/hostname"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -27,7 +28,7 @@ type Settings struct {
 	Folder          *string
 	Include         *[]string
 	Exclude         *[]string
-	Start           *Start
+	Start           *route.Start
 	MaxMessageBytes *int64
 	PollInterval    *time.Duration
 	Enabled         *bool

@@ -3,7 +3,6 @@ package account
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -12,6 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/hostname"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -118,61 +118,16 @@ func (e *InvalidError) interval(d, least time.Duration) {
 	}
 }
 
-func (e *InvalidError) start(s Start) {
-	if s < StartNew || s > MaxStartDays {
-		e.Add("start", "out_of_range", "must be all, new, or between 1 and %d days", MaxStartDays)
+func (e *InvalidError) start(s route.Start) {
+	if s < route.StartNew || s > route.MaxStartDays {
+		e.Add("start", "out_of_range", "must be all, new, or between 1 and %d days", route.MaxStartDays)
 	}
 }
 
 func (e *InvalidError) messageBytes(n int64) {
-	if n < LeastMessageBytes || n > MostMessageBytes {
-		e.Add("max_message_bytes", "out_of_range", "must be between %d and %d", LeastMessageBytes, MostMessageBytes)
+	if n < route.LeastMessageBytes || n > route.MostMessageBytes {
+		e.Add("max_message_bytes", "out_of_range", "must be between %d and %d", route.LeastMessageBytes, route.MostMessageBytes)
 	}
-}
-
-// Names reports whether a rule to include names a folder, or one of its parents, by
-// its name, given with "/" between parts.
-func (r FolderRules) Names(name string) bool {
-	return slices.ContainsFunc(r.Include, func(rule string) bool {
-		return !strings.HasPrefix(rule, `\`) && (FolderRules{Include: []string{rule}}).Selects(name, "")
-	})
-}
-
-// Unmet returns the rules to include that nothing meets, each asked about alone.
-func (r FolderRules) Unmet(met func(FolderRules) bool) (unmet []string) {
-	for _, rule := range r.Include {
-		if !met(FolderRules{Include: []string{rule}}) {
-			unmet = append(unmet, rule)
-		}
-	}
-	return unmet
-}
-
-// Selects reports whether the rules choose a folder, given its name with "/"
-// between parts ("INBOX" for the inbox) and its special use. A rule names a
-// folder exactly or one of its parents; INBOX, in any case, only itself.
-func (r FolderRules) Selects(name, specialUse string) bool {
-	matches := func(rules []string) bool {
-		for _, rule := range rules {
-			if strings.HasPrefix(rule, `\`) {
-				if strings.EqualFold(rule, specialUse) {
-					return true
-				}
-				continue
-			}
-			if strings.EqualFold(rule, "INBOX") { // The inbox alone, whatever a server nests below it.
-				if strings.EqualFold(name, "INBOX") {
-					return true
-				}
-				continue
-			}
-			if rule == name || strings.HasPrefix(name, rule+"/") {
-				return true
-			}
-		}
-		return false
-	}
-	return (len(r.Include) == 0 || matches(r.Include)) && !matches(r.Exclude)
 }
 
 // protocolName writes a protocol as people know it: "IMAP".

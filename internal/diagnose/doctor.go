@@ -20,6 +20,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 // Patience is how long a connection test takes at most. A server that says nothing
@@ -80,8 +81,8 @@ func (d *Doctor) Probe(ctx context.Context, a account.Account, c remote.Credenti
 
 // unmet tells of folders that were chosen by name or special use and that the server
 // does not have, as a visit will; nil: it has all of them.
-func (d *Doctor) unmet(rules account.FolderRules, folders []mail.Folder) *account.Diagnosis {
-	missing := rules.Unmet(func(rule account.FolderRules) bool {
+func (d *Doctor) unmet(rules route.FolderRules, folders []mail.Folder) *account.Diagnosis {
+	missing := rules.Unmet(func(rule route.FolderRules) bool {
 		return slices.ContainsFunc(folders, func(f mail.Folder) bool {
 			return f.Problem != nil || f.Selectable && rule.Selects(f.Name(), f.SpecialUse)
 		})

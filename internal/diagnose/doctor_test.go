@@ -18,6 +18,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 func catalog(t testing.TB) *provider.Catalog {
@@ -297,7 +298,7 @@ func TestATestTellsOfChosenFoldersThatAreNotThere(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := script{steps: ok(resolve, connect, secure, greeting, login, list), folders: c.folders}
 			a := account.Account{
-				Server: remote.Server{Security: remote.TLS}, Folders: account.FolderRules{Include: c.include},
+				Server: remote.Server{Security: remote.TLS}, Folders: route.FolderRules{Include: c.include},
 			}
 			rep := diagnose.NewDoctor(s, catalog(t)).Probe(t.Context(), a, remote.Credential{})
 			if w := rep.Warning; !rep.OK || rep.Diagnosis != nil || (w != nil) != (c.told != "") ||

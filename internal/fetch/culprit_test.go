@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 // servers D9, bugreports F6. That one of two may fail is TestABadFolderDoesNotStopTheOthers.
@@ -36,7 +37,7 @@ func TestAVisitInWhichNoFolderCouldBeReadDoesNotGoWell(t *testing.T) {
 // that came before can be asked for.
 func TestWhatIsWantedAloneBringsOthersToTellBy(t *testing.T) {
 	bothProtocols(t, func(t *testing.T, pop3 bool) {
-		w := datedWorld(t, account.StartAll, pop3)
+		w := datedWorld(t, route.StartAll, pop3)
 		asked := &asking{Source: w.engine.Source}
 		w.engine.Source = asked
 		f := w.remote.folders[0]

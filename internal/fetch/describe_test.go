@@ -16,13 +16,14 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 // TestWhatIsWithheldIsDescribed: of what is too large, and of nothing else, the
 // headers are read, and once.
 func TestWhatIsWithheldIsDescribed(t *testing.T) {
 	bothProtocols(t, func(t *testing.T, pop3 bool) {
-		w := datedWorld(t, account.StartAll, pop3)
+		w := datedWorld(t, route.StartAll, pop3)
 		w.account.MaxMessageBytes = 100
 		const head = "From: =?utf-8?Q?Anna_=C5=BB=C3=B3=C5=82w?= <a@firma.test>\r\n" +
 			"Date: Fri, 1 Mar 2024 13:30:00 +0100\r\nSubject: large\u202e\r\n"
@@ -45,7 +46,7 @@ func TestWhatIsWithheldIsDescribed(t *testing.T) {
 
 // TestNoMoreThanFiveHundredAreDescribed in one visit, however many are withheld.
 func TestNoMoreThanFiveHundredAreDescribed(t *testing.T) {
-	w := datedWorld(t, account.StartAll, false)
+	w := datedWorld(t, route.StartAll, false)
 	w.account.MaxMessageBytes = 100
 	for i := range 510 {
 		w.remote.folders[0].add(fmt.Sprintf("Subject: %d\r\n\r\n%s", i, strings.Repeat("x", 300)))
@@ -65,7 +66,7 @@ func TestNoMoreThanFiveHundredAreDescribed(t *testing.T) {
 // TestAHeaderThatDoesNotComeIsNoFailure: what is withheld is listed all the same,
 // and what may be fetched has come before.
 func TestAHeaderThatDoesNotComeIsNoFailure(t *testing.T) {
-	w := datedWorld(t, account.StartAll, false)
+	w := datedWorld(t, route.StartAll, false)
 	w.account.MaxMessageBytes = 100
 	w.engine.Source = headlessRemote{datedRemote{remoteStub: w.remote}}
 	w.remote.folders[0].add("Subject: small\r\n\r\n", "Subject: large\r\n\r\n"+strings.Repeat("x", 300))
@@ -79,7 +80,7 @@ func TestAHeaderThatDoesNotComeIsNoFailure(t *testing.T) {
 // give the message: once, and at no visit that skips nothing new.
 func TestWhatTheServerRefusesIsDescribed(t *testing.T) {
 	bothProtocols(t, func(t *testing.T, pop3 bool) {
-		w := datedWorld(t, account.StartAll, pop3)
+		w := datedWorld(t, route.StartAll, pop3)
 		const poison = "From: =?utf-8?Q?=C5=BBaneta?= <z@firma.test>\r\nDate: Fri, 1 Mar 2024 13:30:00 +0100\r\n" +
 			"Subject: Faktura\r\n\r\nx"
 		w.remote.folders[0].add("Subject: a\r\n\r\n", "Subject: b\r\n\r\n")
@@ -113,7 +114,7 @@ func TestWhatTheServerRefusesIsDescribed(t *testing.T) {
 // they are tried again.
 func TestNoMoreThanAHundredThatAreRefusedAreDescribed(t *testing.T) {
 	bothProtocols(t, func(t *testing.T, pop3 bool) {
-		w := datedWorld(t, account.StartAll, pop3)
+		w := datedWorld(t, route.StartAll, pop3)
 		for i := range 110 {
 			poison := fmt.Sprintf("Subject: %d\r\n\r\n", i)
 			w.remote.folders[0].add(poison)
@@ -147,7 +148,7 @@ func TestAHeaderThatIsRefusedTooCountsForNothing(t *testing.T) {
 	bothProtocols(t, func(t *testing.T, pop3 bool) {
 		const poison = "Subject: poison\r\n\r\n"
 		visit := func(refused bool) (fetch.Report, fetch.Skipped) {
-			w := datedWorld(t, account.StartAll, pop3)
+			w := datedWorld(t, route.StartAll, pop3)
 			w.engine.Window = 2 // Most are fetched after the first that is refused.
 			f := w.remote.folders[0]
 			f.add(bodies(10, "in")...)
@@ -209,7 +210,7 @@ func (s *spentRemote) Fetch(ctx context.Context, ws []mail.Want, take func(mail.
 
 // TestAMessageOverWhichTheConnectionEndsIsNotAskedAbout: its header might end one more.
 func TestAMessageOverWhichTheConnectionEndsIsNotAskedAbout(t *testing.T) {
-	w := datedWorld(t, account.StartAll, false)
+	w := datedWorld(t, route.StartAll, false)
 	w.remote.folders[0].add(bodies(3, "in")...)
 	w.engine.Source = endingRemote{datedRemote{remoteStub: w.remote}}
 	if r := w.visit(t.Context()); r.Skipped != 3 || w.remote.headers != 0 {

@@ -12,6 +12,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/memory"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 // Options are what an Engine is made of.
@@ -44,7 +45,7 @@ type Options struct {
 	FullScan time.Duration
 	// OnProgress hears how far a visit has come, for each message; it must
 	// not block. May be nil.
-	OnProgress func(l Lease, p account.Progress)
+	OnProgress func(l Lease, p route.Progress)
 	// Step is called before each named step of a delivery; nil in normal use.
 	// Stopping the process in it, at any step, loses and doubles nothing.
 	Step func(name string)
@@ -89,7 +90,7 @@ const (
 // New returns an Engine.
 func New(o Options) *Engine {
 	if o.MaxMessageBytes == 0 {
-		o.MaxMessageBytes = account.MostMessageBytes
+		o.MaxMessageBytes = route.MostMessageBytes
 	}
 	if o.BatchMessages == 0 {
 		o.BatchMessages = 100
@@ -110,7 +111,7 @@ func New(o Options) *Engine {
 		o.Step = func(string) {}
 	}
 	if o.OnProgress == nil {
-		o.OnProgress = func(Lease, account.Progress) {}
+		o.OnProgress = func(Lease, route.Progress) {}
 	}
 	return &Engine{Options: o}
 }
@@ -149,7 +150,7 @@ type visit struct {
 	report   Report
 	failing  *fault.Error // The first folder or message that failed.
 	failures int          // How many did.
-	progress account.Progress
+	progress route.Progress
 	full     *fault.Error // Why not everything fits, when it does not.
 	left     bool         // The source left messages for another visit.
 }

@@ -13,9 +13,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 func TestAFirstVisitBringsEverythingAndASecondNothing(t *testing.T) {
@@ -302,7 +302,7 @@ func TestFoldersThatAreNotChosenAreLeftAlone(t *testing.T) {
 	for _, f := range w.remote.folders {
 		f.add(bodies(5, f.name)...)
 	}
-	w.account.Folders = account.FolderRules{Exclude: []string{`\Junk`}}
+	w.account.Folders = route.FolderRules{Exclude: []string{`\Junk`}}
 	if r := w.visit(t.Context()); r.Err != nil || r.Messages != 10 {
 		t.Fatalf("report %+v", r)
 	}
@@ -311,7 +311,7 @@ func TestFoldersThatAreNotChosenAreLeftAlone(t *testing.T) {
 	}) {
 		t.Error("the excluded folder was made or listed")
 	}
-	w.account.Folders = account.FolderRules{}
+	w.account.Folders = route.FolderRules{}
 	if r := w.visit(t.Context()); r.Err != nil || r.Messages != 5 {
 		t.Fatalf("chosen later: %+v", r)
 	}

@@ -7,9 +7,9 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 // matchFolders matches the remote folders with the journal's, takes up new ones, and
@@ -126,7 +126,7 @@ func (v *visit) reportUnlisted(remotes []mail.Folder) {
 // server does not have: mail that is waited for in vain is missed in silence. While
 // folders cannot be read by name, it may be one of them.
 func (v *visit) reportMissing(remotes []mail.Folder) {
-	missing := v.lease.Account.Folders.Unmet(func(rule account.FolderRules) bool {
+	missing := v.lease.Account.Folders.Unmet(func(rule route.FolderRules) bool {
 		return slices.ContainsFunc(remotes, func(r mail.Folder) bool {
 			return r.Problem != nil || r.Selectable && rule.Selects(r.Name(), r.SpecialUse)
 		})

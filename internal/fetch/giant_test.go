@@ -23,6 +23,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/memory"
 	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/source"
 )
 
@@ -114,7 +115,7 @@ func giantWorld(t *testing.T, pop3 bool, gap, window int, h *heap) (*world, *mai
 	began := w.now
 	var passed atomic.Int64 // Whoever commits looks at the clock while others fetch.
 	w.engine.Now = func() time.Time { return began.Add(time.Duration(passed.Load())) }
-	w.engine.OnProgress = func(fetch.Lease, account.Progress) { passed.Add(int64(100 * time.Millisecond)) }
+	w.engine.OnProgress = func(fetch.Lease, route.Progress) { passed.Add(int64(100 * time.Millisecond)) }
 	return w, g
 }
 
@@ -304,7 +305,7 @@ func TestUIDVALIDITYThatChangesBetweenWindowsDoublesNothing(t *testing.T) {
 // The newest mail comes first, and a folder's cursor moves with its last window.
 func TestWindowsGoFromTheNewestToTheOldest(t *testing.T) {
 	w := windowed(t, 20, 5)
-	w.engine.OnProgress = func(_ fetch.Lease, p account.Progress) {
+	w.engine.OnProgress = func(_ fetch.Lease, p route.Progress) {
 		if at := w.journal.folders[0].Cursor; p.MessagesDone < 20 && at != (fetch.Cursor{}) {
 			t.Errorf("after %d messages the folder stands at %+v", p.MessagesDone, at)
 		}

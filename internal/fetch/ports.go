@@ -11,6 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 // ErrFenced says that the lease is no longer held: another worker took the
@@ -294,7 +295,7 @@ type Entry struct {
 	Capabilities string
 	// Inbox is the UIDVALIDITY of the owner's inbox, where it is known.
 	Inbox    uint32
-	Progress account.Progress
+	Progress route.Progress
 }
 
 // Journal remembers, for each account, what was delivered.

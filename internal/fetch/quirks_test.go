@@ -7,6 +7,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 func (w *world) at(q fetch.Quirks) {
@@ -56,7 +57,7 @@ func TestAnEstimateDoesNotWithholdAMessage(t *testing.T) {
 		{"far too large", true, 126, 90, false, false},
 		{"really too large", true, 120, 118, true, false},
 	} {
-		w := datedWorld(t, account.StartAll, false)
+		w := datedWorld(t, route.StartAll, false)
 		w.account.MaxMessageBytes = 100
 		w.at(fetch.Quirks{Estimates: tc.estimates})
 		f := w.remote.folders[0]

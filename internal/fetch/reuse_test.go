@@ -11,11 +11,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/source"
 )
 
@@ -23,7 +23,7 @@ import (
 // fetched.
 func numbered(t *testing.T, n int) *world {
 	t.Helper()
-	w := datedWorld(t, account.StartAll, true)
+	w := datedWorld(t, route.StartAll, true)
 	w.arrive(n, -day)
 	w.brings(t, int64(n))
 	w.remote.headers = 0

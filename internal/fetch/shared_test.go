@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 // bugreports, "To decide: other people's folders": they are fetched where a rule
@@ -14,16 +14,16 @@ import (
 func TestOtherPeoplesFoldersAreFetchedWhereARuleNamesThem(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
-		rules account.FolderRules
+		rules route.FolderRules
 		want  []string // What is fetched.
 	}{
-		{"no rules", account.FolderRules{}, []string{"INBOX", "Sent"}},
-		{"by name", account.FolderRules{Include: []string{"INBOX", "user/boss"}}, []string{"INBOX", "user/boss"}},
-		{"by one above", account.FolderRules{Include: []string{"user"}}, []string{"user/boss"}},
-		{"by a use", account.FolderRules{Include: []string{`\Sent`}}, []string{"Sent"}},
+		{"no rules", route.FolderRules{}, []string{"INBOX", "Sent"}},
+		{"by name", route.FolderRules{Include: []string{"INBOX", "user/boss"}}, []string{"INBOX", "user/boss"}},
+		{"by one above", route.FolderRules{Include: []string{"user"}}, []string{"user/boss"}},
+		{"by a use", route.FolderRules{Include: []string{`\Sent`}}, []string{"Sent"}},
 		{
 			"named and excluded",
-			account.FolderRules{Include: []string{"Sent", "user"}, Exclude: []string{"user/boss"}},
+			route.FolderRules{Include: []string{"Sent", "user"}, Exclude: []string{"user/boss"}},
 			[]string{"Sent"},
 		},
 	} {

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -44,7 +44,7 @@ func (v *visit) largest(p *plan, id mail.ID) int64 {
 	if p.waiting[id].Requested {
 		return v.MaxMessageBytes
 	}
-	return min(v.MaxMessageBytes, cmp.Or(v.lease.Account.MaxMessageBytes, account.DefaultMessageBytes))
+	return min(v.MaxMessageBytes, cmp.Or(v.lease.Account.MaxMessageBytes, route.DefaultMessageBytes))
 }
 
 // skipTooLarge takes off the plans what is too large, by the server's own word,

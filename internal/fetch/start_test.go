@@ -15,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 // datedRemote is a remote that received each message when its header says; by
@@ -88,7 +89,7 @@ func (d datedRemote) Headers(ctx context.Context, ws []mail.Want, take func(mail
 }
 
 // datedWorld has an account that was added now, with a start.
-func datedWorld(t *testing.T, start account.Start, pop3 bool) *world {
+func datedWorld(t *testing.T, start route.Start, pop3 bool) *world {
 	w := newWorld(t, "INBOX")
 	w.engine.Source = datedRemote{remoteStub: w.remote, pop3: pop3}
 	w.account.CreatedAt, w.account.Start = w.now, start
@@ -138,7 +139,7 @@ func bothProtocols(t *testing.T, test func(t *testing.T, pop3 bool)) {
 
 func TestAnAccountThatStartsWithNewMailBringsWhatCameSinceAndCanBeWidened(t *testing.T) {
 	bothProtocols(t, func(t *testing.T, pop3 bool) {
-		w := datedWorld(t, account.StartNew, pop3)
+		w := datedWorld(t, route.StartNew, pop3)
 		w.arrive(120, -90*day)
 		w.arrive(5, -2*day)
 		w.arrive(2, 0) // After the account was added, before its first visit.
@@ -157,11 +158,11 @@ func TestAnAccountThatStartsWithNewMailBringsWhatCameSinceAndCanBeWidened(t *tes
 		w.account.Start = 30
 		w.brings(t, 6)
 		w.brings(t, 0)
-		w.account.Start = account.StartNew
+		w.account.Start = route.StartNew
 		w.brings(t, 0)
 		w.arrive(1, 5*day)
 		w.brings(t, 1)
-		w.account.Start = account.StartAll
+		w.account.Start = route.StartAll
 		w.brings(t, 120)
 		w.complete(t)
 		w.brings(t, 0)
@@ -172,7 +173,7 @@ func TestAnAccountThatStartsWithNewMailBringsWhatCameSinceAndCanBeWidened(t *tes
 // is not fetched again later.
 func TestANarrowerStartConcernsOnlyWhatIsNotFetched(t *testing.T) {
 	bothProtocols(t, func(t *testing.T, pop3 bool) {
-		w := datedWorld(t, account.StartAll, pop3)
+		w := datedWorld(t, route.StartAll, pop3)
 		w.arrive(40, -90*day)
 		w.arrive(10, -10*day)
 		w.remote.breakAfter = 15
@@ -182,7 +183,7 @@ func TestANarrowerStartConcernsOnlyWhatIsNotFetched(t *testing.T) {
 		w.remote.breakAfter = 0
 		w.account.Start = 30
 		w.brings(t, 0)
-		w.account.Start = account.StartAll
+		w.account.Start = route.StartAll
 		w.brings(t, 35)
 		w.complete(t)
 	})
@@ -192,7 +193,7 @@ func TestAStartSurvivesAFirstVisitThatBreaksOffAnywhere(t *testing.T) {
 	bothProtocols(t, func(t *testing.T, pop3 bool) {
 		for n := 1; n <= 6; n++ {
 			for _, done := range []bool{false, true} {
-				w := datedWorld(t, account.StartNew, pop3)
+				w := datedWorld(t, route.StartNew, pop3)
 				w.arrive(60, -90*day)
 				w.arrive(3, time.Hour)
 				w.remote.breakAfter = 2
@@ -235,7 +236,7 @@ func TestByPOP3FewHeadersAreReadWhateverTheOrder(t *testing.T) {
 
 func TestMessagesWithoutADateAreFetchedWhateverTheStart(t *testing.T) {
 	bothProtocols(t, func(t *testing.T, pop3 bool) {
-		w := datedWorld(t, account.StartNew, pop3)
+		w := datedWorld(t, route.StartNew, pop3)
 		w.remote.folders[0].add("Subject: no date\r\n\r\nx\r\n")
 		w.arrive(3, -day)
 		w.brings(t, 1)
@@ -243,7 +244,7 @@ func TestMessagesWithoutADateAreFetchedWhateverTheStart(t *testing.T) {
 }
 
 func TestAChangeOfUIDVALIDITYDoesNotBringWhatWasPassedOver(t *testing.T) {
-	w := datedWorld(t, account.StartNew, false)
+	w := datedWorld(t, route.StartNew, false)
 	w.arrive(20, -90*day)
 	w.arrive(4, time.Hour)
 	w.brings(t, 4)
@@ -255,7 +256,7 @@ func TestAChangeOfUIDVALIDITYDoesNotBringWhatWasPassedOver(t *testing.T) {
 // hold puts a small and a large message into a world whose account takes up to
 // 100 octets and whose operator takes up to 1000.
 func hold(t *testing.T, pop3 bool, large int) *world {
-	w := datedWorld(t, account.StartAll, pop3)
+	w := datedWorld(t, route.StartAll, pop3)
 	w.account.MaxMessageBytes = 100
 	w.remote.folders[0].add("Subject: small\r\n\r\n", "Subject: large\r\n\r\n"+strings.Repeat("x", large),
 		"Subject: small too\r\n\r\n")
@@ -295,7 +296,7 @@ func TestATooLargeMessageIsListedNotDownloadedAndFetchedWhenAskedFor(t *testing.
 		if s := w.onlySkip(t); s.Attempts != 1 {
 			t.Errorf("it was tried by itself: %+v", s)
 		}
-		w.account.Start = account.StartNew // What is asked for comes whatever the start.
+		w.account.Start = route.StartNew // What is asked for comes whatever the start.
 		w.ask(t)
 		w.brings(t, 1)
 		if len(w.journal.skips) > 0 {
@@ -320,7 +321,7 @@ func TestMoreThanTheOperatorTakesIsNotFetchedEvenWhenAskedFor(t *testing.T) {
 
 // A server's word on the size is not what the limit rests on.
 func TestAMessageLargerThanItsServerSaysIsStoppedAtTheLimit(t *testing.T) {
-	w := datedWorld(t, account.StartAll, false)
+	w := datedWorld(t, route.StartAll, false)
 	w.account.MaxMessageBytes = 100
 	w.engine.Source = lyingRemote{datedRemote{remoteStub: w.remote}}
 	w.remote.folders[0].add("Subject: large\r\n\r\n" + strings.Repeat("x", 300))
@@ -349,7 +350,7 @@ func (l lyingRemote) List(ctx context.Context, qs []mail.Query, yield func(mail.
 
 func TestABadMessageIsTriedAtOnceWhenAskedForAndOnlyOnce(t *testing.T) {
 	bothProtocols(t, func(t *testing.T, pop3 bool) {
-		w := datedWorld(t, account.StartAll, pop3)
+		w := datedWorld(t, route.StartAll, pop3)
 		const poison = "Subject: poison\r\n\r\n"
 		w.remote.folders[0].add("Subject: a\r\n\r\n", poison, "Subject: b\r\n\r\n")
 		w.remote.missing[poison] = "the server ends the session"

@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 // judgement is one message of a listing after a visit.
@@ -192,7 +192,7 @@ func labelled(t *testing.T) *world {
 
 // dated has two messages from before its start, and one that came since.
 func dated(t *testing.T, pop3 bool) *world {
-	w := datedWorld(t, account.StartNew, pop3)
+	w := datedWorld(t, route.StartNew, pop3)
 	w.arrive(2, -day)
 	w.arrive(1, time.Minute)
 	return w

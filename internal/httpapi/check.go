@@ -65,7 +65,7 @@ func (s *server) check(next echo.HandlerFunc) echo.HandlerFunc {
 
 // checkParameters checks those of path and query. What does not fit the path
 // is an address that does not exist.
-func (s *server) checkParameters(c echo.Context, r *route, found *findings) error {
+func (s *server) checkParameters(c echo.Context, r *endpoint, found *findings) error {
 	req := c.Request()
 	query, err := url.ParseQuery(req.URL.RawQuery)
 	if err != nil {
@@ -154,7 +154,7 @@ func tooLarge(body io.Reader) error {
 	return errTooLarge
 }
 
-func (r *route) bodySchema(req *http.Request) *openapi3.Schema {
+func (r *endpoint) bodySchema(req *http.Request) *openapi3.Schema {
 	return r.Operation.RequestBody.Value.Content[req.Header.Get(echo.HeaderContentType)].Schema.Value
 }
 

@@ -16,7 +16,7 @@ var preconditions = []string{"If-Match", "If-None-Match", "If-Unmodified-Since"}
 
 // conditions notes preconditions that a call does not honour. If-None-Match asks
 // only for less of an answer where nothing is changed; all of it is right then, too.
-func (f *findings) conditions(req *http.Request, r *route) {
+func (f *findings) conditions(req *http.Request, r *endpoint) {
 	for _, name := range preconditions {
 		reads := req.Method == http.MethodGet || req.Method == http.MethodHead
 		if req.Header.Values(name) == nil || slices.Contains(r.headers, name) || reads && name == "If-None-Match" {

@@ -25,6 +25,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 // event is one of a stream.
@@ -200,13 +201,13 @@ func TestAStreamTellsAllAccountsThenEachChangeInItsOrder(t *testing.T) {
 			{func(*world) {}, nil},
 			{func(w *world) { w.accounts[0].Status.State = account.Fetching }, []string{"account Gmail fetching"}},
 			{func(w *world) {
-				w.accounts[0].Status.Progress = account.Progress{Folder: "INBOX", MessagesDone: 3, MessagesTotal: 9, BytesDone: 77}
+				w.accounts[0].Status.Progress = route.Progress{Folder: "INBOX", MessagesDone: 3, MessagesTotal: 9, BytesDone: 77}
 			}, []string{"progress " + annaID + " INBOX 3"}},
 			{func(w *world) {
 				w.accounts[0].Status.Totals.Messages, w.accounts[0].Status.Progress.MessagesDone = 5, 5
 			}, []string{"account Gmail fetching", "progress " + annaID + " INBOX 5"}},
 			{func(w *world) {
-				w.accounts[0].Status.State, w.accounts[0].Status.Progress = account.OK, account.Progress{}
+				w.accounts[0].Status.State, w.accounts[0].Status.Progress = account.OK, route.Progress{}
 			}, []string{"account Gmail ok"}},
 			{func(w *world) { w.accounts[1].Name = "Bartek's" }, nil},
 			{func(w *world) { w.accounts = w.accounts[1:] }, []string{"removed " + annaID}},
@@ -244,7 +245,7 @@ func TestAProgressEventHasTheAgreedMembers(t *testing.T) {
 		defer l.leave()
 		l.take(t)
 		f.alter(func(w *world) {
-			w.accounts[0].Status.Progress = account.Progress{Folder: "a\nb", MessagesDone: 3, MessagesTotal: 9, BytesDone: 77}
+			w.accounts[0].Status.Progress = route.Progress{Folder: "a\nb", MessagesDone: 3, MessagesTotal: 9, BytesDone: 77}
 		})
 		time.Sleep(1100 * time.Millisecond)
 		want := `{"account_id":"` + annaID + `","bytes_done":77,"folder":"a\nb","messages_done":3,"messages_total":9}`

@@ -90,7 +90,7 @@ type readiness struct {
 // server implements the generated interface. One value serves all requests.
 type server struct {
 	Options
-	routes   map[string]*route // By method, blank, and path as Echo writes it.
+	routes   map[string]*endpoint // By method, blank, and path as Echo writes it.
 	metrics  metrics
 	meters   meters
 	hub      *hub

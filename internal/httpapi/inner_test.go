@@ -75,7 +75,7 @@ func TestAdminPathsAreForAdministrators(t *testing.T) {
 
 // TestServedAndDocumentedAreTheSame: either without the other does not start.
 func TestServedAndDocumentedAreTheSame(t *testing.T) {
-	routes := map[string]*route{"GET /v1/a": {}}
+	routes := map[string]*endpoint{"GET /v1/a": {}}
 	if err := covers(routes, []*echo.Route{{Method: "GET", Path: "/v1/a"}}); err != nil {
 		t.Error(err)
 	}

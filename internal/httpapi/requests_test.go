@@ -24,6 +24,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/insight"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 func decode[T any](t *testing.T, rec *httptest.ResponseRecorder) T {
@@ -277,7 +278,7 @@ func TestDraft(t *testing.T) {
 		SenderName: ptr(""), Provider: ptr("other"), Protocol: ptr(
 			remote.POP3), Host: ptr("mail.example.org"), Port: ptr(110), Security: ptr(remote.STARTTLS),
 		Username: ptr("anna"), Folder: ptr("Praca/Stare"), Include: ptr([]string{"INBOX"}),
-		Exclude: ptr([]string{`\Junk`}), Start: ptr(account.StartNew), MaxMessageBytes: ptr(int64(1024)),
+		Exclude: ptr([]string{`\Junk`}), Start: ptr(route.StartNew), MaxMessageBytes: ptr(int64(1024)),
 		PollInterval: ptr(10 * time.Minute), Enabled: ptr(false),
 	}, SkipTest: true}
 	if !reflect.DeepEqual(d, want) {
@@ -303,10 +304,10 @@ func TestMergePatch(t *testing.T) {
 		},
 		{
 			`{"start":"all","max_message_bytes":268435456}`,
-			account.Patch{Settings: account.Settings{Start: ptr(account.StartAll), MaxMessageBytes: ptr(
-				int64(account.MostMessageBytes))}},
+			account.Patch{Settings: account.Settings{Start: ptr(route.StartAll), MaxMessageBytes: ptr(
+				int64(route.MostMessageBytes))}},
 		},
-		{`{"start":{"days":30}}`, account.Patch{Settings: account.Settings{Start: ptr(account.Start(30))}}},
+		{`{"start":{"days":30}}`, account.Patch{Settings: account.Settings{Start: ptr(route.Start(30))}}},
 		{`{"server":{"port":143}}`, account.Patch{Settings: account.Settings{Port: ptr(143)}}},
 		{`{"server":{}}`, account.Patch{}},
 		{
@@ -1081,7 +1082,7 @@ func TestSkipped(t *testing.T) {
 			t.Errorf("%s: %d", path, rec.Code)
 		}
 	}
-	for start, want := range map[account.Start]any{account.StartAll: "all", account.StartNew: "new", 30: map[string]any{
+	for start, want := range map[route.Start]any{route.StartAll: "all", route.StartNew: "new", 30: map[string]any{
 		"days": 30.0,
 	}} {
 		f.accounts[0].Start = start

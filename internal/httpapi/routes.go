@@ -21,8 +21,8 @@ const (
 	admin                   // Administrators.
 )
 
-// route is one call of the document.
-type route struct {
+// endpoint is one call of the document.
+type endpoint struct {
 	*routers.Route
 	policy     policy
 	path       string   // As Echo writes it; the label of metrics and logs.
@@ -42,11 +42,11 @@ func routeKey(method, path string) string { return method + " " + path }
 
 // routesOf reads the calls from the document. A call that does not say who may
 // make it, or is open below the base path, is an error.
-func routesOf(doc *openapi3.T) (map[string]*route, error) {
-	routes := map[string]*route{}
+func routesOf(doc *openapi3.T) (map[string]*endpoint, error) {
+	routes := map[string]*endpoint{}
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
-			r := &route{path: strings.NewReplacer("{", ":", "}", "").Replace(path)}
+			r := &endpoint{path: strings.NewReplacer("{", ":", "}", "").Replace(path)}
 			r.Route = &routers.Route{Spec: doc, Path: path, PathItem: item, Method: method, Operation: op}
 			var err error
 			if r.policy, err = policyOf(op); err != nil {
@@ -76,7 +76,7 @@ func routesOf(doc *openapi3.T) (map[string]*route, error) {
 func Vital() []string { return []string{"/healthz", "/readyz", "/metrics"} }
 
 // params returns the parameters of the path and of the call.
-func (r *route) params() []*openapi3.Parameter {
+func (r *endpoint) params() []*openapi3.Parameter {
 	var ps []*openapi3.Parameter
 	for _, ref := range slices.Concat(r.PathItem.Parameters, r.Operation.Parameters) {
 		ps = append(ps, ref.Value)
@@ -86,7 +86,7 @@ func (r *route) params() []*openapi3.Parameter {
 
 // filters reports whether a parameter narrows a list, or what is to be ended: it has no
 // default, and is not the place to go on from.
-func (r *route) filters(name string) bool {
+func (r *endpoint) filters(name string) bool {
 	narrows := slices.Contains(r.parameters, "limit") || r.Method == http.MethodDelete
 	return narrows && name != "cursor" &&
 		slices.ContainsFunc(r.params(), func(p *openapi3.Parameter) bool {
@@ -113,7 +113,7 @@ func policyOf(op *openapi3.Operation) (policy, error) {
 }
 
 // covers reports whether the router has exactly the calls of the document.
-func covers(routes map[string]*route, registered []*echo.Route) error {
+func covers(routes map[string]*endpoint, registered []*echo.Route) error {
 	var errs []error
 	seen := map[string]bool{}
 	for _, r := range registered {
@@ -132,11 +132,11 @@ func covers(routes map[string]*route, registered []*echo.Route) error {
 }
 
 // route returns the call that a request makes; nil when there is none.
-func (s *server) route(c echo.Context) *route {
+func (s *server) route(c echo.Context) *endpoint {
 	return s.routes[routeKey(c.Request().Method, c.Path())]
 }
 
 // hasBody reports whether the call takes a body.
-func (r *route) hasBody() bool {
+func (r *endpoint) hasBody() bool {
 	return r.Operation.RequestBody != nil && r.Method != http.MethodGet
 }

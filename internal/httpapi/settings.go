@@ -8,6 +8,7 @@ import (
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 // Where an account's settings come in and go out: each once. A request to add an account, to change one and to test
@@ -89,17 +90,17 @@ func tried(d account.Draft) account.Account {
 }
 
 // startOf reads a start, which was checked to have one of its forms.
-func startOf(in *api.Start) *account.Start {
+func startOf(in *api.Start) *route.Start {
 	if in == nil {
 		return nil
 	}
 	if d, err := in.AsStartDays(); err == nil {
-		return ptr(account.Start(d.Days))
+		return ptr(route.Start(d.Days))
 	}
 	if word, err := in.AsStartWord(); err == nil && word == api.StartNew {
-		return ptr(account.StartNew)
+		return ptr(route.StartNew)
 	}
-	return ptr(account.StartAll)
+	return ptr(route.StartAll)
 }
 
 func seconds(n *int64) *time.Duration {
@@ -155,8 +156,8 @@ func (s *server) adminAccountJSON(ctx context.Context, a account.Account) api.Ad
 }
 
 // startJSON writes "all", "new" or a number of days.
-func startJSON(s account.Start) (out api.Start) {
-	word := map[account.Start]api.StartWord{account.StartAll: api.StartAll, account.StartNew: api.StartNew}[s]
+func startJSON(s route.Start) (out api.Start) {
+	word := map[route.Start]api.StartWord{route.StartAll: api.StartAll, route.StartNew: api.StartNew}[s]
 	var err error
 	if word != "" {
 		err = out.FromStartWord(word)

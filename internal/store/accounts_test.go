@@ -18,6 +18,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/vault"
 )
@@ -50,7 +51,7 @@ func TestAnAccountComesBackAsItWasSaved(t *testing.T) {
 func TestAnEditSavesZeroValuesToo(t *testing.T) {
 	onBoth(t, func(w *world) {
 		a := w.add("anna@firma.test", 1)
-		a.SenderName, a.Enabled, a.Folders = "", false, account.FolderRules{}
+		a.SenderName, a.Enabled, a.Folders = "", false, route.FolderRules{}
 		a.Name, a.PollInterval, a.UpdatedAt = "Other", time.Hour, w.clock.now()
 		got, err := w.Accounts().Update(w.Context(), a, nil, false)
 		w.must(err)

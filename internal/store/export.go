@@ -13,8 +13,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 // exportPage is how many rows of an export are in memory at once. No read lasts
@@ -249,7 +249,7 @@ func (c exportColumn) value(v any) (any, error) {
 		case c.kind == exJSON:
 			return json.RawMessage(v), nil
 		case c.kind == exRules:
-			var rules account.FolderRules
+			var rules route.FolderRules
 			err := json.Unmarshal([]byte(v), &rules)
 			return map[string][]string{"include": orNothing(rules.Include), "exclude": orNothing(rules.Exclude)}, err
 		}

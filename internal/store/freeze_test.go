@@ -24,6 +24,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/vault"
 )
@@ -265,7 +266,7 @@ func (f *furnisher) basia(w *world) {
 	w.must(w.Accounts().Hurry(w.Context(), wanted.Owner, wanted.ID))
 	live := f.add(w, user, 24, f.young)
 	l, _ = w.lease(live)
-	w.must(w.commit(l, fetch.Entry{Progress: account.Progress{
+	w.must(w.commit(l, fetch.Entry{Progress: route.Progress{
 		Folder: "INBOX", MessagesDone: 5, MessagesTotal: 9, BytesDone: 5555,
 	}}))
 }

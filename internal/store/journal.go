@@ -9,11 +9,11 @@ import (
 
 	"gorm.io/gorm"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 // Journal remembers what was delivered, for package fetch. Reads go to the
@@ -120,7 +120,7 @@ func folderState(f fetch.Folder) []any {
 // hold makes sure that l is the account's lease and keeps it so until the
 // transaction ends, extends it, and notes the progress where there is one.
 // fetch.ErrFenced says that it is not.
-func (s *Store) hold(ctx context.Context, c sqlConn, l fetch.Lease, p *account.Progress) (journal int64, err error) {
+func (s *Store) hold(ctx context.Context, c sqlConn, l fetch.Lease, p *route.Progress) (journal int64, err error) {
 	now := s.now().UnixMilli()
 	set, args := "", []any{now, now}
 	if p != nil {

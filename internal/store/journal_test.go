@@ -15,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -295,7 +296,7 @@ func TestTheFenceBites(t *testing.T) {
 					{Drop: []fetch.BatchKey{k}},
 					{Folders: []fetch.Folder{f}},
 					{Skip: []fetch.Skipped{{FolderID: f.ID}}},
-					{Progress: account.Progress{MessagesDone: 9}},
+					{Progress: route.Progress{MessagesDone: 9}},
 				} {
 					if err := w.commit(l, e); err == nil || !isAnswer(err) {
 						w.Errorf("entry %d: %v", i, err)
@@ -438,7 +439,7 @@ func TestTheLimitIsWhatTheAdministratorSet(t *testing.T) {
 func TestProgressIsSeenWhileTheVisitLasts(t *testing.T) {
 	onBoth(t, func(w *world) {
 		l, _ := w.lease(w.add("anna@firma.test", 1))
-		p := account.Progress{Folder: "INBOX", MessagesDone: 3, MessagesTotal: 9, BytesDone: 4000}
+		p := route.Progress{Folder: "INBOX", MessagesDone: 3, MessagesTotal: 9, BytesDone: 4000}
 		w.must(w.commit(l, fetch.Entry{Progress: p}))
 		if st := w.load(l.Account).Status; st.State != account.Fetching || st.Progress != p || !st.NextPollAt.IsZero() {
 			w.Errorf("while fetching: %+v", st)
@@ -447,7 +448,7 @@ func TestProgressIsSeenWhileTheVisitLasts(t *testing.T) {
 			State: account.OK, Success: true,
 			DueAt: w.clock.now().Add(time.Minute),
 		}))
-		if st := w.load(l.Account).Status; st.State != account.OK || st.Progress != (account.Progress{}) {
+		if st := w.load(l.Account).Status; st.State != account.OK || st.Progress != (route.Progress{}) {
 			w.Errorf("afterwards: %+v", st)
 		}
 	})

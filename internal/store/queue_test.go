@@ -13,6 +13,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -476,7 +477,7 @@ func TestRunsAreTheVisitUnderWayTheLastOneAndThoseWorthARow(t *testing.T) {
 			w.Fatalf("visits without news leave no trace: %+v", got)
 		}
 		l := w.lease1(a)
-		w.must(w.commit(l, fetch.Entry{Progress: account.Progress{MessagesDone: 2, BytesDone: 30}}))
+		w.must(w.commit(l, fetch.Entry{Progress: route.Progress{MessagesDone: 2, BytesDone: 30}}))
 		got := runs(10)
 		if len(got) != 3 || !got[0].FinishedAt.IsZero() || got[0].Messages != 2 || got[0].Bytes != 30 || got[0].ID == "" {
 			w.Fatalf("the visit under way: %+v", got)

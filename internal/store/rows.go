@@ -15,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 // enum gives words small numbers for their columns: the first is 1. The order
@@ -77,7 +78,7 @@ func newAccountRow(a account.Account) (accountRow, error) {
 		Protocol: protocols.code(a.Protocol), Host: strings.ToLower(a.Server.Host), Port: a.Server.Port,
 		Security: securities.code(a.Server.Security), Username: a.Username, Auth: auths.code(a.Auth),
 		Folder: a.Folder, FolderKey: strings.ToLower(a.Folder), Rules: string(rules), StartDays: int(a.Start),
-		MaxMessageBytes: cmp.Or(a.MaxMessageBytes, account.DefaultMessageBytes),
+		MaxMessageBytes: cmp.Or(a.MaxMessageBytes, route.DefaultMessageBytes),
 		PollIntervalMS:  a.PollInterval.Milliseconds(), CreatedMS: toMillis(a.CreatedAt), UpdatedMS: toMillis(a.UpdatedAt),
 		SettingsEpoch: a.SettingsEpoch,
 	}, nil
@@ -235,7 +236,7 @@ func (v accountView) account(now int64) (account.Account, error) {
 		Provider: v.Row.Provider, Protocol: protocols.word(v.Row.Protocol),
 		Server:   remote.Server{Host: v.Row.Host, Port: v.Row.Port, Security: securities.word(v.Row.Security)},
 		Username: v.Row.Username, Auth: auths.word(v.Row.Auth), Folder: v.Row.Folder,
-		Start: account.Start(v.Row.StartDays), MaxMessageBytes: v.Row.MaxMessageBytes,
+		Start: route.Start(v.Row.StartDays), MaxMessageBytes: v.Row.MaxMessageBytes,
 		PollInterval: time.Duration(v.Row.PollIntervalMS) * time.Millisecond, Enabled: v.Enabled != 0,
 		Pause:     account.Pause{At: fromMillis(v.PausedMS), Operator: v.PausedBy == byOperator},
 		CreatedAt: fromMillis(v.Row.CreatedMS), UpdatedAt: fromMillis(v.Row.UpdatedMS),
@@ -257,7 +258,7 @@ func (v accountView) status(now int64) account.Status {
 		Proven: v.Proven != 0, Slow: int(v.Slow),
 	}
 	if st.State == account.Fetching {
-		st.Progress = account.Progress{
+		st.Progress = route.Progress{
 			Folder: v.ProgressFolder, MessagesDone: v.ProgressDone,
 			MessagesTotal: v.ProgressTotal, BytesDone: v.ProgressBytes,
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -251,9 +252,9 @@ func TestALargerLimitHasHeldMessagesFetchedThatItAllows(t *testing.T) {
 func TestTheStartAndWhatItPassedOverAreKept(t *testing.T) {
 	onBoth(t, func(w *world) {
 		ctx := w.Context()
-		a := w.add("anna@firma.test", 1, func(a *account.Account) { a.Start = account.StartNew })
+		a := w.add("anna@firma.test", 1, func(a *account.Account) { a.Start = route.StartNew })
 		l, f := w.lease(a)
-		if l.Account.Start != account.StartNew {
+		if l.Account.Start != route.StartNew {
 			w.Errorf("the lease has start %s", l.Account.Start)
 		}
 		f.Since, f.FirstUID = time.UnixMilli(1_700_000_000_000).UTC(), 1<<32-1

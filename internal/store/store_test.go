@@ -17,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -137,8 +138,8 @@ func draft(tb testing.TB, user string, n int) account.Account {
 		Name: fmt.Sprintf("Box %d", n), SenderName: "Anna Nowak", Provider: "other", Protocol: remote.IMAP,
 		Server: remote.Server{Host: "imap.example.org", Port: 993, Security: remote.TLS}, Username: fmt.Sprintf("box%d", n),
 		Auth:   remote.Password,
-		Folder: fmt.Sprintf("Box%d", n), Folders: account.FolderRules{Include: []string{"INBOX"}, Exclude: []string{`\Junk`}},
-		MaxMessageBytes: account.DefaultMessageBytes,
+		Folder: fmt.Sprintf("Box%d", n), Folders: route.FolderRules{Include: []string{"INBOX"}, Exclude: []string{`\Junk`}},
+		MaxMessageBytes: route.DefaultMessageBytes,
 		PollInterval:    5 * time.Minute, Enabled: true, CreatedAt: at, UpdatedAt: at, Journal: uuid.NewString(),
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -100,7 +101,7 @@ func (w *world) deeds() (all []deed) {
 		{"another user's added", func() { b = w.add(bartek, 2, at("other.test", 993, remote.TLS)) }},
 		{"claimed", func() { l, f = w.lease(a) }},
 		{"progress", func() {
-			w.must(w.commit(l, fetch.Entry{Progress: account.Progress{Folder: "INBOX", MessagesDone: 3, MessagesTotal: 9}}))
+			w.must(w.commit(l, fetch.Entry{Progress: route.Progress{Folder: "INBOX", MessagesDone: 3, MessagesTotal: 9}}))
 		}},
 		{"delivered", func() { seq++; w.deliver(l, seq, members(f, 1, 4)) }},
 		{"finished", func() { next(account.OK, "", hour) }},

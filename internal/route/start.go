@@ -1,4 +1,4 @@
-package account
+package route
 
 import (
 	"fmt"
@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -79,28 +78,3 @@ const (
 	DefaultMessageBytes = 50 << 20
 	MostMessageBytes    = 256 << 20
 )
-
-// Skipped is a message that could not be fetched, and why.
-type Skipped struct {
-	SID         string // A random UUID.
-	Folder      string // Remote name, for people.
-	LocalFolder string
-	Message     string // How the server names it: "UID 17", "UIDL x7".
-	Size        int64  // As the server tells.
-	Sender      string // A name or an address; "" where it is not known, as the next two.
-	Subject     string
-	SentAt      time.Time // By its own Date field.
-	Code        fault.Code
-	Detail      string
-	Attempts    int
-	FirstAt     time.Time
-	LastAt      time.Time
-	NextAt      time.Time // Zero: not unless its owner asks for it.
-}
-
-// SkippedPage is a page of skipped messages.
-type SkippedPage struct {
-	Messages []Skipped
-	Next     string // "": this is the last page.
-	Total    int    // On all pages.
-}

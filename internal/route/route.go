@@ -1,0 +1,68 @@
+// Package route is a way that mail goes: from a mailbox at a server into one of ours,
+// and by which rules. It does no I/O and knows nothing of accounts.
+package route
+
+import (
+	"slices"
+	"strings"
+)
+
+// FolderRules choose among the remote folders, by name ("Archive/2023", in the
+// server's hierarchy with "/" between parts) or by special use (`\Junk`).
+// Include empty means all; Exclude wins.
+type FolderRules struct {
+	Include, Exclude []string
+}
+
+// Names reports whether a rule to include names a folder, or one of its parents, by
+// its name, given with "/" between parts.
+func (r FolderRules) Names(name string) bool {
+	return slices.ContainsFunc(r.Include, func(rule string) bool {
+		return !strings.HasPrefix(rule, `\`) && (FolderRules{Include: []string{rule}}).Selects(name, "")
+	})
+}
+
+// Unmet returns the rules to include that nothing meets, each asked about alone.
+func (r FolderRules) Unmet(met func(FolderRules) bool) (unmet []string) {
+	for _, rule := range r.Include {
+		if !met(FolderRules{Include: []string{rule}}) {
+			unmet = append(unmet, rule)
+		}
+	}
+	return unmet
+}
+
+// Selects reports whether the rules choose a folder, given its name with "/"
+// between parts ("INBOX" for the inbox) and its special use. A rule names a
+// folder exactly or one of its parents; INBOX, in any case, only itself.
+func (r FolderRules) Selects(name, specialUse string) bool {
+	matches := func(rules []string) bool {
+		for _, rule := range rules {
+			if strings.HasPrefix(rule, `\`) {
+				if strings.EqualFold(rule, specialUse) {
+					return true
+				}
+				continue
+			}
+			if strings.EqualFold(rule, "INBOX") { // The inbox alone, whatever a server nests below it.
+				if strings.EqualFold(name, "INBOX") {
+					return true
+				}
+				continue
+			}
+			if rule == name || strings.HasPrefix(name, rule+"/") {
+				return true
+			}
+		}
+		return false
+	}
+	return (len(r.Include) == 0 || matches(r.Include)) && !matches(r.Exclude)
+}
+
+// Progress is how far a visit has come.
+type Progress struct {
+	Folder        string // Remote name, for people.
+	MessagesDone  int64
+	MessagesTotal int64
+	BytesDone     int64
+}
