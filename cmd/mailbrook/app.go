@@ -174,8 +174,8 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	a.logins = logins.New(logins.Options{Ledger: a.store.Logins(), Log: log})
 	a.source = source.New(source.Options{
 		Dialer: a.dialer, Gate: a.logins, MaxMessageBytes: route.MostMessageBytes, TempDir: cfg.DataDir, Log: log,
-		Version: version, IDFirst: func(x account.Account) bool { return a.quirks(x).SendID },
-		CloseOnly: func(x account.Account) bool { return a.quirks(x).CloseInsteadOfQuit },
+		Version: version, IDFirst: func(x remote.Mailbox) bool { return a.quirks(x).SendID },
+		CloseOnly: func(x remote.Mailbox) bool { return a.quirks(x).CloseInsteadOfQuit },
 	})
 	if a.oauth, err = a.newOAuth(); err != nil {
 		return nil, err
@@ -185,7 +185,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 		Source: sources{a}, Mailbox: boxes, Journal: a.store.Journal(), Quirks: a.visitQuirks,
 		Credentials: credentials{a.vault, a.store.Accounts(), a.oauth}, TokenKey: a.vault.TokenKey(),
 		LocalName: mailbox.LocalName, MaxMessageBytes: route.MostMessageBytes, Budget: budget, Log: log, Now: a.store.Now,
-		OnProgress: func(l fetch.Lease, p route.Progress) { a.progress(l.Account.ID, p) },
+		OnProgress: func(l fetch.Lease, p route.Progress) { a.progress(l.Route.ID, p) },
 	})
 	a.runner = schedule.New(schedule.Options{
 		Queue: heldQueue{a.store.Queue(), a.house}, Visitor: visitor{a}, Policy: schedule.Policy{
@@ -308,7 +308,7 @@ const findKeys = `mount or restore it; if they are lost for good, "mailbrook ins
 // lostKeys says what shows that keys belong to the database, none being in data_dir;
 // "": nothing does.
 func lostKeys(ctx context.Context, cfg config, s *store.Store) (string, error) {
-	sealed, err := s.Secrets().SealedSecrets(ctx, "", 1)
+	sealed, err := s.Secrets().SealedSecrets(ctx, remote.SecretRef{}, 1)
 	if err != nil {
 		return "", err
 	}
@@ -401,11 +401,11 @@ type credentials struct {
 	oauth *oauth.Service
 }
 
-func (c credentials) Credential(ctx context.Context, a account.Account) (remote.Credential, error) {
-	if a.Auth == remote.OAuth2 {
-		return c.oauth.Credential(ctx, a)
+func (c credentials) Credential(ctx context.Context, m remote.Mailbox) (remote.Credential, error) {
+	if m.Auth == remote.OAuth2 {
+		return c.oauth.Credential(ctx, m)
 	}
-	return c.vault.Credential(ctx, c.rows, a)
+	return c.vault.Credential(ctx, c.rows, m)
 }
 
 // remotes checks which servers an account may name.
@@ -427,11 +427,11 @@ func (v visitor) Visit(ctx context.Context, l fetch.Lease) fetch.Report {
 	rep := a.engine.Visit(vctx, l)
 	var f *fault.Error
 	if errors.As(rep.Err, &f) {
-		rep.Err = diagnose.Refine(a.catalog, l.Account.Provider, l.Account.Server.Host, f)
+		rep.Err = diagnose.Refine(a.catalog, l.Route.From.Provider, l.Route.From.Server.Host, f)
 	}
 	if rep.Messages > 0 {
-		if err := a.quotas().Measure(ctx, l.Account.Owner); err != nil {
-			a.log.WarnContext(ctx, "measuring a mailbox", "account", l.Account.ID, "error", err)
+		if err := a.quotas().Measure(ctx, l.Route.Owner); err != nil {
+			a.log.WarnContext(ctx, "measuring a mailbox", "account", l.Route.ID, "error", err)
 		}
 	}
 	return rep

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
-	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mailbox"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/store"
 	"github.com/mailbrook/mailbrook/internal/vault"
@@ -328,7 +328,7 @@ const sampled = 50
 // prove notes which keys are the installation's, once one of them has opened
 // something.
 func (n *installation) prove(ctx context.Context, v *vault.Vault) (string, error) {
-	secrets, err := n.store.Secrets().SealedSecrets(ctx, "", sampled)
+	secrets, err := n.store.Secrets().SealedSecrets(ctx, remote.SecretRef{}, sampled)
 	if err != nil {
 		return "", err
 	}
@@ -474,7 +474,7 @@ type heldQueue struct {
 	house *installation
 }
 
-func (q heldQueue) Claim(ctx context.Context, c schedule.Claim) ([]fetch.Lease, error) {
+func (q heldQueue) Claim(ctx context.Context, c schedule.Claim) ([]schedule.Lease, error) {
 	if err := q.house.holds(); err != nil {
 		return nil, err
 	}
@@ -483,9 +483,9 @@ func (q heldQueue) Claim(ctx context.Context, c schedule.Claim) ([]fetch.Lease, 
 
 func (q heldQueue) ClaimOne(ctx context.Context, o owner.Owner, id account.ID,
 	c schedule.Claim,
-) (fetch.Lease, error) {
+) (schedule.Lease, error) {
 	if err := q.house.holds(); err != nil {
-		return fetch.Lease{}, err
+		return schedule.Lease{}, err
 	}
 	return q.Queue.ClaimOne(ctx, o, id, c)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/provider"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -38,10 +39,10 @@ func (p presets) Suggest(ctx context.Context, email string) account.Suggestion {
 
 // allowed is what an account's provider asks of programs: of the one whose
 // server it names, whatever preset it was made with.
-func (a *app) allowed(acc account.Account) schedule.Allowance {
-	l := a.catalog.Serving(acc.Provider, acc.Server.Host).Limits
+func (a *app) allowed(m remote.Mailbox) schedule.Allowance {
+	l := a.catalog.Serving(m.Provider, m.Server.Host).Limits
 	return schedule.Allowance{
-		Interval: l.PollInterval[acc.Protocol], Connections: l.Connections, BytesPerDay: l.BytesPerDay[acc.Protocol],
+		Interval: l.PollInterval[m.Protocol], Connections: l.Connections, BytesPerDay: l.BytesPerDay[m.Protocol],
 	}
 }
 
@@ -49,11 +50,11 @@ func (a *app) allowed(acc account.Account) schedule.Allowance {
 func (a *app) allowedAt(host string) int { return a.catalog.ByHost(host).Limits.Connections }
 
 // quirks are those of the provider whose server an account names.
-func (a *app) quirks(acc account.Account) provider.Quirks {
-	return a.catalog.Serving(acc.Provider, acc.Server.Host).Quirks
+func (a *app) quirks(m remote.Mailbox) provider.Quirks {
+	return a.catalog.Serving(m.Provider, m.Server.Host).Quirks
 }
 
-func (a *app) visitQuirks(acc account.Account) fetch.Quirks {
-	q := a.quirks(acc)
+func (a *app) visitQuirks(m remote.Mailbox) fetch.Quirks {
+	q := a.quirks(m)
 	return fetch.Quirks{NoMail: q.SkipFolders, Estimates: q.SizesAreEstimates}
 }

@@ -94,8 +94,8 @@ func TestWhatAProviderAllowsGoesByTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := &app{catalog: catalog}
-	at := func(preset, host string, proto remote.Protocol) account.Account {
-		return account.Account{Provider: preset, Protocol: proto, Server: remote.Server{Host: host}}
+	at := func(preset, host string, proto remote.Protocol) remote.Mailbox {
+		return remote.Mailbox{Provider: preset, Protocol: proto, Server: remote.Server{Host: host}}
 	}
 	if l := a.allowed(at("google", "imap.gmail.com", remote.IMAP)); l.Interval != 10*time.Minute || l.Connections != 15 ||
 		l.BytesPerDay != 2500<<20 {

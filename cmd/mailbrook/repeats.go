@@ -118,19 +118,21 @@ func (r repeats) keep(ctx context.Context, name, attempt string) (stop func()) {
 	}
 }
 
-// sealedAs is the name that the seal is bound to in the place of an account's id.
-func sealedAs(name string) account.ID { return account.ID("request " + name) }
+// sealedAs names what is sealed of a request.
+func sealedAs(o owner.Owner, name string) remote.SecretRef {
+	return remote.SecretRef{Owner: o, Subject: "request " + name, Field: remote.SignsIn}
+}
 
 func (r repeats) seal(o owner.Owner, name string, what repeated) ([]byte, error) {
 	plain, err := json.Marshal(what)
 	if err != nil {
 		return nil, fmt.Errorf("writing a repeatable request: %w", err)
 	}
-	return r.seals.Seal(o, sealedAs(name), remote.NewSecret(string(plain)))
+	return r.seals.Seal(sealedAs(o, name), remote.NewSecret(string(plain)))
 }
 
 func (r repeats) unseal(o owner.Owner, name string, sealed []byte) (what repeated, err error) {
-	plain, err := r.seals.Unseal(o, sealedAs(name), sealed)
+	plain, err := r.seals.Unseal(sealedAs(o, name), sealed)
 	if err != nil {
 		return what, fmt.Errorf("opening a kept request: %w", err)
 	}

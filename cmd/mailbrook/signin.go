@@ -117,8 +117,9 @@ func (p *passwords) Check(ctx context.Context, c httpapi.Client, user owner.Owne
 		Dialer: p.dialer, Gate: p.logins.Door(c.Addr, c.Browser), Log: p.log, Version: version,
 		Patience: wire.Patience{Greeting: p.patience, Idle: p.patience, Command: p.patience},
 	})
-	err := asks.SignIn(ctx, account.Account{
-		Owner: user, Email: user.String(), Protocol: remote.IMAP, Server: p.server, Username: name, Auth: remote.Password,
+	err := asks.SignIn(ctx, remote.Mailbox{
+		Email: user.String(), Protocol: remote.IMAP, Server: p.server, Username: name, Auth: remote.Password,
+		Secret: remote.SecretRef{Owner: user},
 	}, remote.Credential{Auth: remote.Password, Username: name, Secret: password})
 	var held *remote.HeldBackError
 	switch {

@@ -23,20 +23,20 @@ type sources struct{ app *app }
 
 // Open opens a session, with a transcript where one is wanted. One that cannot be
 // written stops no visit.
-func (s sources) Open(ctx context.Context, a account.Account, c remote.Credential) (fetch.Session, error) {
-	file, err := s.app.record(a)
+func (s sources) Open(ctx context.Context, m remote.Mailbox, c remote.Credential) (fetch.Session, error) {
+	file, err := s.app.record(m.Secret.Subject)
 	if err != nil {
-		s.app.log.WarnContext(ctx, "opening a transcript", "account", a.ID, "error", err)
+		s.app.log.WarnContext(ctx, "opening a transcript", "account", m.Secret.Subject, "error", err)
 	}
 	if file == nil {
-		session, err := s.app.source.Open(ctx, a, c)
+		session, err := s.app.source.Open(ctx, m, c)
 		if err != nil {
 			return nil, err
 		}
 		return session, nil
 	}
-	file.Line(fmt.Sprintf("-- %s %s:%d %s", a.Protocol, a.Server.Host, a.Server.Port, a.Server.Security))
-	session, err := s.app.source.WithTranscript(file.Line).Open(ctx, a, c)
+	file.Line(fmt.Sprintf("-- %s %s:%d %s", m.Protocol, m.Server.Host, m.Server.Port, m.Server.Security))
+	session, err := s.app.source.WithTranscript(file.Line).Open(ctx, m, c)
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
@@ -44,11 +44,11 @@ func (s sources) Open(ctx context.Context, a account.Account, c remote.Credentia
 }
 
 // record returns the transcript of an account's visit; nil: none is wanted.
-func (a *app) record(acc account.Account) (*transcript.File, error) {
+func (a *app) record(id string) (*transcript.File, error) {
 	if a.transcriptDir != "" { // pull --transcript, which says so for every account.
-		return transcript.Create(filepath.Join(a.transcriptDir, string(acc.ID)+".log"), a.store.Now)
+		return transcript.Create(filepath.Join(a.transcriptDir, id+".log"), a.store.Now)
 	}
-	return a.transcripts.Record(string(acc.ID))
+	return a.transcripts.Record(id)
 }
 
 // recorded is a session whose transcript ends with it.

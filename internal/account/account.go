@@ -15,8 +15,9 @@ import (
 	"github.com/mailbrook/mailbrook/internal/route"
 )
 
-// ID names an external account: a random UUID, which nobody can guess.
-type ID string
+// ID names an external account: a random UUID, which nobody can guess. An account and
+// its route have one id.
+type ID = route.ID
 
 // Account is one external account, without its secret.
 type Account struct {

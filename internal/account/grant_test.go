@@ -36,7 +36,7 @@ func (g *grants) ServesHost(provider, host string) bool {
 	return provider == "google" && (host == "imap.gmail.com" || host == "pop.gmail.com")
 }
 
-func (g *grants) Credential(_ context.Context, a account.Account) (remote.Credential, error) {
+func (g *grants) Credential(_ context.Context, a remote.Mailbox) (remote.Credential, error) {
 	return remote.Credential{Auth: remote.OAuth2, Username: a.Username, Secret: remote.NewSecret("fresh token")}, g.fail
 }
 

@@ -66,17 +66,17 @@ func (r *Registry) saved(ctx context.Context, a Account, l login) (login, error)
 		if r.Grants == nil {
 			return login{}, bad
 		}
-		c, err := r.Grants.Credential(ctx, a)
+		c, err := r.Grants.Credential(ctx, a.Mailbox())
 		if err != nil {
 			return login{}, fmt.Errorf("asking for permission at the provider: %w", err)
 		}
 		return login{tried: c.Secret, renew: c.Renew}, nil
 	}
-	sealed, err := r.Repository.SealedSecret(ctx, a.Owner, a.ID)
+	sealed, err := r.Repository.SealedSecret(ctx, a.Secret())
 	if err != nil {
 		return login{}, fmt.Errorf("loading the password: %w", err)
 	}
-	s, err := r.Sealer.Unseal(a.Owner, a.ID, sealed)
+	s, err := r.Sealer.Unseal(a.Secret(), sealed)
 	if err != nil {
 		bad := &InvalidError{}
 		bad.Add("password", "required", "the saved password cannot be read any more: enter it again")

@@ -32,7 +32,7 @@ type Repository interface {
 	// An account that does not match is left as it is: ErrPrecondition.
 	Remove(ctx context.Context, o owner.Owner, id ID, keepJournal bool, match Match) error
 	// SealedSecret returns what Add or Update was given.
-	SealedSecret(ctx context.Context, o owner.Owner, id ID) ([]byte, error)
+	SealedSecret(ctx context.Context, ref remote.SecretRef) ([]byte, error)
 	// Hurry makes the account due now.
 	Hurry(ctx context.Context, o owner.Owner, id ID) error
 	// FolderInfos and Runs report on visits; newest run first.
@@ -50,11 +50,11 @@ type Repository interface {
 	RetryAllSkipped(ctx context.Context, o owner.Owner, id ID) (int, error)
 }
 
-// Sealer encrypts secrets at rest, bound to owner, account and field, so that
+// Sealer encrypts secrets at rest, bound to owner, subject and field, so that
 // one row's ciphertext is of no use in another.
 type Sealer interface {
-	Seal(o owner.Owner, id ID, s remote.Secret) ([]byte, error)
-	Unseal(o owner.Owner, id ID, sealed []byte) (remote.Secret, error)
+	Seal(ref remote.SecretRef, s remote.Secret) ([]byte, error)
+	Unseal(ref remote.SecretRef, sealed []byte) (remote.Secret, error)
 }
 
 // Presets knows the providers' settings.
@@ -92,7 +92,7 @@ type Grants interface {
 	// which alone are shown its tokens.
 	ServesHost(provider, host string) bool
 	// Credential returns an access token for a saved account's login, fresh.
-	Credential(ctx context.Context, a Account) (remote.Credential, error)
+	Credential(ctx context.Context, m remote.Mailbox) (remote.Credential, error)
 }
 
 // Remotes says which hosts and ports an account may name. CheckServer looks at

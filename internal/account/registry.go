@@ -115,7 +115,7 @@ func (r *Registry) Create(ctx context.Context, o owner.Owner, d Draft) (Account,
 			return Account{}, err
 		}
 	}
-	sealed, err := r.Sealer.Seal(o, a.ID, login.kept)
+	sealed, err := r.Sealer.Seal(a.Secret(), login.kept)
 	if err != nil {
 		return Account{}, fmt.Errorf("sealing the password: %w", err)
 	}
@@ -221,7 +221,7 @@ func (r *Registry) Update(ctx context.Context, o owner.Owner, id ID, p Patch) (A
 	}
 	var sealed []byte
 	if !login.kept.Empty() {
-		if sealed, err = r.Sealer.Seal(o, id, login.kept); err != nil {
+		if sealed, err = r.Sealer.Seal(a.Secret(), login.kept); err != nil {
 			return Account{}, fmt.Errorf("sealing the password: %w", err)
 		}
 	}

@@ -75,17 +75,17 @@ func (r *rows) Remove(_ context.Context, o owner.Owner, id account.ID, keep bool
 	return nil
 }
 
-func (r *rows) SealedSecret(_ context.Context, _ owner.Owner, id account.ID) ([]byte, error) {
-	return r.sealed[id], nil
+func (r *rows) SealedSecret(_ context.Context, ref remote.SecretRef) ([]byte, error) {
+	return r.sealed[account.ID(ref.Subject)], nil
 }
 
 type plainSealer struct{}
 
-func (plainSealer) Seal(_ owner.Owner, _ account.ID, s remote.Secret) ([]byte, error) {
+func (plainSealer) Seal(_ remote.SecretRef, s remote.Secret) ([]byte, error) {
 	return []byte(s.Reveal()), nil
 }
 
-func (plainSealer) Unseal(_ owner.Owner, _ account.ID, b []byte) (remote.Secret, error) {
+func (plainSealer) Unseal(_ remote.SecretRef, b []byte) (remote.Secret, error) {
 	return remote.NewSecret(string(b)), nil
 }
 

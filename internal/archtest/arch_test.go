@@ -51,6 +51,7 @@ func TestRulesBite(t *testing.T) {
 		{"imports", checkImports("example.test/house", files), []string{
 			"internal/account/account.go: nobody imports cmd",
 			"internal/fetch/fetch.go: fetch imports mailtest, which is for tests only",
+			"internal/fetch/fetch.go: fetch must not import account",
 			"internal/fetch/fetch.go: fetch must not import source",
 			"internal/fetch/sub/sub.go: fetch must not import mailbox",
 			"internal/utils/strings.go: package utils is not on the map of internal/archtest",

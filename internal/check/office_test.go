@@ -149,7 +149,7 @@ func (o *office) lease(db *store.Store) fetch.Lease {
 		Worker: uuid.NewString(), Now: time.Now(), Lease: time.Minute, Limit: 1,
 	})
 	o.must(err)
-	return l
+	return l.Lease
 }
 
 func (o *office) engine(j fetch.Journal, batch int, step func(string)) *fetch.Engine {
@@ -267,7 +267,7 @@ func (b boxes) Open(ctx context.Context, o owner.Owner, journal string, epoch in
 
 type noCredentials struct{}
 
-func (noCredentials) Credential(context.Context, account.Account) (remote.Credential, error) {
+func (noCredentials) Credential(context.Context, remote.Mailbox) (remote.Credential, error) {
 	return remote.Credential{}, nil
 }
 
@@ -280,7 +280,7 @@ type remoteStub struct {
 	fetched  int
 }
 
-func (r *remoteStub) Open(context.Context, account.Account, remote.Credential) (fetch.Session, error) {
+func (r *remoteStub) Open(context.Context, remote.Mailbox, remote.Credential) (fetch.Session, error) {
 	return r, nil
 }
 

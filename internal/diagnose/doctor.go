@@ -31,7 +31,7 @@ const Patience = 90 * time.Second
 // Prober tries an account's server: *source.Client is one. It reports each step
 // as it ends and keeps to ctx's deadline.
 type Prober interface {
-	Probe(ctx context.Context, a account.Account, c remote.Credential, observe func(remote.Step)) ([]mail.Folder, error)
+	Probe(ctx context.Context, m remote.Mailbox, c remote.Credential, observe func(remote.Step)) ([]mail.Folder, error)
 }
 
 // Doctor runs connection tests. It is safe for concurrent use.
@@ -55,7 +55,7 @@ func (d *Doctor) Probe(ctx context.Context, a account.Account, c remote.Credenti
 	step, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	t := &test{security: a.Server.Security, began: d.now(), now: d.now}
-	folders, err := d.prober.Probe(step, a, c, func(s remote.Step) {
+	folders, err := d.prober.Probe(step, a.Mailbox(), c, func(s remote.Step) {
 		t.observe(s)
 		remote.TellStep(ctx, s)
 	})

@@ -40,7 +40,7 @@ type script struct {
 	asked   *remote.Server
 }
 
-func (s script) Probe(ctx context.Context, a account.Account, _ remote.Credential,
+func (s script) Probe(ctx context.Context, a remote.Mailbox, _ remote.Credential,
 	observe func(remote.Step),
 ) ([]mail.Folder, error) {
 	if s.asked != nil {

@@ -245,7 +245,7 @@ func byeVisits(t *testing.T, s *byeServer, at string, first bool) (brought int) 
 		if logins > 2 || byes > 2 {
 			t.Errorf("%d logins, %d BYE", logins, byes)
 		}
-		w.now, w.account.Capabilities = w.now.Add(10*time.Minute), w.journal.offers
+		w.now, w.route.From.Capabilities = w.now.Add(10*time.Minute), w.journal.offers
 		return r
 	}
 	if first {
@@ -267,8 +267,8 @@ func byeVisits(t *testing.T, s *byeServer, at string, first bool) (brought int) 
 		s.add(wire, 1)
 	}
 	s.add("INBOX", 1)
-	w.account.Capabilities, _, _ = strings.Cut(w.account.Capabilities, " X-STATELESS=")
-	w.account.Capabilities, _, _ = strings.Cut(w.account.Capabilities, "X-STATELESS=")
+	w.route.From.Capabilities, _, _ = strings.Cut(w.route.From.Capabilities, " X-STATELESS=")
+	w.route.From.Capabilities, _, _ = strings.Cut(w.route.From.Capabilities, "X-STATELESS=")
 	for range 2 {
 		if r := visit(); r.Err != nil {
 			t.Errorf("the account fares badly: %v", r.Err)
@@ -288,7 +288,7 @@ func TestWithoutWhatFailedVisitsLearnedNothingComes(t *testing.T) {
 			t.Fatalf("report %+v", r)
 		}
 	}
-	w.account.Capabilities = w.journal.offers
+	w.route.From.Capabilities = w.journal.offers
 	if r := w.visit(t.Context()); r.Messages != 8 {
 		t.Fatalf("report %+v", r)
 	}
@@ -305,7 +305,7 @@ func TestABYEToEverythingIsTheServers(t *testing.T) {
 			for i := range 4 {
 				s.turns(at)
 				for range 2 {
-					w.account.Capabilities = w.journal.offers
+					w.route.From.Capabilities = w.journal.offers
 					if r := w.visit(t.Context()); fault.CodeOf(r.Err) != fault.ServerUnavailable || r.Skipped != 0 {
 						t.Fatalf("%s, visit %d: %+v", at, i, r)
 					}
@@ -319,7 +319,7 @@ func TestABYEToEverythingIsTheServers(t *testing.T) {
 					}
 				}
 				s.turns("")
-				w.account.Capabilities = w.journal.offers
+				w.route.From.Capabilities = w.journal.offers
 				if r := w.visit(t.Context()); r.Err != nil || r.Partial != nil || r.Messages == 0 {
 					t.Fatalf("%s, visit %d: %+v", at, i, r)
 				}

@@ -4,8 +4,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 // closing remembers folders over which servers end the connection, so that the next
@@ -16,7 +16,7 @@ type closing struct {
 }
 
 type closingFolder struct {
-	account account.ID
+	account route.ID
 	wire    string
 }
 
@@ -28,7 +28,7 @@ type closed struct {
 }
 
 // of returns what is remembered of a folder.
-func (c *closing) of(a account.ID, wire string) (closed, bool) {
+func (c *closing) of(a route.ID, wire string) (closed, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k, known := c.folders[closingFolder{a, wire}]
@@ -37,7 +37,7 @@ func (c *closing) of(a account.ID, wire string) (closed, bool) {
 
 // learn notes how a folder fared: each time that the connection ends over it, it is
 // left alone for twice as long, and for retrySkipped at most.
-func (c *closing) learn(a account.ID, wire string, why *fault.Error, now time.Time) {
+func (c *closing) learn(a route.ID, wire string, why *fault.Error, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	key := closingFolder{a, wire}
@@ -60,7 +60,7 @@ func (v *visit) avoidClosing(all []*plan) (asked []*plan) {
 	var since time.Time
 	var last []*plan
 	for _, p := range all {
-		k, known := v.closing.of(v.lease.Account.ID, p.folder.Wire)
+		k, known := v.closing.of(v.lease.Route.ID, p.folder.Wire)
 		switch {
 		case !known:
 			asked = append(asked, p)

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
@@ -120,7 +119,7 @@ type overseenSource struct {
 	o *overseer
 }
 
-func (s overseenSource) Open(ctx context.Context, a account.Account, c remote.Credential) (fetch.Session, error) {
+func (s overseenSource) Open(ctx context.Context, a remote.Mailbox, c remote.Credential) (fetch.Session, error) {
 	_, err := s.remoteStub.Open(ctx, a, c)
 	s.o.taken = nil
 	return s, err
@@ -276,7 +275,7 @@ type flawedSource struct {
 	wrap func(fetch.Session) fetch.Session
 }
 
-func (s flawedSource) Open(ctx context.Context, a account.Account, c remote.Credential) (fetch.Session, error) {
+func (s flawedSource) Open(ctx context.Context, a remote.Mailbox, c remote.Credential) (fetch.Session, error) {
 	session, err := s.Source.Open(ctx, a, c)
 	return s.wrap(session), err
 }

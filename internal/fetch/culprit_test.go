@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
@@ -67,7 +66,7 @@ type asking struct {
 	others []mail.Item
 }
 
-func (a *asking) Open(ctx context.Context, acc account.Account, c remote.Credential) (fetch.Session, error) {
+func (a *asking) Open(ctx context.Context, acc remote.Mailbox, c remote.Credential) (fetch.Session, error) {
 	s, err := a.Source.Open(ctx, acc, c)
 	return askingSession{s, a}, err
 }
@@ -98,7 +97,7 @@ func TestAfterVisitsThatFailedAnotherFolderIsAskedForFirst(t *testing.T) {
 		for _, f := range w.remote.folders {
 			f.add(bodies(2, f.name)...)
 		}
-		w.account.Status.Failures = failures
+		w.failures = failures
 		w.brings(t, 6)
 		var got []string
 		for _, name := range want {
@@ -139,7 +138,7 @@ type unlisting struct {
 	empty bool
 }
 
-func (u *unlisting) Open(context.Context, account.Account, remote.Credential) (fetch.Session, error) {
+func (u *unlisting) Open(context.Context, remote.Mailbox, remote.Credential) (fetch.Session, error) {
 	return u, nil
 }
 

@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/outbound"
@@ -28,7 +27,7 @@ type dialled struct {
 	opened func() // After the first connection.
 }
 
-func (s dialled) Open(ctx context.Context, a account.Account, c remote.Credential) (fetch.Session, error) {
+func (s dialled) Open(ctx context.Context, a remote.Mailbox, c remote.Credential) (fetch.Session, error) {
 	defer s.opened()
 	return s.Client.Open(ctx, a, c)
 }

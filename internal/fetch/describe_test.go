@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
@@ -24,7 +23,7 @@ import (
 func TestWhatIsWithheldIsDescribed(t *testing.T) {
 	bothProtocols(t, func(t *testing.T, pop3 bool) {
 		w := datedWorld(t, route.StartAll, pop3)
-		w.account.MaxMessageBytes = 100
+		w.route.MaxMessageBytes = 100
 		const head = "From: =?utf-8?Q?Anna_=C5=BB=C3=B3=C5=82w?= <a@firma.test>\r\n" +
 			"Date: Fri, 1 Mar 2024 13:30:00 +0100\r\nSubject: large\u202e\r\n"
 		w.remote.folders[0].add("Subject: small\r\n\r\n", head+"\r\n"+strings.Repeat("x", 300))
@@ -47,7 +46,7 @@ func TestWhatIsWithheldIsDescribed(t *testing.T) {
 // TestNoMoreThanFiveHundredAreDescribed in one visit, however many are withheld.
 func TestNoMoreThanFiveHundredAreDescribed(t *testing.T) {
 	w := datedWorld(t, route.StartAll, false)
-	w.account.MaxMessageBytes = 100
+	w.route.MaxMessageBytes = 100
 	for i := range 510 {
 		w.remote.folders[0].add(fmt.Sprintf("Subject: %d\r\n\r\n%s", i, strings.Repeat("x", 300)))
 	}
@@ -67,7 +66,7 @@ func TestNoMoreThanFiveHundredAreDescribed(t *testing.T) {
 // and what may be fetched has come before.
 func TestAHeaderThatDoesNotComeIsNoFailure(t *testing.T) {
 	w := datedWorld(t, route.StartAll, false)
-	w.account.MaxMessageBytes = 100
+	w.route.MaxMessageBytes = 100
 	w.engine.Source = headlessRemote{datedRemote{remoteStub: w.remote}}
 	w.remote.folders[0].add("Subject: small\r\n\r\n", "Subject: large\r\n\r\n"+strings.Repeat("x", 300))
 	w.brings(t, 1)
@@ -185,7 +184,7 @@ type spentRemote struct {
 	asked   int
 }
 
-func (s *spentRemote) Open(context.Context, account.Account, remote.Credential) (fetch.Session, error) {
+func (s *spentRemote) Open(context.Context, remote.Mailbox, remote.Credential) (fetch.Session, error) {
 	return s, nil
 }
 
@@ -221,7 +220,7 @@ func TestAMessageOverWhichTheConnectionEndsIsNotAskedAbout(t *testing.T) {
 // endingRemote ends the connection over each message.
 type endingRemote struct{ datedRemote }
 
-func (e endingRemote) Open(context.Context, account.Account, remote.Credential) (fetch.Session, error) {
+func (e endingRemote) Open(context.Context, remote.Mailbox, remote.Credential) (fetch.Session, error) {
 	return e, nil
 }
 
@@ -238,7 +237,7 @@ func (endingRemote) Fetch(_ context.Context, ws []mail.Want, _ func(mail.Folder,
 
 type headlessRemote struct{ datedRemote }
 
-func (h headlessRemote) Open(context.Context, account.Account, remote.Credential) (fetch.Session, error) {
+func (h headlessRemote) Open(context.Context, remote.Mailbox, remote.Credential) (fetch.Session, error) {
 	return h, nil
 }
 

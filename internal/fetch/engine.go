@@ -8,10 +8,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/memory"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/route"
 )
 
@@ -30,7 +30,7 @@ type Options struct {
 	// says, and even when it is asked for. Defaults to account.MostMessageBytes.
 	MaxMessageBytes int64
 	// Quirks returns what a visit has to know of the account's provider; nil: nothing.
-	Quirks func(account.Account) Quirks
+	Quirks func(remote.Mailbox) Quirks
 	// BatchMessages bounds a batch: what is downloaded between two journal
 	// writes, and at most is downloaded again after a crash. Defaults to 100.
 	BatchMessages int
@@ -163,7 +163,7 @@ func (e *Engine) Visit(ctx context.Context, l Lease) Report { return e.newVisit(
 func (e *Engine) newVisit(l Lease) *visit {
 	return &visit{
 		Engine: e, lease: l, began: e.Now(), touched: map[int64]Folder{}, present: map[string]bool{},
-		log: e.Log.With("account", l.Account.ID, "lease_epoch", l.Epoch),
+		log: e.Log.With("account", l.Route.ID, "lease_epoch", l.Epoch),
 	}
 }
 
@@ -171,7 +171,7 @@ func (e *Engine) newVisit(l Lease) *visit {
 func (v *visit) visit(ctx context.Context) Report {
 	ctx, giveWay := context.WithCancelCause(ctx)
 	defer giveWay(nil)
-	share := v.Budget.Share(v.lease.Account.Status.Slow > 1, giveWay)
+	share := v.Budget.Share(v.lease.Slow, giveWay)
 	defer share.Close()
 	ctx = memory.With(ctx, share)
 	err := v.run(ctx)
@@ -284,12 +284,12 @@ func (v *visit) publish(ctx context.Context, op string, ps []mail.Placement) err
 // that comes, and not for an account that may never get as far as to sign in.
 func (v *visit) openMailbox(ctx context.Context) error {
 	const op = "opening the local mailbox"
-	a := v.lease.Account
-	limit, err := v.Journal.Limit(ctx, a.Owner)
+	r := v.lease.Route
+	limit, err := v.Journal.Limit(ctx, r.Owner)
 	if err != nil {
 		return err
 	}
-	d, err := v.Mailbox.Open(ctx, a.Owner, a.Journal, v.lease.Epoch, limit)
+	d, err := v.Mailbox.Open(ctx, r.Owner, r.Journal, v.lease.Epoch, limit)
 	if errors.Is(err, ErrNotMade) {
 		if err := v.signIn(ctx); err != nil {
 			return err
@@ -298,10 +298,10 @@ func (v *visit) openMailbox(ctx context.Context) error {
 		if err := v.Journal.Commit(ctx, v.lease, Entry{}); err != nil {
 			return err
 		}
-		if err := v.Mailbox.Make(ctx, a.Owner); err != nil {
+		if err := v.Mailbox.Make(ctx, r.Owner); err != nil {
 			return fault.Wrap(fault.LocalMailboxUnavailable, "making the local mailbox", err)
 		}
-		d, err = v.Mailbox.Open(ctx, a.Owner, a.Journal, v.lease.Epoch, limit)
+		d, err = v.Mailbox.Open(ctx, r.Owner, r.Journal, v.lease.Epoch, limit)
 	}
 	if err != nil {
 		return fault.Wrap(fault.LocalMailboxUnavailable, op, err)

@@ -85,7 +85,7 @@ func TestWhatAServerOffersIsWrittenWhenItChanges(t *testing.T) {
 		{offers: "B C", noted: "B C", writes: true},
 		{offers: "", noted: "B C"}, // Not known is nothing to write.
 	} {
-		w.account.Capabilities = w.journal.offers
+		w.route.From.Capabilities = w.journal.offers
 		w.remote.offers = visit.offers
 		if r := w.visit(t.Context()); r.Err != nil {
 			t.Fatal(r.Err)
@@ -257,7 +257,7 @@ func TestChosenFoldersThatAreNotThereAreTold(t *testing.T) {
 			for _, f := range w.remote.folders {
 				f.add(bodies(2, f.name)...)
 			}
-			w.account.Folders.Include = c.include
+			w.route.Folders.Include = c.include
 			r := w.visit(t.Context())
 			why := r.Partial
 			if c.fetched == 0 {
@@ -302,7 +302,7 @@ func TestFoldersThatAreNotChosenAreLeftAlone(t *testing.T) {
 	for _, f := range w.remote.folders {
 		f.add(bodies(5, f.name)...)
 	}
-	w.account.Folders = route.FolderRules{Exclude: []string{`\Junk`}}
+	w.route.Folders = route.FolderRules{Exclude: []string{`\Junk`}}
 	if r := w.visit(t.Context()); r.Err != nil || r.Messages != 10 {
 		t.Fatalf("report %+v", r)
 	}
@@ -311,7 +311,7 @@ func TestFoldersThatAreNotChosenAreLeftAlone(t *testing.T) {
 	}) {
 		t.Error("the excluded folder was made or listed")
 	}
-	w.account.Folders = route.FolderRules{}
+	w.route.Folders = route.FolderRules{}
 	if r := w.visit(t.Context()); r.Err != nil || r.Messages != 5 {
 		t.Fatalf("chosen later: %+v", r)
 	}

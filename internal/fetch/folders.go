@@ -21,7 +21,7 @@ func (v *visit) matchFolders(ctx context.Context, remotes []mail.Folder) error {
 		known[v.folders[i].Wire] = &v.folders[i]
 		taken[strings.ToLower(v.folders[i].Local)] = true
 	}
-	a := v.lease.Account
+	rt := v.lease.Route
 	back, err := v.readMarks(ctx, remotes)
 	if err != nil {
 		return err
@@ -57,7 +57,7 @@ func (v *visit) matchFolders(ctx context.Context, remotes []mail.Folder) error {
 			if before.Selected && !selected && r.Shared {
 				v.log.InfoContext(ctx, "a folder of others is no longer fetched; what was stays", "folder", remote)
 			}
-			if !below(f.Local, a.Folder) {
+			if !below(f.Local, rt.Folder) {
 				// The account's folder was renamed: what comes from now on goes there.
 				f.Local = v.localName(r.Path, taken)
 			}
@@ -126,7 +126,7 @@ func (v *visit) reportUnlisted(remotes []mail.Folder) {
 // server does not have: mail that is waited for in vain is missed in silence. While
 // folders cannot be read by name, it may be one of them.
 func (v *visit) reportMissing(remotes []mail.Folder) {
-	missing := v.lease.Account.Folders.Unmet(func(rule route.FolderRules) bool {
+	missing := v.lease.Route.Folders.Unmet(func(rule route.FolderRules) bool {
 		return slices.ContainsFunc(remotes, func(r mail.Folder) bool {
 			return r.Problem != nil || r.Selectable && rule.Selects(r.Name(), r.SpecialUse)
 		})
@@ -153,7 +153,7 @@ func rank(f mail.Folder) int {
 }
 
 func (v *visit) localName(path []string, taken map[string]bool) string {
-	name := v.LocalName(v.lease.Account.Folder, path, func(s string) bool { return taken[strings.ToLower(s)] })
+	name := v.LocalName(v.lease.Route.Folder, path, func(s string) bool { return taken[strings.ToLower(s)] })
 	taken[strings.ToLower(name)] = true
 	return name
 }

@@ -16,7 +16,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
@@ -104,8 +103,8 @@ func giantWorld(t *testing.T, pop3 bool, gap, window int, h *heap) (*world, *mai
 	} else {
 		g = mailtest.GiantIMAP(t, messages, gap, h.look)
 	}
-	w.account.Protocol, w.account.Username = protocol, "anna"
-	w.account.Server = remote.Server{Host: "127.0.0.1", Port: g.Port, Security: remote.None}
+	w.route.From.Protocol, w.route.From.Username = protocol, "anna"
+	w.route.From.Server = remote.Server{Host: "127.0.0.1", Port: g.Port, Security: remote.None}
 	client := source.New(source.Options{Window: window, Dialer: outbound.New(outbound.Options{
 		AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, AllowAnyPort: true, AllowPlaintext: true,
 	})})
@@ -121,7 +120,7 @@ func giantWorld(t *testing.T, pop3 bool, gap, window int, h *heap) (*world, *mai
 
 type giantSecret struct{}
 
-func (giantSecret) Credential(context.Context, account.Account) (remote.Credential, error) {
+func (giantSecret) Credential(context.Context, remote.Mailbox) (remote.Credential, error) {
 	return remote.Credential{Username: "anna", Secret: remote.NewSecret("secret"), Auth: remote.Password}, nil
 }
 
@@ -202,7 +201,7 @@ func TestAGiantFolderInOneWindowIsNoticed(t *testing.T) {
 // does.
 type pagedRemote struct{ *remoteStub }
 
-func (s pagedRemote) Open(context.Context, account.Account, remote.Credential) (fetch.Session, error) {
+func (s pagedRemote) Open(context.Context, remote.Mailbox, remote.Credential) (fetch.Session, error) {
 	s.opened++
 	return s, nil
 }
@@ -382,6 +381,6 @@ func TestAVisitThatHoldsMuchGivesWay(t *testing.T) {
 // opening is a source that is no more than this.
 type opening func(context.Context) error
 
-func (o opening) Open(ctx context.Context, _ account.Account, _ remote.Credential) (fetch.Session, error) {
+func (o opening) Open(ctx context.Context, _ remote.Mailbox, _ remote.Credential) (fetch.Session, error) {
 	return nil, o(ctx)
 }

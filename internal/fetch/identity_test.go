@@ -45,7 +45,7 @@ func (a *alarms) visitWith(t *testing.T, drop string, deny func(verb, letter str
 		a.server.deny = func(verb, body string) (string, bool) { return deny(verb, letterOf(body)) }
 	}
 	a.server.mu.Unlock()
-	a.account.Capabilities = a.journal.offers
+	a.route.From.Capabilities = a.journal.offers
 	r := a.visit(t.Context())
 	a.now = a.now.Add(25 * time.Hour) // What was put off is due.
 	return r.Err == nil && r.Partial == nil

@@ -48,8 +48,8 @@ const triesOfInboxes = 3
 // through which a server need not show what is made later.
 func (v *visit) mark(ctx context.Context) error {
 	v.Step("mark")
-	a := v.lease.Account
-	err := v.delivery.Mark(ctx, a.Folder, mail.MarkFor(v.TokenKey, a.Journal))
+	rt := v.lease.Route
+	err := v.delivery.Mark(ctx, rt.Folder, mail.MarkFor(v.TokenKey, rt.Journal))
 	return fault.Wrap(fault.LocalMailboxUnavailable, "marking the account folder", err)
 }
 
@@ -70,9 +70,9 @@ func (b back) leads(path []string) bool {
 // installation counts as well, since two installations can fetch each other. It
 // fails with mail_loop where the remote is the mailbox that is delivered into.
 func (v *visit) readMarks(ctx context.Context, remotes []mail.Folder) (back, error) {
-	a := v.lease.Account
+	rt := v.lease.Route
 	b := back{marks: map[string]bool{}}
-	own := strings.Split(a.Folder, "/")
+	own := strings.Split(rt.Folder, "/")
 	for _, r := range remotes {
 		if len(r.Path) == 0 {
 			continue
@@ -102,15 +102,15 @@ func (v *visit) readMarks(ctx context.Context, remotes []mail.Folder) (back, err
 		above := len(around) - len(own)
 		switch {
 		case !known:
-		case o != a.Owner:
+		case o != rt.Owner:
 			if len(around) > 1 || v.mayBe(ctx, o, remotes) {
 				v.addLocalUser(o)
 			}
-		case journal != a.Journal || above < 0 || !slices.Equal(around[above:], own):
+		case journal != rt.Journal || above < 0 || !slices.Equal(around[above:], own):
 		case above > 0: // Somebody shares the own mailbox with whoever signs in there.
 			b.trees = append(b.trees, around[:above])
 		case v.mayBe(ctx, o, remotes):
-			return b, intoItself("The folder " + strconv.Quote(a.Folder) + " there is the one into which this account is " +
+			return b, intoItself("The folder " + strconv.Quote(rt.Folder) + " there is the one into which this account is " +
 				"fetched.")
 		}
 	}
@@ -221,12 +221,12 @@ func (p *pipeline) compareInboxes(ctx context.Context, it mail.Item, st mail.Sta
 		return nil
 	}
 	p.visit.tried++
-	a := p.visit.lease.Account
-	suspects, err := p.visit.Journal.Suspects(ctx, validity, []string{a.Username, a.Email})
+	rt := p.visit.lease.Route
+	suspects, err := p.visit.Journal.Suspects(ctx, validity, []string{rt.From.Username, rt.From.Email})
 	if err != nil {
 		return err
 	}
-	for _, o := range append([]owner.Owner{a.Owner}, suspects...) {
+	for _, o := range append([]owner.Owner{rt.Owner}, suspects...) {
 		f, there, err := p.visit.Mailbox.InboxMessage(ctx, o, validity, uid)
 		switch {
 		case err != nil:
@@ -234,7 +234,7 @@ func (p *pipeline) compareInboxes(ctx context.Context, it mail.Item, st mail.Sta
 			continue
 		case !there || f.Digest != st.Fingerprint.Digest:
 			continue
-		case o == a.Owner:
+		case o == rt.Owner:
 			p.visit.delivery.Discard([]mail.Staged{st})
 			p.visit.delivery.Release(1, it.Size)
 			return intoItself("Its messages are those of your inbox.")

@@ -33,7 +33,7 @@ func neighbouring(t *testing.T, folders ...string) *world {
 	}
 	w := newWorld(t, folders...)
 	anna, ben := ownerNamed(t, "anna@firma.test"), ownerNamed(t, "ben@firma.test")
-	w.account.Owner = anna
+	w.route.Owner = anna
 	w.journal.owners = map[string]owner.Owner{"j": anna, "ben-1": ben}
 	for _, f := range w.remote.folders {
 		if !isOurs(f.name) {
@@ -129,7 +129,7 @@ func TestWhatAMarkStandsInIsNotFetched(t *testing.T) {
 // What the account's rules exclude anyway is not worth a word.
 func TestWhatIsExcludedAnywayIsNotTold(t *testing.T) {
 	w := neighbouring(t, "INBOX", "Gmail", "Gmail/{BEN}")
-	w.account.Folders.Exclude = []string{"Gmail"}
+	w.route.Folders.Exclude = []string{"Gmail"}
 	if r := w.visit(t.Context()); r.Err != nil || r.Partial != nil || r.Messages != 2 {
 		t.Errorf("report %+v", r)
 	}
@@ -164,7 +164,7 @@ func TestTheOwnMailboxIsNotFetchedIntoItself(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := neighbouring(t, "INBOX", "Gmail", "Gmail/{ANNA}")
 			w.remote.noStatus = tc.noStatus
-			w.box.validities = map[owner.Owner]uint32{w.account.Owner: tc.validity}
+			w.box.validities = map[owner.Owner]uint32{w.route.Owner: tc.validity}
 			r := w.visit(t.Context())
 			if !tc.loop {
 				if r.Err != nil || r.Messages != 2 {

@@ -15,12 +15,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
+	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
 // remoteFolder is a folder of the remote in memory.
@@ -74,7 +75,7 @@ func newRemote(names ...string) *remoteStub {
 	return r
 }
 
-func (r *remoteStub) Open(context.Context, account.Account, remote.Credential) (fetch.Session, error) {
+func (r *remoteStub) Open(context.Context, remote.Mailbox, remote.Credential) (fetch.Session, error) {
 	r.opened++
 	return r, nil
 }
@@ -623,7 +624,7 @@ func (j *journal) Limit(context.Context, owner.Owner) (owner.Limit, error) {
 
 type noCredentials struct{}
 
-func (noCredentials) Credential(context.Context, account.Account) (remote.Credential, error) {
+func (noCredentials) Credential(context.Context, remote.Mailbox) (remote.Credential, error) {
 	return remote.Credential{}, nil
 }
 
@@ -633,10 +634,11 @@ type world struct {
 	box     *box
 	journal *journal
 	engine  *fetch.Engine
-	account account.Account
+	route   route.Route
 	now     time.Time
 
-	requested bool // By the account's owner.
+	requested bool // By the route's owner.
+	failures  int  // Of the visits before.
 }
 
 func newWorld(t *testing.T, folders ...string) *world {
@@ -646,7 +648,9 @@ func newWorld(t *testing.T, folders ...string) *world {
 
 func inMemory(folders ...string) *world {
 	w := &world{remote: newRemote(folders...), box: newBox(), journal: newJournal(), now: time.Unix(2e9, 0)}
-	w.account = account.Account{ID: "a", Journal: "j", Folder: "Gmail", Protocol: remote.IMAP}
+	w.route = route.Route{
+		ID: "a", Kind: route.Keep, Journal: "j", Folder: "Gmail", From: remote.Mailbox{Protocol: remote.IMAP},
+	}
 	w.engine = fetch.New(fetch.Options{
 		Source: w.remote, Mailbox: w.box, Journal: w.journal, Credentials: noCredentials{}, TokenKey: []byte("k"),
 		MaxMessageBytes: 1000,
@@ -665,7 +669,7 @@ func inMemory(folders ...string) *world {
 func (w *world) visit(ctx context.Context) fetch.Report {
 	w.journal.epoch++
 	return w.engine.Visit(ctx, fetch.Lease{
-		Account: w.account, Worker: "w", Epoch: w.journal.epoch, Requested: w.requested,
+		Route: w.route, Worker: "w", Epoch: w.journal.epoch, Requested: w.requested, Failures: w.failures,
 	})
 }
 
@@ -701,3 +705,6 @@ func bodies(n int, prefix string) (bs []string) {
 	}
 	return bs
 }
+
+// leaseOf is what an engine needs of a claim.
+func leaseOf(l schedule.Lease, err error) (fetch.Lease, error) { return l.Lease, err }

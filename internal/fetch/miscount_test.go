@@ -4,7 +4,6 @@ import (
 	"context"
 	"testing"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
@@ -18,7 +17,7 @@ type miscounting struct {
 	mute   bool // It lists none.
 }
 
-func (s *miscounting) Open(context.Context, account.Account, remote.Credential) (fetch.Session, error) {
+func (s *miscounting) Open(context.Context, remote.Mailbox, remote.Credential) (fetch.Session, error) {
 	return s, nil
 }
 

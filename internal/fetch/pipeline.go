@@ -44,7 +44,7 @@ type batch struct {
 // carries the intent of the next one.
 func (p *pipeline) intend(ctx context.Context, fs []Folder) error {
 	k := p.nextKey()
-	inbox, err := p.visit.Mailbox.InboxValidity(ctx, p.visit.lease.Account.Owner)
+	inbox, err := p.visit.Mailbox.InboxValidity(ctx, p.visit.lease.Route.Owner)
 	if err != nil {
 		p.visit.log.WarnContext(ctx, "reading the inbox", "error", err)
 	}
@@ -78,7 +78,7 @@ func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body i
 	if err := p.err(); err != nil {
 		return err
 	}
-	t := mail.TokenFor(p.visit.TokenKey, p.visit.lease.Account.Journal, f.Wire, pl.folder.Epoch, it.ID)
+	t := mail.TokenFor(p.visit.TokenKey, p.visit.lease.Route.Journal, f.Wire, pl.folder.Epoch, it.ID)
 	st, err := p.visit.delivery.Stage(ctx, t, body, it.Received, p.visit.largest(pl, it.ID))
 	switch {
 	case fault.CodeOf(err) == fault.MessageFailed:

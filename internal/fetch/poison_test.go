@@ -263,8 +263,8 @@ func (s *poisoned) numbers(set string) (ns []int) {
 // poisonedWorld is an account at such a server.
 func poisonedWorld(t *testing.T, protocol remote.Protocol, s *poisoned) *world {
 	w := newWorld(t, "INBOX")
-	w.account.Protocol, w.account.Username = protocol, "anna"
-	w.account.Server = remote.Server{Host: "localhost", Port: s.port, Security: remote.None}
+	w.route.From.Protocol, w.route.From.Username = protocol, "anna"
+	w.route.From.Server = remote.Server{Host: "localhost", Port: s.port, Security: remote.None}
 	w.engine.Credentials = canaryCredentials{}
 	w.engine.Source = dialled{source.New(source.Options{Dialer: outbound.New(outbound.Options{
 		AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
@@ -302,7 +302,7 @@ func TestMessagesAlikeInHeaderAndSizeComeOnceEach(t *testing.T) {
 						s.bodies = append(s.bodies, fmt.Sprintf("Subject: alarm\r\n%s\r\ntext %c\r\n", own, text))
 					}
 					s.mu.Unlock()
-					w.account.Capabilities = w.journal.offers
+					w.route.From.Capabilities = w.journal.offers
 					if r := w.visit(t.Context()); r.Err != nil || r.Partial != nil {
 						t.Fatalf("%s: %+v", drop, r)
 					}
@@ -356,7 +356,7 @@ func TestMessagesThatEndTheConnectionAreGoneAround(t *testing.T) {
 				w := poisonedWorld(t, protocol, s)
 				came, struck := 0, false
 				visit := func() (logins int) {
-					w.account.Capabilities = w.journal.offers
+					w.route.From.Capabilities = w.journal.offers
 					r := w.visit(t.Context())
 					came += int(r.Messages)
 					logins, worst := s.visited()

@@ -6,7 +6,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
@@ -21,17 +20,19 @@ var ErrFenced = errors.New("the lease on the account was lost")
 // ErrNotMade says that a user has no mailbox yet, and that one may be made.
 var ErrNotMade = errors.New("the local mailbox is not made yet")
 
-// Lease is the right to visit one account, held by one worker until it ends.
-// Epoch is the fencing token: it grows with every lease of the account, every
+// Lease is the right to visit one route, held by one worker until it ends.
+// Epoch is the fencing token: it grows with every lease of the route, every
 // journal write carries it, and a write with an old one changes nothing.
 type Lease struct {
-	Account account.Account
+	Route   route.Route
 	Worker  string
 	Epoch   int64
 	Aborted Aborted
 	// Requested says that the visit is made for its owner, who asks for it or has
 	// added or edited the account: what waits is tried too.
 	Requested bool
+	Failures  int  // Visits in a row that failed before this one.
+	Slow      bool // The last visits took long.
 }
 
 // Aborted is what a lease knows of visits in a row, before its own, that began and
@@ -44,7 +45,7 @@ type Aborted struct {
 // Source opens sessions at external servers.
 type Source interface {
 	// Open connects, secures, greets and signs in. Its error is a *fault.Error.
-	Open(ctx context.Context, a account.Account, c remote.Credential) (Session, error)
+	Open(ctx context.Context, m remote.Mailbox, c remote.Credential) (Session, error)
 }
 
 // Session reads one external account. It cannot change anything there. It is
@@ -350,5 +351,5 @@ type Journal interface {
 
 // Credentials gives a login's secret, fresh.
 type Credentials interface {
-	Credential(ctx context.Context, a account.Account) (remote.Credential, error)
+	Credential(ctx context.Context, m remote.Mailbox) (remote.Credential, error)
 }

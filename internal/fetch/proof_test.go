@@ -200,10 +200,10 @@ func (p proof) visit(ctx context.Context, db *store.Store, j fetch.Journal, sour
 		if !errors.Is(err, schedule.ErrBusy) {
 			return fetch.Report{}, lease, err
 		}
-		lease, err = queue.Queue().ClaimOne(ctx, owner, p.Account, schedule.Claim{
+		lease, err = leaseOf(queue.Queue().ClaimOne(ctx, owner, p.Account, schedule.Claim{
 			Worker: uuid.NewString(), Now: now,
 			Lease: time.Minute, Limit: 1,
-		})
+		}))
 	}
 	switch p.Broken {
 	case heedless:
@@ -271,7 +271,7 @@ func (p proof) inconsistent(ctx context.Context, db *store.Store, held ...fetch.
 // canaryCredentials sign in at the test's servers.
 type canaryCredentials struct{}
 
-func (canaryCredentials) Credential(_ context.Context, a account.Account) (remote.Credential, error) {
+func (canaryCredentials) Credential(_ context.Context, a remote.Mailbox) (remote.Credential, error) {
 	return remote.Credential{Auth: remote.Password, Username: a.Username, Secret: remote.NewSecret("sekret")}, nil
 }
 
@@ -495,7 +495,7 @@ type unfencedJournal struct {
 
 func (j unfencedJournal) present(ctx context.Context, l fetch.Lease) (fetch.Lease, error) {
 	err := j.rows.QueryRowContext(ctx, fmt.Sprintf("SELECT lease_owner, lease_epoch FROM poll_schedule WHERE account_id "+
-		"= '%s'", l.Account.ID)).Scan(&l.Worker, &l.Epoch)
+		"= '%s'", l.Route.ID)).Scan(&l.Worker, &l.Epoch)
 	return l, err
 }
 

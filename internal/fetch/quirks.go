@@ -19,7 +19,7 @@ func (v *visit) quirks() Quirks {
 	if v.Quirks == nil {
 		return Quirks{}
 	}
-	return v.Quirks(v.lease.Account)
+	return v.Quirks(v.lease.Route.From)
 }
 
 // selects reports whether a folder is fetched: as the account's rules say, and
@@ -27,7 +27,7 @@ func (v *visit) quirks() Quirks {
 // shared with others: that is not the account's own mail. It is listed as not
 // chosen, so that nobody misses it in silence.
 func (v *visit) selects(f mail.Folder) bool {
-	rules := v.lease.Account.Folders
+	rules := v.lease.Route.Folders
 	if !rules.Selects(f.Name(), f.SpecialUse) || f.Shared && !rules.Names(f.Name()) {
 		return false
 	}
@@ -48,10 +48,10 @@ func (v *visit) mayFit(p *plan, it mail.Item, most int64) bool {
 // account has; else "".
 func (v *visit) newCapabilities() string {
 	now := v.session.Capabilities()
-	if now == v.lease.Account.Capabilities {
+	if now == v.lease.Route.From.Capabilities {
 		return ""
 	}
-	v.lease.Account.Capabilities = now
+	v.lease.Route.From.Capabilities = now
 	return now
 }
 

@@ -5,13 +5,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 func (w *world) at(q fetch.Quirks) {
-	w.engine.Quirks = func(account.Account) fetch.Quirks { return q }
+	w.engine.Quirks = func(remote.Mailbox) fetch.Quirks { return q }
 }
 
 // house.md section 5: folders that hold no mail at a provider are listed and not
@@ -30,7 +30,7 @@ func TestFoldersThatHoldNoMailAreFetchedOnlyWhenNamed(t *testing.T) {
 	} {
 		w := newWorld(t, "INBOX", "calendar")
 		w.at(tc.quirks)
-		w.account.Folders.Include = tc.include
+		w.route.Folders.Include = tc.include
 		for _, f := range w.remote.folders {
 			f.add("Subject: in " + f.name + "\r\n\r\n")
 		}
@@ -58,7 +58,7 @@ func TestAnEstimateDoesNotWithholdAMessage(t *testing.T) {
 		{"really too large", true, 120, 118, true, false},
 	} {
 		w := datedWorld(t, route.StartAll, false)
-		w.account.MaxMessageBytes = 100
+		w.route.MaxMessageBytes = 100
 		w.at(fetch.Quirks{Estimates: tc.estimates})
 		f := w.remote.folders[0]
 		w.remote.sizes = map[uint32]int64{f.next: int64(tc.listed)}

@@ -351,7 +351,7 @@ func (v *visit) listedAll() bool {
 }
 
 func (v *visit) token(f Folder, id mail.ID) mail.Token {
-	return mail.TokenFor(v.TokenKey, v.lease.Account.Journal, f.Wire, f.Epoch, id)
+	return mail.TokenFor(v.TokenKey, v.lease.Route.Journal, f.Wire, f.Epoch, id)
 }
 
 // uncertain says that the folder's epoch may not be the one under which its

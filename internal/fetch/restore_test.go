@@ -85,10 +85,10 @@ func (o *office) visit() (bodies int) {
 	before := o.remote.fetched
 	o.with(func(db *store.Store) {
 		ctx := o.t.Context()
-		l, err := db.Queue().ClaimOne(ctx, o.account.Owner, o.account.ID, schedule.Claim{
+		l, err := leaseOf(db.Queue().ClaimOne(ctx, o.account.Owner, o.account.ID, schedule.Claim{
 			Worker: uuid.NewString(),
 			Now:    time.Now(), Lease: time.Minute, Limit: 1,
-		})
+		}))
 		o.must(err)
 		e := fetch.New(fetch.Options{
 			Source: o.remote, Mailbox: o.boxes, Journal: db.Journal(), Credentials: noCredentials{},
@@ -369,10 +369,10 @@ func (o *office) killedAt(step string) {
 	o.t.Helper()
 	o.with(func(db *store.Store) {
 		ctx, die := context.WithCancel(o.t.Context())
-		l, err := db.Queue().ClaimOne(ctx, o.account.Owner, o.account.ID, schedule.Claim{
+		l, err := leaseOf(db.Queue().ClaimOne(ctx, o.account.Owner, o.account.ID, schedule.Claim{
 			Worker: uuid.NewString(),
 			Now:    time.Now(), Lease: time.Minute, Limit: 1,
-		})
+		}))
 		o.must(err)
 		reached := make(chan struct{})
 		e := fetch.New(fetch.Options{
@@ -578,10 +578,10 @@ func TestAfterARestoreAMessageThatWasSkippedBeforeIsKnown(t *testing.T) {
 	delete(o.remote.missing, body)
 	o.with(func(db *store.Store) { // Its owner has it tried again.
 		ctx := t.Context()
-		l, err := db.Queue().ClaimOne(ctx, o.account.Owner, o.account.ID, schedule.Claim{
+		l, err := leaseOf(db.Queue().ClaimOne(ctx, o.account.Owner, o.account.ID, schedule.Claim{
 			Worker: "w", Now: time.Now(),
 			Lease: time.Minute, Limit: 1,
-		})
+		}))
 		o.must(err)
 		skips, err := db.Journal().Skipped(ctx, l)
 		o.must(err)

@@ -222,15 +222,15 @@ func TestAReusedUniqueIDIsFetchedByPOP3(t *testing.T) {
 		again+"C: TOP 1 0\n"+raw(head+"\r\n\r\n")+"C: RETR 1\n"+raw(fresh)+"C: RSET\nC: QUIT\nS: +OK\n---\n"+
 		again+"C: QUIT\n", mailtest.ScriptOptions{})
 	w := newWorld(t, "INBOX")
-	w.account.Protocol, w.account.Username = remote.POP3, "anna"
-	w.account.Server = remote.Server{Host: "localhost", Port: s.Port(), Security: remote.None}
+	w.route.From.Protocol, w.route.From.Username = remote.POP3, "anna"
+	w.route.From.Server = remote.Server{Host: "localhost", Port: s.Port(), Security: remote.None}
 	w.engine.Credentials = canaryCredentials{}
 	w.engine.Source = dialled{source.New(source.Options{Dialer: outbound.New(outbound.Options{
 		AllowNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		AllowAnyPort:  true, AllowPlaintext: true,
 	})}), func() {}}
 	for i, want := range []int64{2, 1, 0} {
-		w.account.Capabilities = w.journal.offers
+		w.route.From.Capabilities = w.journal.offers
 		if r := w.visit(t.Context()); r.Err != nil || r.Partial != nil || r.Messages != want {
 			t.Fatalf("visit %d: %+v", i, r)
 		}

@@ -29,7 +29,7 @@ func TestOtherPeoplesFoldersAreFetchedWhereARuleNamesThem(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := newWorld(t, "INBOX", "Sent", "user/boss")
-			w.account.Folders = tc.rules
+			w.route.Folders = tc.rules
 			for i, f := range w.remote.folders {
 				f.add(bodies(i+1, f.name)...)
 				f.shared = f.name == "user/boss"
@@ -77,7 +77,7 @@ func TestAFolderOfOthersThatWasFetchedIsLeftAndTakenUpAgain(t *testing.T) {
 	if w.journal.commits != commits {
 		t.Error("a visit without news wrote")
 	}
-	w.account.Folders.Include = []string{"INBOX", "user"}
+	w.route.Folders.Include = []string{"INBOX", "user"}
 	w.brings(t, 2)
 	w.brings(t, 0)
 	got, all := slices.Sorted(slices.Values(w.box.folders[w.journal.folders[1].Local])), bodies(7, "boss")

@@ -44,7 +44,7 @@ func (v *visit) largest(p *plan, id mail.ID) int64 {
 	if p.waiting[id].Requested {
 		return v.MaxMessageBytes
 	}
-	return min(v.MaxMessageBytes, cmp.Or(v.lease.Account.MaxMessageBytes, route.DefaultMessageBytes))
+	return min(v.MaxMessageBytes, cmp.Or(v.lease.Route.MaxMessageBytes, route.DefaultMessageBytes))
 }
 
 // skipTooLarge takes off the plans what is too large, by the server's own word,

@@ -15,8 +15,8 @@ const datedAtOnce = 50
 
 // since is the account's start: what is older is not fetched; zero: everything is.
 func (v *visit) since() time.Time {
-	a := v.lease.Account
-	return a.Start.Since(a.CreatedAt)
+	r := v.lease.Route
+	return r.Start.Since(r.CreatedAt)
 }
 
 // resetIfStartChanged sees to it that a folder is looked at as a whole when its cursor was

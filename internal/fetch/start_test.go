@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
@@ -26,7 +25,7 @@ type datedRemote struct {
 	flipped bool // POP3: the newest message is number 1.
 }
 
-func (d datedRemote) Open(context.Context, account.Account, remote.Credential) (fetch.Session, error) {
+func (d datedRemote) Open(context.Context, remote.Mailbox, remote.Credential) (fetch.Session, error) {
 	d.opened++
 	return d, nil
 }
@@ -92,9 +91,9 @@ func (d datedRemote) Headers(ctx context.Context, ws []mail.Want, take func(mail
 func datedWorld(t *testing.T, start route.Start, pop3 bool) *world {
 	w := newWorld(t, "INBOX")
 	w.engine.Source = datedRemote{remoteStub: w.remote, pop3: pop3}
-	w.account.CreatedAt, w.account.Start = w.now, start
+	w.route.CreatedAt, w.route.Start = w.now, start
 	if pop3 {
-		w.account.Protocol = remote.POP3
+		w.route.From.Protocol = remote.POP3
 	}
 	return w
 }
@@ -103,7 +102,7 @@ func datedWorld(t *testing.T, start route.Start, pop3 bool) *world {
 // after the account was added.
 func (w *world) arrive(n int, after time.Duration) {
 	for i := range n {
-		at := w.account.CreatedAt.Add(after)
+		at := w.route.CreatedAt.Add(after)
 		w.remote.folders[0].add(fmt.Sprintf("Date: %s\r\nSubject: %d\r\nMessage-ID: <%d.%d@x>\r\n\r\nx\r\n", at.Format(
 			time.RFC1123Z), i, w.remote.folders[0].next, i))
 	}
@@ -155,14 +154,14 @@ func TestAnAccountThatStartsWithNewMailBringsWhatCameSinceAndCanBeWidened(t *tes
 		w.arrive(1, -300*day) // By a clock that is wrong.
 		w.brings(t, 1)
 		w.arrive(1, -300*day)
-		w.account.Start = 30
+		w.route.Start = 30
 		w.brings(t, 6)
 		w.brings(t, 0)
-		w.account.Start = route.StartNew
+		w.route.Start = route.StartNew
 		w.brings(t, 0)
 		w.arrive(1, 5*day)
 		w.brings(t, 1)
-		w.account.Start = route.StartAll
+		w.route.Start = route.StartAll
 		w.brings(t, 120)
 		w.complete(t)
 		w.brings(t, 0)
@@ -181,9 +180,9 @@ func TestANarrowerStartConcernsOnlyWhatIsNotFetched(t *testing.T) {
 			t.Fatalf("report %+v", r)
 		}
 		w.remote.breakAfter = 0
-		w.account.Start = 30
+		w.route.Start = 30
 		w.brings(t, 0)
-		w.account.Start = route.StartAll
+		w.route.Start = route.StartAll
 		w.brings(t, 35)
 		w.complete(t)
 	})
@@ -257,7 +256,7 @@ func TestAChangeOfUIDVALIDITYDoesNotBringWhatWasPassedOver(t *testing.T) {
 // 100 octets and whose operator takes up to 1000.
 func hold(t *testing.T, pop3 bool, large int) *world {
 	w := datedWorld(t, route.StartAll, pop3)
-	w.account.MaxMessageBytes = 100
+	w.route.MaxMessageBytes = 100
 	w.remote.folders[0].add("Subject: small\r\n\r\n", "Subject: large\r\n\r\n"+strings.Repeat("x", large),
 		"Subject: small too\r\n\r\n")
 	w.brings(t, 2)
@@ -296,7 +295,7 @@ func TestATooLargeMessageIsListedNotDownloadedAndFetchedWhenAskedFor(t *testing.
 		if s := w.onlySkip(t); s.Attempts != 1 {
 			t.Errorf("it was tried by itself: %+v", s)
 		}
-		w.account.Start = route.StartNew // What is asked for comes whatever the start.
+		w.route.Start = route.StartNew // What is asked for comes whatever the start.
 		w.ask(t)
 		w.brings(t, 1)
 		if len(w.journal.skips) > 0 {
@@ -322,7 +321,7 @@ func TestMoreThanTheOperatorTakesIsNotFetchedEvenWhenAskedFor(t *testing.T) {
 // A server's word on the size is not what the limit rests on.
 func TestAMessageLargerThanItsServerSaysIsStoppedAtTheLimit(t *testing.T) {
 	w := datedWorld(t, route.StartAll, false)
-	w.account.MaxMessageBytes = 100
+	w.route.MaxMessageBytes = 100
 	w.engine.Source = lyingRemote{datedRemote{remoteStub: w.remote}}
 	w.remote.folders[0].add("Subject: large\r\n\r\n" + strings.Repeat("x", 300))
 	if r := w.visit(t.Context()); r.Err != nil || r.Messages != 0 || r.Skipped != 1 {
@@ -335,7 +334,7 @@ func TestAMessageLargerThanItsServerSaysIsStoppedAtTheLimit(t *testing.T) {
 
 type lyingRemote struct{ datedRemote }
 
-func (l lyingRemote) Open(context.Context, account.Account, remote.Credential) (fetch.Session, error) {
+func (l lyingRemote) Open(context.Context, remote.Mailbox, remote.Credential) (fetch.Session, error) {
 	return l, nil
 }
 

@@ -111,10 +111,10 @@ func work(text string) int {
 			if !errors.Is(err, schedule.ErrBusy) {
 				return err
 			}
-			lease, err = db.Queue().ClaimOne(ctx, owner, o.Account, schedule.Claim{
+			lease, err = leaseOf(db.Queue().ClaimOne(ctx, owner, o.Account, schedule.Claim{
 				Worker: uuid.NewString(), Now: now,
 				Lease: time.Minute, Limit: 1,
-			})
+			}))
 		}
 		e := fetch.New(fetch.Options{
 			Source: killRemote(), Mailbox: brokenBoxes{realBoxes{boxes}, o}, Journal: &brokenJournal{

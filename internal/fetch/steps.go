@@ -118,11 +118,11 @@ func (v *visit) signIn(ctx context.Context) error {
 	if v.session != nil {
 		return nil
 	}
-	c, err := v.Credentials.Credential(ctx, v.lease.Account)
+	c, err := v.Credentials.Credential(ctx, v.lease.Route.From)
 	if err != nil {
 		return fault.Wrap(fault.Internal, "reading the credential", err)
 	}
-	s, err := v.Source.Open(ctx, v.lease.Account, c)
+	s, err := v.Source.Open(ctx, v.lease.Route.From, c)
 	if err != nil {
 		return err
 	}

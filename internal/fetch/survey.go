@@ -51,11 +51,11 @@ func (v *visit) survey(ctx context.Context) error {
 		next++
 		if err != nil {
 			p.unread = fault.Of(err)
-			v.closing.learn(v.lease.Account.ID, p.folder.Wire, p.unread, v.Now())
+			v.closing.learn(v.lease.Route.ID, p.folder.Wire, p.unread, v.Now())
 			v.noteFailure(fault.FolderFailed, "folder "+p.name(), err)
 			return nil
 		}
-		v.closing.learn(v.lease.Account.ID, p.folder.Wire, nil, v.Now())
+		v.closing.learn(v.lease.Route.ID, p.folder.Wire, nil, v.Now())
 		again, err := v.compare(ctx, p, l)
 		if again {
 			rescan = append(rescan, p)
@@ -104,14 +104,14 @@ func (v *visit) readAny() error {
 // rotate has another folder asked for first after visits that failed: two that are
 // to blame would otherwise look like a server that opens none, again and again.
 func (v *visit) rotate(asked []*plan) {
-	n := v.lease.Account.Status.Failures % len(asked)
+	n := v.lease.Failures % len(asked)
 	for _, half := range [][2]int{{0, n}, {n, len(asked)}, {0, len(asked)}} {
 		slices.Reverse(asked[half[0]:half[1]])
 	}
 }
 
 // byUID says that messages are named by UIDs under a UIDVALIDITY; otherwise by UIDLs.
-func (v *visit) byUID() bool { return v.lease.Account.Protocol == remote.IMAP }
+func (v *visit) byUID() bool { return v.lease.Route.From.Protocol == remote.IMAP }
 
 // retryDue reports whether a skipped message of the folder is due for another try.
 func (v *visit) retryDue(p *plan) bool {

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
@@ -26,7 +25,7 @@ type fickle struct {
 	called  map[uint32]mail.ID
 }
 
-func (s *fickle) Open(context.Context, account.Account, remote.Credential) (fetch.Session, error) {
+func (s *fickle) Open(context.Context, remote.Mailbox, remote.Credential) (fetch.Session, error) {
 	return s, nil
 }
 
@@ -86,7 +85,7 @@ func TestAMessageWhoseUIDLIsToldOnlyAtTimesIsDeliveredOnce(t *testing.T) {
 		t.Run(fmt.Sprintf("incomplete=%v", partial), func(t *testing.T) {
 			w := newWorld(t, "INBOX")
 			s := &fickle{remoteStub: w.remote}
-			w.engine.Source, w.account.Protocol = s, remote.POP3
+			w.engine.Source, w.route.From.Protocol = s, remote.POP3
 			f := w.remote.folders[0]
 			f.add(letters(10, "in")...)
 			f.add(bodies(5, "anonymous")...)
@@ -123,7 +122,7 @@ func TestAMessageWhoseUIDLIsToldOnlyAtTimesIsDeliveredOnce(t *testing.T) {
 func TestF12_WhatIsNamedByItsContentArrivesOnceHoweverItIsNamed(t *testing.T) {
 	w := newWorld(t, "INBOX")
 	s := &fickle{remoteStub: w.remote}
-	w.engine.Source, w.account.Protocol = s, remote.POP3
+	w.engine.Source, w.route.From.Protocol = s, remote.POP3
 	f := w.remote.folders[0]
 	texts := map[string]string{}
 	for _, l := range []string{"a", "b", "c", "d"} {

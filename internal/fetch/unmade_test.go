@@ -5,7 +5,6 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/owner"
@@ -35,7 +34,7 @@ type doorman struct {
 	meanwhile func() error
 }
 
-func (d *doorman) Open(ctx context.Context, a account.Account, c remote.Credential) (fetch.Session, error) {
+func (d *doorman) Open(ctx context.Context, a remote.Mailbox, c remote.Credential) (fetch.Session, error) {
 	if err := d.meanwhile(); err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func (w *world) judged(t *testing.T) (all []judgement, r fetch.Report) {
 	t.Helper()
 	w.journal.epoch++
 	r = w.engine.VisitJudged(t.Context(), fetch.Lease{
-		Account: w.account, Worker: "w", Epoch: w.journal.epoch, Requested: w.requested,
+		Route: w.route, Worker: "w", Epoch: w.journal.epoch, Requested: w.requested,
 	}, func(folder string, id mail.ID, v fetch.Verdict) {
 		all = append(all, judgement{folder, id, v})
 	})
@@ -279,7 +279,7 @@ func (w *world) disagrees(all []judgement) (bad []string) {
 		}
 	}
 	for _, f := range w.journal.folders {
-		if past := f.Cursor.UIDNext == w.remote.find(f.Wire).next; w.account.Protocol == remote.IMAP && f.Selected &&
+		if past := f.Cursor.UIDNext == w.remote.find(f.Wire).next; w.route.From.Protocol == remote.IMAP && f.Selected &&
 			past == openIn[f.Remote] {
 			bad = append(bad, fmt.Sprintf("%s: its cursor is past its end: %v, something is open: %v", f.Remote, past, !past))
 		}

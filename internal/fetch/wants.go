@@ -67,7 +67,7 @@ func (v *visit) aliases() (as []Alias) {
 // wants turns the plans into questions, as far as the local mailbox has room.
 func (v *visit) wants(ctx context.Context) ([]mail.Want, error) {
 	var ws, late []mail.Want
-	asked, doubtful, failed := 0, true, v.lease.Account.Status.Failures > 0
+	asked, doubtful, failed := 0, true, v.lease.Failures > 0
 	for _, p := range v.plans {
 		fit, full := 0, v.full != nil
 		if !full {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/netip"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
 )
@@ -47,11 +46,11 @@ func KnownAtPages(o owner.Owner) string { return Attempt{Client: key("known", o.
 
 // Admit is as of Limiter, for an account whose owner is the user that somebody
 // wants to be.
-func (d Door) Admit(ctx context.Context, a account.Account, _ []netip.Addr) (report func(remote.SignIn), err error) {
-	user := PagesName(a.Owner)
+func (d Door) Admit(ctx context.Context, m remote.Mailbox, _ []netip.Addr) (report func(remote.SignIn), err error) {
+	user := PagesName(m.Secret.Owner)
 	at := Attempt{Client: d.client, Names: []string{user}, Mailbox: user}
 	if d.browser != "" {
-		known := key("known", a.Owner.String()) // Nobody else's attempts are among these.
+		known := key("known", m.Secret.Owner.String()) // Nobody else's attempts are among these.
 		at = Attempt{Client: known, Names: []string{key("browser", d.browser)}, Mailbox: known}
 	}
 	return d.limiter.admit(ctx, at, "", false)

@@ -26,7 +26,7 @@ func by(t *testing.T, address string) string {
 	if settle(remote.SignInRefused); !slices.Equal(l.asked, []string{"reserve", "refuse place"}) {
 		t.Errorf("asked %q", l.asked)
 	}
-	if l.at.Owner != (owner.Owner{}) || l.at.Account != "" || len(l.at.Names) != 1 || l.at.Names[0] != l.at.Mailbox {
+	if l.at.Owner != (owner.Owner{}) || l.at.Subject != "" || len(l.at.Names) != 1 || l.at.Names[0] != l.at.Mailbox {
 		t.Errorf("it counts as %+v", l.at)
 	}
 	return l.at.By()
@@ -72,7 +72,7 @@ func TestAKnownBrowsersAttemptsAreItsOwn(t *testing.T) {
 	at := func(address, browser, user string) Attempt {
 		t.Helper()
 		l, a := &ledger{}, theAccount(t)
-		a.Owner = anOwner(t, user)
+		a.Secret.Owner = anOwner(t, user)
 		if _, err := New(Options{Ledger: l}).Door(netip.MustParseAddr(address), browser).Admit(t.Context(), a,
 			nil); err != nil {
 			t.Fatal(err)

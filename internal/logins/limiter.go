@@ -18,7 +18,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
@@ -70,11 +69,11 @@ const (
 // type into the wrong field nothing is kept.
 type Attempt struct {
 	Owner   owner.Owner
-	Client  string     // Who signs in to the pages, instead of an owner; "": this is no such attempt.
-	Account account.ID // "": settings that are not saved.
-	Names   []string   // What the login may name a mailbox by: one user's logins that share one are counted together.
-	Mailbox string     // The mailbox at its server's address, by which everybody's are.
-	Home    string     // The mailbox at its server's name, by which its owner is known.
+	Client  string   // Who signs in to the pages, instead of an owner; "": this is no such attempt.
+	Subject string   // Of the secret that is sent: an account's id. "": settings that are not saved.
+	Names   []string // What the login may name a mailbox by: one user's logins that share one are counted together.
+	Mailbox string   // The mailbox at its server's address, by which everybody's are.
+	Home    string   // The mailbox at its server's name, by which its owner is known.
 }
 
 // By names whose attempts count together: an owner's, or a client's, which no owner
@@ -132,11 +131,11 @@ func (l *Limiter) Held() int64 { return l.held.Load() }
 // for at a server of the operator's choice. Its error is a *fault.Error that
 // wraps a *remote.HeldBackError, or the count's failure: then nothing may be
 // dialled. report must be called when it is known how the login ended.
-func (l *Limiter) Admit(ctx context.Context, a account.Account,
+func (l *Limiter) Admit(ctx context.Context, m remote.Mailbox,
 	addrs []netip.Addr,
 ) (report func(remote.SignIn), err error) {
-	proof := a.Proof(addrs)
-	return l.admit(ctx, attempt(a, addrs), proof, a.LoginProof == proof)
+	proof := m.Proof(addrs)
+	return l.admit(ctx, attempt(m, addrs), proof, m.LoginProof == proof)
 }
 
 func (l *Limiter) admit(ctx context.Context, at Attempt, proof string, proven bool) (report func(remote.SignIn),
@@ -162,7 +161,7 @@ func (l *Limiter) admit(ctx context.Context, at Attempt, proof string, proven bo
 		defer cancel()
 		if err := l.record(ctx, id, at, proof, proven, how); err != nil {
 			// A place that is taken stays so for a while.
-			l.Log.WarnContext(ctx, "counting a login", "account", at.Account, "error", err)
+			l.Log.WarnContext(ctx, "counting a login", "account", at.Subject, "error", err)
 		}
 	}, nil
 }

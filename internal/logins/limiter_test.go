@@ -51,9 +51,9 @@ func anOwner(t *testing.T, s string) owner.Owner {
 	return o
 }
 
-func theAccount(t *testing.T) account.Account {
-	return account.Account{
-		ID: "a", Owner: anOwner(t, "anna@firma.test"), Username: "anna", SettingsEpoch: 7,
+func theAccount(t *testing.T) remote.Mailbox {
+	return remote.Mailbox{
+		Secret: remote.SecretRef{Owner: anOwner(t, "anna@firma.test"), Subject: "a"}, Username: "anna", Edits: 7,
 		Server: remote.Server{Host: "imap.example.org", Security: remote.TLS},
 	}
 }

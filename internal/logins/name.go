@@ -10,20 +10,20 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/hostname"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // attempt makes the keys of a login. The names by which a user's own logins are
 // counted have no host in them: of hosts there are as many spellings as somebody
 // cares to make, by other names, addresses, ports and protocols.
-func attempt(a account.Account, addrs []netip.Addr) Attempt {
-	name, domain := Name(a.Username)
-	at := Attempt{Owner: a.Owner, Account: a.ID}
-	for _, name := range Names(a.Username) {
+func attempt(m remote.Mailbox, addrs []netip.Addr) Attempt {
+	name, domain := Name(m.Username)
+	at := Attempt{Owner: m.Secret.Owner, Subject: m.Secret.Subject}
+	for _, name := range Names(m.Username) {
 		at.Names = append(at.Names, key(name))
 	}
-	host := hostname.Normal(a.Server.Host)
+	host := hostname.Normal(m.Server.Host)
 	server := host
 	if len(addrs) > 0 {
 		server = slices.MinFunc(addrs, func(a, b netip.Addr) int { return a.Unmap().Compare(b.Unmap()) }).Unmap().String()

@@ -52,7 +52,7 @@ func newPostman() postman {
 	return p
 }
 
-func (p postman) Open(context.Context, account.Account, remote.Credential) (fetch.Session, error) {
+func (p postman) Open(context.Context, remote.Mailbox, remote.Credential) (fetch.Session, error) {
 	return p, nil
 }
 
@@ -127,7 +127,7 @@ func (p postman) Headers(_ context.Context, ws []mail.Want, take func(mail.Folde
 	return nil
 }
 
-func (p postman) Credential(context.Context, account.Account) (remote.Credential, error) {
+func (p postman) Credential(context.Context, remote.Mailbox) (remote.Credential, error) {
 	return remote.Credential{}, nil
 }
 
@@ -197,7 +197,7 @@ func (c *customer) visit(t *testing.T, d disk.Disk, j fetch.Journal) error {
 	s, err := New(Options{Template: "maildir:" + c.place + "/{user}", Host: "test"})
 	must(t, err)
 	s.disk = d
-	var lease fetch.Lease
+	var lease schedule.Lease
 	// Until the lease before has run out.
 	for now, err := time.Now(), schedule.ErrBusy; err != nil; now = now.Add(time.Hour) {
 		if !errors.Is(err, schedule.ErrBusy) {
@@ -212,7 +212,7 @@ func (c *customer) visit(t *testing.T, d disk.Disk, j fetch.Journal) error {
 	return fetch.New(fetch.Options{
 		Source: p, Mailbox: boxes{s}, Journal: j, Credentials: p, TokenKey: []byte("a key"), LocalName: LocalName,
 		BatchMessages: 3, Log: slog.New(slog.DiscardHandler),
-	}).Visit(t.Context(), lease).Err
+	}).Visit(t.Context(), lease.Lease).Err
 }
 
 // customs are what a user does with the mail that has come so far.

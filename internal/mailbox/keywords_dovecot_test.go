@@ -15,7 +15,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
@@ -138,7 +137,7 @@ func copyFolder(t *testing.T, from *mailtest.Dovecot, folder string, d *Delivery
 		RootCAs: from.CA.Pool(),
 	})})
 	ctx := t.Context()
-	session, err := c.Open(ctx, account.Account{
+	session, err := c.Open(ctx, remote.Mailbox{
 		Server: remote.Server{Host: "localhost", Port: from.IMAPS, Security: remote.TLS}, Protocol: remote.IMAP,
 	}, remote.Credential{Auth: remote.Password, Username: "anna", Secret: remote.NewSecret("sekret")})
 	must(t, err)

@@ -65,15 +65,15 @@ func parseLasting(s remote.Secret) (l lasting, err error) {
 // Credential implements account.Grants: an access token that is good for a
 // while, with the way to another one when the server refuses it. Its error is
 // a *fault.Error, or what keeps secrets answered.
-func (s *Service) Credential(ctx context.Context, a account.Account) (remote.Credential, error) {
-	access, err := s.access(ctx, a, remote.Secret{})
+func (s *Service) Credential(ctx context.Context, m remote.Mailbox) (remote.Credential, error) {
+	access, err := s.access(ctx, m, remote.Secret{})
 	if err != nil {
 		return remote.Credential{}, err
 	}
 	return remote.Credential{
-		Auth: remote.OAuth2, Username: a.Username, Secret: access,
+		Auth: remote.OAuth2, Username: m.Username, Secret: access,
 		Renew: func(ctx context.Context, refused remote.Secret) (remote.Secret, error) {
-			return s.access(ctx, a, refused)
+			return s.access(ctx, m, refused)
 		},
 	}, nil
 }
@@ -82,26 +82,26 @@ func (s *Service) Credential(ctx context.Context, a account.Account) (remote.Cre
 // one at a time asks for an account, and of several processes one: a provider
 // that gives a new lasting token each time takes two that use the old one for
 // theft.
-func (s *Service) access(ctx context.Context, a account.Account, refused remote.Secret) (remote.Secret, error) {
-	release, err := s.takeTurn(ctx, a.ID)
+func (s *Service) access(ctx context.Context, m remote.Mailbox, refused remote.Secret) (remote.Secret, error) {
+	release, err := s.takeTurn(ctx, m.Secret.Subject)
 	if err != nil {
 		return remote.Secret{}, err
 	}
 	defer release()
-	_, l, err := s.lastingOf(ctx, a)
+	_, l, err := s.lastingOf(ctx, m)
 	if err != nil {
 		return remote.Secret{}, err
 	}
 	// Whatever the account's settings say by now: tokens go to nobody else.
-	if p, known := s.byID[l.Provider]; known && !s.Serves(p.ID, a.Server.Host) {
+	if p, known := s.byID[l.Provider]; known && !s.Serves(p.ID, m.Server.Host) {
 		return remote.Secret{}, fault.New(fault.HostNotAllowed, "signing in", "This server is not one of "+p.Name+"'s own.")
 	}
-	if k, ok := s.remembered(a.ID, l); ok && k.access.Reveal() != refused.Reveal() {
+	if k, ok := s.remembered(m.Secret.Subject, l); ok && k.access.Reveal() != refused.Reveal() {
 		return k.access, nil
 	}
-	claim := "refresh " + string(a.ID)
+	claim := "refresh " + m.Secret.Subject
 	for {
-		mine, err := s.Pending.ClaimPending(ctx, claim, a.Owner, s.Now().Add(claimLife))
+		mine, err := s.Pending.ClaimPending(ctx, claim, m.Secret.Owner, s.Now().Add(claimLife))
 		if err != nil {
 			return remote.Secret{}, err
 		}
@@ -118,16 +118,16 @@ func (s *Service) access(ctx context.Context, a account.Account, refused remote.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()
 		if _, _, err := s.Pending.UsePending(ctx, claim); err != nil && !errors.Is(err, account.ErrNotFound) {
-			s.Log.WarnContext(ctx, "giving up a claim", "account", a.ID, "error", err) // It ends by itself.
+			s.Log.WarnContext(ctx, "giving up a claim", "account", m.Secret.Subject, "error", err) // It ends by itself.
 		}
 	}()
-	return s.replace(ctx, a)
+	return s.replace(ctx, m)
 }
 
 // replace asks for a new access token, and saves a new lasting one before the
 // other is used. The caller has the account's token for itself.
-func (s *Service) replace(ctx context.Context, a account.Account) (remote.Secret, error) {
-	sealed, l, err := s.lastingOf(ctx, a) // Another process may have replaced it.
+func (s *Service) replace(ctx context.Context, m remote.Mailbox) (remote.Secret, error) {
+	sealed, l, err := s.lastingOf(ctx, m) // Another process may have replaced it.
 	if err != nil {
 		return remote.Secret{}, err
 	}
@@ -145,34 +145,34 @@ func (s *Service) replace(ctx context.Context, a account.Account) (remote.Secret
 			Code: fault.ServerUnavailable, Op: "signing in", Detail: outOfOrder(p), RetryAfter: wait, Elsewhere: true,
 		}
 	}
-	t, err := s.refresh(ctx, p, a, remote.NewSecret(l.Refresh))
+	t, err := s.refresh(ctx, p, m, remote.NewSecret(l.Refresh))
 	if held := (*remote.HeldBackError)(nil); !errors.As(err, &held) { // Else it was not asked, and has not answered.
-		s.outages.leave(p.ID, turn, a.Owner, err, s.Now())
+		s.outages.leave(p.ID, turn, m.Secret.Owner, err, s.Now())
 	}
 	if err != nil {
-		s.forget(a.ID)
+		s.forget(m.Secret.Subject)
 		return remote.Secret{}, err
 	}
 	if next := t.refresh.Reveal(); next != "" && next != l.Refresh {
 		l.Refresh = next
-		fresh, err := s.Sealer.Seal(a.Owner, a.ID, lastingText(p.ID, next))
+		fresh, err := s.Sealer.Seal(m.Secret, lastingText(p.ID, next))
 		if err != nil {
 			return remote.Secret{}, fmt.Errorf("sealing a new permission: %w", err)
 		}
-		if err := s.Secrets.ReplaceSealed(ctx, a.Owner, a.ID, sealed, fresh); err != nil {
+		if err := s.Secrets.ReplaceSealed(ctx, m.Secret, sealed, fresh); err != nil {
 			return remote.Secret{}, fmt.Errorf("saving a new permission: %w", err)
 		}
 	}
-	s.remember(a.ID, kept{t.access, digest(l.Refresh), s.Now().Add(useful(t.life))})
+	s.remember(m.Secret.Subject, kept{t.access, digest(l.Refresh), s.Now().Add(useful(t.life))})
 	return t.access, nil
 }
 
-func (s *Service) lastingOf(ctx context.Context, a account.Account) ([]byte, lasting, error) {
-	sealed, err := s.Secrets.SealedSecret(ctx, a.Owner, a.ID)
+func (s *Service) lastingOf(ctx context.Context, m remote.Mailbox) ([]byte, lasting, error) {
+	sealed, err := s.Secrets.SealedSecret(ctx, m.Secret)
 	if err != nil {
 		return nil, lasting{}, fmt.Errorf("loading the saved permission: %w", err)
 	}
-	secret, err := s.Sealer.Unseal(a.Owner, a.ID, sealed)
+	secret, err := s.Sealer.Unseal(m.Secret, sealed)
 	var l lasting
 	if err == nil {
 		l, err = parseLasting(secret)
@@ -189,14 +189,14 @@ func (s *Service) lastingOf(ctx context.Context, a account.Account) ([]byte, las
 
 // remembered returns the access token of a lasting one while it is good. One
 // that was given for an older one is of the past: the user has signed in again.
-func (s *Service) remembered(id account.ID, l lasting) (kept, bool) {
+func (s *Service) remembered(id string, l lasting) (kept, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k, ok := s.fresh[id]
 	return k, ok && k.from == digest(l.Refresh) && s.Now().Before(k.until)
 }
 
-func (s *Service) remember(id account.ID, k kept) {
+func (s *Service) remember(id string, k kept) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.fresh) >= maxKept {
@@ -213,7 +213,7 @@ func (s *Service) remember(id account.ID, k kept) {
 	s.fresh[id] = k
 }
 
-func (s *Service) forget(id account.ID) {
+func (s *Service) forget(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.fresh, id)
@@ -226,7 +226,7 @@ type turn struct {
 }
 
 // takeTurn waits until nobody else in this process asks for the account.
-func (s *Service) takeTurn(ctx context.Context, id account.ID) (release func(), err error) {
+func (s *Service) takeTurn(ctx context.Context, id string) (release func(), err error) {
 	s.mu.Lock()
 	t, ok := s.turns[id]
 	if !ok {

@@ -111,15 +111,16 @@ func (w *world) ClaimPending(_ context.Context, name string, o owner.Owner, unti
 	return true, nil
 }
 
-func (w *world) SealedSecret(_ context.Context, _ owner.Owner, id account.ID) ([]byte, error) {
+func (w *world) SealedSecret(_ context.Context, ref remote.SecretRef) ([]byte, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.secrets[id], nil
+	return w.secrets[account.ID(ref.Subject)], nil
 }
 
-func (w *world) ReplaceSealed(_ context.Context, _ owner.Owner, id account.ID, from, to []byte) error {
+func (w *world) ReplaceSealed(_ context.Context, ref remote.SecretRef, from, to []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	id := account.ID(ref.Subject)
 	if w.broken == nil && bytes.Equal(w.secrets[id], from) {
 		w.secrets[id] = to
 	}
@@ -127,12 +128,12 @@ func (w *world) ReplaceSealed(_ context.Context, _ owner.Owner, id account.ID, f
 }
 
 // Seal and Unseal bind to owner and id as the real ones do, and hide nothing.
-func (w *world) Seal(o owner.Owner, id account.ID, s remote.Secret) ([]byte, error) {
-	return []byte(o.String() + "|" + string(id) + "|" + s.Reveal()), nil
+func (w *world) Seal(ref remote.SecretRef, s remote.Secret) ([]byte, error) {
+	return []byte(ref.Owner.String() + "|" + ref.Subject + "|" + s.Reveal()), nil
 }
 
-func (w *world) Unseal(o owner.Owner, id account.ID, sealed []byte) (remote.Secret, error) {
-	text, ok := strings.CutPrefix(string(sealed), o.String()+"|"+string(id)+"|")
+func (w *world) Unseal(ref remote.SecretRef, sealed []byte) (remote.Secret, error) {
+	text, ok := strings.CutPrefix(string(sealed), ref.Owner.String()+"|"+ref.Subject+"|")
 	if !ok {
 		return remote.Secret{}, errors.New("sealed for another")
 	}
@@ -193,7 +194,7 @@ func (w *world) allow(s *oauth.Service) oauth.Callback {
 }
 
 // account saves an account that has just been signed in.
-func (w *world) account(s *oauth.Service, id account.ID) account.Account {
+func (w *world) account(s *oauth.Service, id account.ID) remote.Mailbox {
 	w.Helper()
 	done, err := s.Finish(w.Context(), w.allow(s))
 	if err != nil {
@@ -203,20 +204,21 @@ func (w *world) account(s *oauth.Service, id account.ID) account.Account {
 	if err != nil {
 		w.Fatal(err)
 	}
-	sealed, err := w.Seal(w.owner, id, g.Lasting)
+	m := remote.Mailbox{
+		Secret:   remote.SecretRef{Owner: w.owner, Subject: string(id), Field: remote.SignsIn},
+		Username: "anna@gmail.com", Auth: remote.OAuth2, Server: remote.Server{Host: "imap.gmail.com"},
+	}
+	sealed, err := w.Seal(m.Secret, g.Lasting)
 	if err != nil {
 		w.Fatal(err)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.secrets[id] = sealed
-	return account.Account{
-		ID: id, Owner: w.owner, Username: "anna@gmail.com", Auth: remote.OAuth2,
-		Server: remote.Server{Host: "imap.gmail.com"},
-	}
+	return m
 }
 
-func (w *world) token(s *oauth.Service, a account.Account) string {
+func (w *world) token(s *oauth.Service, a remote.Mailbox) string {
 	w.Helper()
 	c, err := s.Credential(w.Context(), a)
 	if err != nil {
@@ -558,7 +560,7 @@ type gate struct {
 	ends   []remote.SignIn
 }
 
-func (g *gate) Admit(context.Context, account.Account, []netip.Addr) (func(remote.SignIn), error) {
+func (g *gate) Admit(context.Context, remote.Mailbox, []netip.Addr) (func(remote.SignIn), error) {
 	return func(how remote.SignIn) { g.ends = append(g.ends, how) }, g.closed
 }
 

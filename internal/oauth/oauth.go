@@ -67,16 +67,16 @@ type Pending interface {
 
 // Secrets are the sealed secrets of saved accounts.
 type Secrets interface {
-	SealedSecret(ctx context.Context, o owner.Owner, id account.ID) ([]byte, error)
+	SealedSecret(ctx context.Context, ref remote.SecretRef) ([]byte, error)
 	// ReplaceSealed replaces from by to, and leaves a secret alone
 	// that is another one by now.
-	ReplaceSealed(ctx context.Context, o owner.Owner, id account.ID, from, to []byte) error
+	ReplaceSealed(ctx context.Context, ref remote.SecretRef, from, to []byte) error
 }
 
 // Gate bounds how often providers refuse what a user brings: *logins.Limiter is
 // one, and says more.
 type Gate interface {
-	Admit(ctx context.Context, a account.Account, addrs []netip.Addr) (report func(remote.SignIn), err error)
+	Admit(ctx context.Context, m remote.Mailbox, addrs []netip.Addr) (report func(remote.SignIn), err error)
 }
 
 // Options are what a Service is made of. All are required unless said
@@ -109,8 +109,8 @@ type Service struct {
 	outages  outages
 
 	mu    sync.Mutex
-	turns map[account.ID]*turn
-	fresh map[account.ID]kept
+	turns map[string]*turn
+	fresh map[string]kept
 }
 
 var _ account.Grants = (*Service)(nil)
@@ -122,7 +122,7 @@ func New(o Options) (*Service, error) {
 	}
 	s := &Service{
 		Options: o, byID: map[string]Provider{}, byPreset: map[string]Provider{},
-		turns: map[account.ID]*turn{}, fresh: map[account.ID]kept{}, outages: outages{byProvider: map[string]*tokenOutage{}},
+		turns: map[string]*turn{}, fresh: map[string]kept{}, outages: outages{byProvider: map[string]*tokenOutage{}},
 	}
 	for _, p := range o.Providers {
 		if _, twice := s.byID[p.ID]; twice || p.ID == "" || p.ClientID == "" {
@@ -167,7 +167,7 @@ func (s *Service) save(ctx context.Context, name string, o owner.Owner, v any, e
 	if err != nil {
 		return fmt.Errorf("writing what is pending: %w", err)
 	}
-	sealed, err := s.Sealer.Seal(o, boundTo(name), remote.NewSecret(string(text)))
+	sealed, err := s.Sealer.Seal(boundTo(o, name), remote.NewSecret(string(text)))
 	if err != nil {
 		return fmt.Errorf("sealing what is pending: %w", err)
 	}
@@ -176,7 +176,7 @@ func (s *Service) save(ctx context.Context, name string, o owner.Owner, v any, e
 
 // open unseals what was kept under a name into v.
 func (s *Service) open(name string, o owner.Owner, sealed []byte, v any) error {
-	text, err := s.Sealer.Unseal(o, boundTo(name), sealed)
+	text, err := s.Sealer.Unseal(boundTo(o, name), sealed)
 	if err != nil {
 		return fmt.Errorf("unsealing what is pending: %w", err)
 	}
@@ -186,9 +186,10 @@ func (s *Service) open(name string, o owner.Owner, sealed []byte, v any) error {
 	return nil
 }
 
-// boundTo is what stands for an account's id where something is sealed that
-// belongs to no account yet.
-func boundTo(name string) account.ID { return account.ID("oauth " + digest(name)) }
+// boundTo names what is sealed and belongs to no account yet.
+func boundTo(o owner.Owner, name string) remote.SecretRef {
+	return remote.SecretRef{Owner: o, Subject: "oauth " + digest(name), Field: remote.SignsIn}
+}
 
 func digest(s string) string {
 	sum := sha256.Sum256([]byte(s))

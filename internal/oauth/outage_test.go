@@ -11,10 +11,11 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // of makes a user's account that was signed in.
-func (w *world) of(s *oauth.Service, user, id string) account.Account {
+func (w *world) of(s *oauth.Service, user, id string) remote.Mailbox {
 	w.Helper()
 	o, err := owner.Parse(user + "@firma.test")
 	if err != nil {
@@ -41,7 +42,7 @@ func TestATokenServiceThatIsOutOfOrderIsAskedNowAndThen(t *testing.T) {
 	w.server.Life(time.Hour)
 	good := w.of(s, "good", "0")
 	first := w.token(s, good)
-	var as []account.Account
+	var as []remote.Mailbox
 	for n := range 10 {
 		as = append(as, w.of(s, fmt.Sprint("u", n), fmt.Sprint(n+1)))
 	}
@@ -103,7 +104,7 @@ func TestOneUserSwitchesNoTokenServiceOff(t *testing.T) {
 	} {
 		w := newWorld(t)
 		s := w.process()
-		var as []account.Account
+		var as []remote.Mailbox
 		for n := range 12 {
 			as = append(as, w.of(s, fmt.Sprint("u", n%tc.users), fmt.Sprint(n)))
 		}
@@ -126,7 +127,7 @@ func TestFailuresToComeAreNoOutageOfATokenService(t *testing.T) {
 		w := newWorld(t)
 		s := w.process()
 		w.server.Life(time.Hour)
-		var as []account.Account
+		var as []remote.Mailbox
 		for n := range 5 {
 			as = append(as, w.of(s, fmt.Sprint("u", n), fmt.Sprint(n)))
 		}

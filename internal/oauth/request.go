@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
@@ -48,7 +47,7 @@ func (e *refusedError) Error() string { return "the provider answers " + e.code 
 // exchange trades the code that the browser brought for tokens (RFC 6749
 // section 4.1.3).
 func (s *Service) exchange(ctx context.Context, p Provider, o owner.Owner, code, verifier string) (tokens, error) {
-	return s.admitted(ctx, p, account.Account{Owner: o}, url.Values{
+	return s.admitted(ctx, p, remote.Mailbox{Secret: remote.SecretRef{Owner: o}}, url.Values{
 		"grant_type": {"authorization_code"}, "code": {code}, "code_verifier": {verifier}, "redirect_uri": {
 			RedirectURL(s.PublicURL, p.ID),
 		},
@@ -56,20 +55,20 @@ func (s *Service) exchange(ctx context.Context, p Provider, o owner.Owner, code,
 }
 
 // refresh asks for a new access token (RFC 6749 section 6).
-func (s *Service) refresh(ctx context.Context, p Provider, a account.Account, lasting remote.Secret) (tokens, error) {
-	return s.admitted(ctx, p, a, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {lasting.Reveal()}})
+func (s *Service) refresh(ctx context.Context, p Provider, m remote.Mailbox, lasting remote.Secret) (tokens, error) {
+	return s.admitted(ctx, p, m, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {lasting.Reveal()}})
 }
 
 // admitted asks for tokens unless the provider has refused the user, or this
 // mailbox, too often lately.
-func (s *Service) admitted(ctx context.Context, p Provider, a account.Account, form url.Values) (tokens, error) {
+func (s *Service) admitted(ctx context.Context, p Provider, m remote.Mailbox, form url.Values) (tokens, error) {
 	if s.Gate == nil {
 		return s.request(ctx, p, form)
 	}
-	if a.Server.Host == "" {
-		a.Server.Host = p.ID
+	if m.Server.Host == "" {
+		m.Server.Host = p.ID
 	}
-	report, err := s.Gate.Admit(ctx, a, nil)
+	report, err := s.Gate.Admit(ctx, m, nil)
 	if err != nil {
 		return tokens{}, err
 	}

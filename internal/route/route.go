@@ -5,7 +5,39 @@ package route
 import (
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
+
+// ID names a route: a random UUID, which nobody can guess.
+type ID string
+
+// Kind is for how long mail goes a route.
+type Kind string
+
+// Keep is the kind of a route on which mail keeps going, as that of an account.
+const Keep Kind = "keep"
+
+// Route is a way that mail goes: from a mailbox at a server into a folder of its owner's
+// own mailbox.
+type Route struct {
+	ID      ID
+	Kind    Kind
+	Owner   owner.Owner
+	From    remote.Mailbox
+	Folder  string // Where it arrives in the owner's mailbox: "Gmail", "Work/Old"; "/" between parts.
+	Folders FolderRules
+	Start   Start
+	// MaxMessageBytes is the largest message that is fetched unasked; 0 stands
+	// for DefaultMessageBytes.
+	MaxMessageBytes int64
+	CreatedAt       time.Time // Start is counted from then.
+	// Journal identifies the journal of what was delivered: a random UUID that
+	// outlives the route, so that making it again delivers nothing twice.
+	Journal string
+}
 
 // FolderRules choose among the remote folders, by name ("Archive/2023", in the
 // server's hierarchy with "/" between parts) or by special use (`\Junk`).

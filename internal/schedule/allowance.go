@@ -3,7 +3,7 @@ package schedule
 import (
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // Allowance is what the provider of an account asks of programs. Zero: nothing
@@ -14,15 +14,15 @@ type Allowance struct {
 	BytesPerDay int64         // That one account may bring within 24 hours.
 }
 
-// Allowances says what an account's provider asks. Nil: nothing of anybody.
-type Allowances func(account.Account) Allowance
+// Allowances says what a mailbox's provider asks. Nil: nothing of anybody.
+type Allowances func(remote.Mailbox) Allowance
 
-// Of is what the provider of an account asks.
-func (f Allowances) Of(a account.Account) Allowance {
+// Of is what the provider of a mailbox asks.
+func (f Allowances) Of(m remote.Mailbox) Allowance {
 	if f == nil {
 		return Allowance{}
 	}
-	return f(a)
+	return f(m)
 }
 
 // atHost is how many visits there may be at a host at a time.

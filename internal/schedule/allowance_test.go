@@ -6,12 +6,13 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // house.md section 5: an account at Gmail is not visited every five minutes,
 // because its user or the installation says so, when Gmail asks for ten.
 func TestAProvidersLeastIntervalIsKept(t *testing.T) {
-	google := func(account.Account) Allowance { return Allowance{Interval: 10 * time.Minute} }
+	google := func(remote.Mailbox) Allowance { return Allowance{Interval: 10 * time.Minute} }
 	for _, tc := range []struct {
 		name        string
 		allowed     Allowances
@@ -37,7 +38,7 @@ func TestAProvidersLeastIntervalIsKept(t *testing.T) {
 	} {
 		for _, rnd := range []float64{0, 0.5, 0.999} {
 			a := account.Account{PollInterval: tc.interval}
-			s := Policy{Allowed: tc.allowed}.Next(a, Outcome{Err: tc.err, More: tc.more}, noon, rnd)
+			s := Policy{Allowed: tc.allowed}.Next(Leased(a), Outcome{Err: tc.err, More: tc.more}, noon, rnd)
 			if d := s.DueAt.Sub(noon); d < tc.least || d > tc.most {
 				t.Errorf("%s: the next visit comes after %v, want between %v and %v", tc.name, d, tc.least, tc.most)
 			}
@@ -48,7 +49,7 @@ func TestAProvidersLeastIntervalIsKept(t *testing.T) {
 // What a provider lets programs download in a day is not exceeded by more than
 // one visit, and the rest is reported, not a failure.
 func TestAProvidersDailyAllowanceIsKept(t *testing.T) {
-	p := Policy{Allowed: func(account.Account) Allowance { return Allowance{BytesPerDay: 1000} }}
+	p := Policy{Allowed: func(remote.Mailbox) Allowance { return Allowance{BytesPerDay: 1000} }}
 	at := func(before time.Duration, n int64) Brought { return Brought{noon.Add(-before), n} }
 	for _, tc := range []struct {
 		name    string
@@ -62,7 +63,7 @@ func TestAProvidersDailyAllowanceIsKept(t *testing.T) {
 		{"all at once", []Brought{at(0, 5000)}, 24 * time.Hour},
 	} {
 		for _, more := range []bool{false, true} {
-			s := p.Next(account.Account{}, Outcome{More: more, Brought: tc.brought}, noon, even)
+			s := p.Next(Leased(account.Account{}), Outcome{More: more, Brought: tc.brought}, noon, even)
 			rests := s.Diagnosis != nil && s.Diagnosis.Code == fault.RateLimited && s.State == account.Retrying
 			if rests != (tc.rest > 0) || rests && (s.DueAt.Sub(noon) != tc.rest || s.Failures != 0 || !s.Run.OK) {
 				t.Errorf("%s, more %v: %+v, want a rest of %v", tc.name, more, s, tc.rest)

@@ -7,10 +7,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/hostname"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 const (
@@ -25,16 +26,16 @@ const (
 	firstAllowance = 2         // Visits at a time once a probe went well; twice as many with each success.
 )
 
-// HostKey names the remote host of an account for the cap on visits to it, and
+// HostKey names a remote host for the cap on visits to it, and
 // for administrators: its name in lower case, without a trailing dot; of an
 // address the one spelling that all of its spellings share.
-func HostKey(a account.Account) string { return hostname.Key(a.Server.Host) }
+func HostKey(s remote.Server) string { return hostname.Key(s.Host) }
 
-// CircuitKey names what can be out of order at an account's server: host, port
+// CircuitKey names what can be out of order at a server: host, port
 // and security, as in "imap.example.org:993/tls". A port where nothing listens,
 // or one that speaks no TLS, says nothing of the host's other ports.
-func CircuitKey(a account.Account) string {
-	return net.JoinHostPort(HostKey(a), strconv.Itoa(a.Server.Port)) + "/" + string(a.Server.Security)
+func CircuitKey(s remote.Server) string {
+	return net.JoinHostPort(HostKey(s), strconv.Itoa(s.Port)) + "/" + string(s.Security)
 }
 
 // Recovering is a circuit that is probed, or recovers from an outage.
@@ -62,16 +63,16 @@ type circuits struct {
 // have one.
 type circuit struct {
 	host         string
-	active       int                    // Visits under way.
-	failed       map[account.ID]failure // Who failed since the last success.
-	code         fault.Code             // The last of these failures.
-	closed       int                    // How often it was closed.
-	trying       int                    // Visits under way that began since.
-	since        time.Time              // When the outage began; it is kept until the server is well.
-	gap          time.Duration          // Until the next probe; 0: never out of order since it was well.
-	probe        time.Time              // When the next probe is due; zero: it is not out of order.
-	allow        int                    // Recovering: visits at a time; 0: no limit of ours.
-	failedProbes []owner.Owner          // The last users whose probes failed, fewer than an outage takes.
+	active       int                  // Visits under way.
+	failed       map[route.ID]failure // Who failed since the last success.
+	code         fault.Code           // The last of these failures.
+	closed       int                  // How often it was closed.
+	trying       int                  // Visits under way that began since.
+	since        time.Time            // When the outage began; it is kept until the server is well.
+	gap          time.Duration        // Until the next probe; 0: never out of order since it was well.
+	probe        time.Time            // When the next probe is due; zero: it is not out of order.
+	allow        int                  // Recovering: visits at a time; 0: no limit of ours.
+	failedProbes []owner.Owner        // The last users whose probes failed, fewer than an outage takes.
 }
 
 type failure struct {
@@ -82,11 +83,11 @@ type failure struct {
 func newCircuits(limit int) *circuits { return &circuits{cap: limit, byKey: map[string]*circuit{}} }
 
 // began notes that a visit began. What it returns goes to ended.
-func (cs *circuits) began(a account.Account) (turn int) {
-	key := CircuitKey(a)
+func (cs *circuits) began(l Lease) (turn int) {
+	key := CircuitKey(l.Route.From.Server)
 	c := cs.byKey[key]
 	if c == nil {
-		c = &circuit{host: HostKey(a)}
+		c = &circuit{host: HostKey(l.Route.From.Server)}
 		cs.byKey[key] = c
 	}
 	c.active++
@@ -95,8 +96,8 @@ func (cs *circuits) began(a account.Account) (turn int) {
 }
 
 // ended notes how a visit ended: nil when it went well.
-func (cs *circuits) ended(a account.Account, turn int, e *fault.Error, now time.Time) {
-	key := CircuitKey(a)
+func (cs *circuits) ended(l Lease, turn int, e *fault.Error, now time.Time) {
+	key := CircuitKey(l.Route.From.Server)
 	c := cs.byKey[key]
 	if c == nil {
 		return
@@ -110,10 +111,10 @@ func (cs *circuits) ended(a account.Account, turn int, e *fault.Error, now time.
 	case e == nil, here && hostAnswered(e.Code):
 		cs.answered = now
 		c.answer(cs.cap)
-	case here && hostFailed(e.Code) && a.Status.Proven:
-		cs.failure(c, a, e.Code, now)
+	case here && hostFailed(e.Code) && l.Row.Status.Proven:
+		cs.failure(c, l, e.Code, now)
 	case c.probing(now) && turn == c.closed:
-		c.inVain(a.Owner)
+		c.inVain(l.Route.Owner)
 		c.probe = now.Add(c.gap) // A probe that showed nothing.
 	}
 	if c.idle(now) {
@@ -122,18 +123,18 @@ func (cs *circuits) ended(a account.Account, turn int, e *fault.Error, now time.
 }
 
 // brought notes that a visit which began so brought mail before it ended.
-func (cs *circuits) brought(a account.Account, turn int, now time.Time) {
-	if c := cs.byKey[CircuitKey(a)]; c != nil && c.probing(now) && turn == c.closed {
+func (cs *circuits) brought(l Lease, turn int, now time.Time) {
+	if c := cs.byKey[CircuitKey(l.Route.From.Server)]; c != nil && c.probing(now) && turn == c.closed {
 		cs.answered = now
 		c.answer(cs.cap)
 	}
 }
 
-func (cs *circuits) failure(c *circuit, a account.Account, code fault.Code, now time.Time) {
+func (cs *circuits) failure(c *circuit, l Lease, code fault.Code, now time.Time) {
 	if c.failed == nil {
-		c.failed = map[account.ID]failure{}
+		c.failed = map[route.ID]failure{}
 	}
-	c.failed[a.ID] = failure{a.Owner, now}
+	c.failed[l.Route.ID] = failure{l.Route.Owner, now}
 	c.forget(now)
 	if cs.networkIsDown(now) {
 		return
@@ -142,7 +143,7 @@ func (cs *circuits) failure(c *circuit, a account.Account, code fault.Code, now 
 	case now.Before(c.probe):
 		return // It was under way when the server went out of order.
 	case !c.probe.IsZero():
-		c.inVain(a.Owner)
+		c.inVain(l.Route.Owner)
 		c.gap = min(2*c.gap, lastProbe)
 	case c.allow > 0:
 		if users < relapseUsers {

@@ -14,7 +14,7 @@ import (
 )
 
 // proven is the account of the n-th user at "h", which has worked there.
-func proven(n int) account.Account {
+func proven(n int) Lease {
 	o, err := owner.Parse(fmt.Sprintf("u%d@firma.test", n))
 	if err != nil {
 		panic(err)
@@ -24,18 +24,18 @@ func proven(n int) account.Account {
 		Security: remote.TLS,
 	}}
 	a.Status.Proven = true
-	return a
+	return Leased(a)
 }
 
 // unproven is proven that never worked.
-func unproven(n int) account.Account {
+func unproven(n int) Lease {
 	a := proven(n)
-	a.Status.Proven = false
+	a.Row.Status.Proven = false
 	return a
 }
 
-func visitOf(cs *circuits, a account.Account, e *fault.Error, now time.Time) {
-	cs.ended(a, cs.began(a), e, now)
+func visitOf(cs *circuits, l Lease, e *fault.Error, now time.Time) {
+	cs.ended(l, cs.began(l), e, now)
 }
 
 // visit plays one visit of the n-th user.
@@ -107,28 +107,28 @@ func TestWhatMakesAnOutage(t *testing.T) {
 		{"the same at another port, by accounts that worked there", func(cs *circuits) {
 			for n := range 5 {
 				a := proven(n)
-				a.Server.Port = 143
+				a.Route.From.Server.Port = 143
 				visitOf(cs, a, fault.New(fault.ConnectRefused, "", ""), noon)
 			}
 		}, "open to all"},
 		{"the same with another security", func(cs *circuits) {
 			for n := range 5 {
 				a := proven(n)
-				a.Server.Security = remote.STARTTLS
+				a.Route.From.Server.Security = remote.STARTTLS
 				visitOf(cs, a, fault.New(fault.TLSFailure, "", ""), noon)
 			}
 		}, "open to all"},
 		{"nine accounts of two users", func(cs *circuits) {
 			for n := range 9 {
 				a := proven(n)
-				a.Owner = proven(n % 2).Owner
+				a.Route.Owner = proven(n % 2).Route.Owner
 				visitOf(cs, a, fault.New(fault.ConnectTimeout, "", ""), noon)
 			}
 		}, "open to all"},
 		{"five accounts of three users", func(cs *circuits) {
 			for n := range 5 {
 				a := proven(n)
-				a.Owner = proven(n % 3).Owner
+				a.Route.Owner = proven(n % 3).Route.Owner
 				visitOf(cs, a, fault.New(fault.ConnectTimeout, "", ""), noon)
 			}
 		}, "closed"},
@@ -140,7 +140,7 @@ func TestWhatMakesAnOutage(t *testing.T) {
 		{"another spelling of the same host", func(cs *circuits) {
 			for n := range 5 {
 				a := proven(n)
-				a.Server.Host = "H."
+				a.Route.From.Server.Host = "H."
 				visitOf(cs, a, fault.New(fault.ConnectTimeout, "", ""), noon)
 			}
 		}, "closed"},
@@ -321,9 +321,9 @@ func TestAClockThatWasAheadKeepsNoServerClosed(t *testing.T) {
 
 // Where nobody succeeds anywhere it is not the providers who are down.
 func TestANetworkOfOursThatIsDownIsNoProvidersOutage(t *testing.T) {
-	at := func(host string, n int) account.Account {
+	at := func(host string, n int) Lease {
 		a := proven(n)
-		a.Server.Host, a.ID = host, account.ID(fmt.Sprint(host, n))
+		a.Route.From.Server.Host, a.Route.ID = host, account.ID(fmt.Sprint(host, n))
 		return a
 	}
 	down := fault.New(fault.DNSFailure, "", "")
@@ -368,7 +368,7 @@ func TestHostsThatNobodyAsksForAreForgotten(t *testing.T) {
 	cs := newCircuits(32)
 	outage(cs, noon)
 	other := proven(1)
-	other.Server.Host = "other"
+	other.Route.From.Server.Host = "other"
 	visitOf(cs, other, fault.New(fault.DNSFailure, "", ""), noon)
 	cs.gate(noon.Add(2 * time.Hour))
 	if len(cs.byKey) != 0 {
@@ -396,12 +396,12 @@ func TestTimesToComeCountForNothing(t *testing.T) {
 
 	cs = newCircuits(32)
 	z := proven(9)
-	z.Server.Host = "z"
+	z.Route.From.Server.Host = "z"
 	visitOf(cs, z, nil, later)
 	for n := range outageAccounts {
 		for _, host := range []string{"v", "x", "y"} {
 			a := proven(n)
-			a.Server.Host = host
+			a.Route.From.Server.Host = host
 			visitOf(cs, a, fault.New(fault.DNSFailure, "", ""), noon.Add(time.Duration(n)*time.Second))
 		}
 	}

@@ -22,7 +22,7 @@ func ExamplePolicy_Next() {
 			o.Err = fault.New(code, "visiting", "")
 		}
 		const middle = 0.5 // Of the spread that keeps accounts from coming all at once.
-		s := p.Next(a, o, now, middle)
+		s := p.Next(schedule.Leased(a), o, now, middle)
 		a.Status.State, a.Status.Failures, a.Status.Diagnosis = s.State, s.Failures, s.Diagnosis
 		next := "never by itself"
 		if !s.DueAt.IsZero() {

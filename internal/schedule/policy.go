@@ -24,7 +24,7 @@ const (
 )
 
 // Policy decides when an account is visited next. It is a pure function of
-// the account, what happened, and the time.
+// the row, what happened, and the time.
 type Policy struct {
 	Interval time.Duration // For accounts that name none; 0: 5 minutes.
 	Allowed  Allowances    // By accounts' providers.
@@ -93,18 +93,18 @@ func classOf(c fault.Code) class {
 	return ours
 }
 
-// Next decides what follows a visit: a.Status is what it was before, now
+// Next decides what follows a visit: l.Row is what it was before, now
 // when the visit ended, and rnd a number in [0, 1) that spreads the next one.
-func (p Policy) Next(a account.Account, o Outcome, now time.Time, rnd float64) Settlement {
+func (p Policy) Next(l Lease, o Outcome, now time.Time, rnd float64) Settlement {
 	if o.Err != nil {
-		return p.failed(a, o, now, rnd)
+		return p.failed(l, o, now, rnd)
 	}
-	prior := a.Status
+	prior := l.Row.Status
 	s := Settlement{
 		State: account.OK, Success: true, At: now, Diagnosis: diagnosis(prior.Diagnosis, o.Partial, now),
 		Run: o.Run,
 	}
-	allowed := p.Allowed.Of(a)
+	allowed := p.Allowed.Of(l.Route.From)
 	if free := allowed.free(o.Brought); free.After(now) {
 		s.State, s.DueAt = account.Retrying, free
 		s.Diagnosis = diagnosis(prior.Diagnosis, dailyLimit(allowed), now)
@@ -113,19 +113,19 @@ func (p Policy) Next(a account.Account, o Outcome, now time.Time, rnd float64) S
 		// complete.
 		s.State, s.Success, s.DueAt = account.Fetching, false, now
 	} else {
-		s.DueAt = now.Add(spaced(jitter(p.interval(a), rnd), allowed.Interval, rnd))
+		s.DueAt = now.Add(spaced(jitter(p.interval(l.Row), rnd), allowed.Interval, rnd))
 	}
 	s.Run.OK, s.Run.Diagnosis = true, s.Diagnosis
 	s.Keep = o.Run.Messages > 0 || prior.Failures > 0 || !sameCode(prior.Diagnosis, s.Diagnosis)
 	return s
 }
 
-func (p Policy) failed(a account.Account, o Outcome, now time.Time, rnd float64) Settlement {
-	prior, cl := a.Status, classOf(o.Err.Code)
+func (p Policy) failed(l Lease, o Outcome, now time.Time, rnd float64) Settlement {
+	prior, cl := l.Row.Status, classOf(o.Err.Code)
 	if fault.Exhausted(o.Err) {
 		cl = shortage // Not the account's doing, and over as soon as others are done.
 	}
-	if prior.Diagnosis != nil && a.UpdatedAt.After(prior.Diagnosis.Since) && !a.UpdatedAt.After(now) {
+	if prior.Diagnosis != nil && l.Row.EditedAt.After(prior.Diagnosis.Since) && !l.Row.EditedAt.After(now) {
 		// The user changed something since: what failed before does not count.
 		// A change that is still to come, by a clock that was ahead, would
 		// have each failure be the first.
@@ -160,10 +160,10 @@ func (p Policy) failed(a account.Account, o Outcome, now time.Time, rnd float64)
 	if o.Err.Code == fault.VisitAborted && o.Aborted > AbortedAlone {
 		nth = o.Aborted - AbortedAlone // Whatever else failed, or was edited, between them.
 	}
-	delay := jitter(cl.delay(p.interval(a), nth), rnd)
+	delay := jitter(cl.delay(p.interval(l.Row), nth), rnd)
 	switch cl {
 	case inUse, throttled, protocol: // A connection was made, or may have been.
-		delay = spaced(delay, p.Allowed.Of(a).Interval, rnd)
+		delay = spaced(delay, p.Allowed.Of(l.Route.From).Interval, rnd)
 	}
 	if hint := min(o.Err.RetryAfter, maxHint); hint > 0 {
 		// Never sooner than the server asked for.
@@ -185,10 +185,10 @@ func dailyLimit(l Allowance) *fault.Error {
 }
 
 // interval is the time between two visits that go well.
-func (p Policy) interval(a account.Account) time.Duration {
+func (p Policy) interval(r Row) time.Duration {
 	switch {
-	case a.PollInterval > 0:
-		return a.PollInterval
+	case r.Interval > 0:
+		return r.Interval
 	case p.Interval > 0:
 		return p.Interval
 	}

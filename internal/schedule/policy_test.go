@@ -33,7 +33,7 @@ func TestAWantOfDescriptorsIsRetriedSoon(t *testing.T) {
 		err  error
 		soon bool
 	}{{syscall.EMFILE, true}, {syscall.ENFILE, true}, {syscall.EIO, false}} {
-		s := Policy{}.Next(a, Outcome{Err: &fault.Error{Code: fault.Internal, Err: fmt.Errorf("opening: %w", tc.err)}}, noon,
+		s := Policy{}.Next(Leased(a), Outcome{Err: &fault.Error{Code: fault.Internal, Err: fmt.Errorf("opening: %w", tc.err)}}, noon,
 			0.5)
 		if got := s.DueAt.Sub(noon) <= 2*time.Minute; got != tc.soon || s.State != account.Retrying {
 			t.Errorf("%v: next in %v, %s", tc.err, s.DueAt.Sub(noon), s.State)
@@ -197,7 +197,7 @@ func TestPolicy(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			a := account.Account{PollInterval: tc.interval, Status: tc.prior, UpdatedAt: noon.Add(-24 * time.Hour)}
-			s := Policy{}.Next(a, tc.out, noon, even)
+			s := Policy{}.Next(Leased(a), tc.out, noon, even)
 			if s.State != tc.state || s.Failures != tc.failures {
 				t.Errorf("state %s after %d failures, want %s after %d", s.State, s.Failures, tc.state, tc.failures)
 			}
@@ -223,7 +223,7 @@ func TestEveryCodeThatOnlyTheUserCanMendStopsAfterThree(t *testing.T) {
 			a := account.Account{}
 			tries := 0
 			for a.Status.State != account.NeedsAttention && tries < 50 {
-				s := Policy{}.Next(a, Outcome{Err: fault.New(code, "", "")}, noon, even)
+				s := Policy{}.Next(Leased(a), Outcome{Err: fault.New(code, "", "")}, noon, even)
 				a.Status = account.Status{State: s.State, Failures: s.Failures, Diagnosis: s.Diagnosis}
 				tries++
 			}
@@ -244,12 +244,12 @@ func TestTimesToComeDoNoHarm(t *testing.T) {
 		Failures:  2,
 		Diagnosis: &account.Diagnosis{Code: fault.AuthFailed, Since: noon.Add(-time.Hour)},
 	}}
-	if s := (Policy{}).Next(a, Outcome{Err: fault.New(fault.AuthFailed, "", "")}, noon,
+	if s := (Policy{}).Next(Leased(a), Outcome{Err: fault.New(fault.AuthFailed, "", "")}, noon,
 		even); s.State != account.NeedsAttention {
 		t.Errorf("settled as %s after %d failures: a password that is refused would be tried for a day", s.State, s.Failures)
 	}
 	a.Status.Diagnosis.Since = noon.Add(24 * time.Hour)
-	s := Policy{}.Next(a, Outcome{Err: fault.New(fault.AuthFailed, "", "")}, noon, even)
+	s := Policy{}.Next(Leased(a), Outcome{Err: fault.New(fault.AuthFailed, "", "")}, noon, even)
 	if !s.Diagnosis.Since.Equal(noon) {
 		t.Errorf("failing since %v", s.Diagnosis.Since)
 	}
@@ -257,13 +257,13 @@ func TestTimesToComeDoNoHarm(t *testing.T) {
 
 func TestAnEditStartsTheCountAnew(t *testing.T) {
 	a := account.Account{Status: seen(fault.AuthFailed, 3), UpdatedAt: noon.Add(-time.Minute)}
-	s := Policy{}.Next(a, Outcome{Err: fault.New(fault.ConnectRefused, "", "")}, noon, even)
+	s := Policy{}.Next(Leased(a), Outcome{Err: fault.New(fault.ConnectRefused, "", "")}, noon, even)
 	if s.State != account.Retrying || s.Failures != 1 || s.Diagnosis.Code != fault.ConnectRefused {
 		t.Errorf("settled as %s after %d failures, %s", s.State, s.Failures, s.Diagnosis.Code)
 	}
 	// And only once: the refusals after the edit add up.
 	for n, want := range []account.State{account.Retrying, account.Retrying, account.NeedsAttention} {
-		s = Policy{}.Next(a, Outcome{Err: fault.New(fault.AuthFailed, "", "")}, noon, even)
+		s = Policy{}.Next(Leased(a), Outcome{Err: fault.New(fault.AuthFailed, "", "")}, noon, even)
 		if s.State != want {
 			t.Errorf("refusal %d: %s, want %s", n+1, s.State, want)
 		}
@@ -291,7 +291,7 @@ func TestDiagnosisIsDatedFromTheFirstFailureOfItsKind(t *testing.T) {
 		{"well", Outcome{}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := Policy{}.Next(account.Account{Status: prior}, tc.out, noon, even)
+			s := Policy{}.Next(Leased(account.Account{Status: prior}), tc.out, noon, even)
 			if diff := cmp.Diff(tc.want, s.Diagnosis); diff != "" {
 				t.Errorf("diagnosis (-want +got):\n%s", diff)
 			}
@@ -319,7 +319,7 @@ func TestRunsAreKeptWhenTheyTellSomething(t *testing.T) {
 		{"whole again", seen(fault.MessageFailed, 0), Outcome{}, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if s := (Policy{}).Next(account.Account{Status: tc.prior}, tc.out, noon, even); s.Keep != tc.keep {
+			if s := (Policy{}).Next(Leased(account.Account{Status: tc.prior}), tc.out, noon, even); s.Keep != tc.keep {
 				t.Errorf("keep %t, want %t", s.Keep, tc.keep)
 			}
 		})
@@ -329,7 +329,7 @@ func TestRunsAreKeptWhenTheyTellSomething(t *testing.T) {
 func TestJitterStaysWithinATenth(t *testing.T) {
 	earliest, latest := time.Duration(math.MaxInt64), time.Duration(0)
 	for range 1000 {
-		s := Policy{Interval: 10 * time.Minute}.Next(account.Account{}, Outcome{}, noon, rand.Float64())
+		s := Policy{Interval: 10 * time.Minute}.Next(Leased(account.Account{}), Outcome{}, noon, rand.Float64())
 		d := s.DueAt.Sub(noon)
 		earliest, latest = min(earliest, d), max(latest, d)
 	}
@@ -361,7 +361,7 @@ func TestDueIsNeverBeforeNow(t *testing.T) {
 		now := time.UnixMilli(clock % (1 << 45)) // A clock may say anything.
 		code := fault.Codes()[int(which)%len(fault.Codes())]
 		a := account.Account{Status: account.Status{Failures: int(failures)}}
-		s := Policy{}.Next(a, Outcome{Err: &fault.Error{Code: code, RetryAfter: time.Duration(hint)}}, now,
+		s := Policy{}.Next(Leased(a), Outcome{Err: &fault.Error{Code: code, RetryAfter: time.Duration(hint)}}, now,
 			float64(rnd)/(1<<32))
 		return s.DueAt.IsZero() || (s.DueAt.After(now) && s.DueAt.Before(now.Add(28*time.Hour)))
 	}
@@ -378,7 +378,7 @@ func TestASpellingOfAServerIsNoOtherServer(t *testing.T) {
 		"::ffff:c000:201": "192.0.2.1",
 		"2001:DB8:0:0::1": "2001:db8::1", "[2001:db8::1]": "2001:db8::1",
 	} {
-		if got := HostKey(account.Account{Server: remote.Server{Host: host}}); got != want {
+		if got := HostKey(remote.Server{Host: host}); got != want {
 			t.Errorf("HostKey(%q) = %q, want %q", host, got, want)
 		}
 	}
@@ -388,7 +388,7 @@ func TestASpellingOfAServerIsNoOtherServer(t *testing.T) {
 		"[2001:db8::1]:110/starttls": {Host: "[2001:DB8::1]", Port: 110, Security: remote.STARTTLS},
 		"192.0.2.1:143/none":         {Host: "::ffff:192.0.2.1", Port: 143, Security: remote.None},
 	} {
-		if got := CircuitKey(account.Account{Server: s}); got != want {
+		if got := CircuitKey(s); got != want {
 			t.Errorf("CircuitKey(%+v) = %q, want %q", s, got, want)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 // ErrBusy says that another worker is visiting the account, or one that it must
@@ -53,6 +54,28 @@ type Settlement struct {
 	Slow      bool        // The visit took SlowAfter or longer.
 }
 
+// Lease is a leased row of the schedule: the right to visit its route, and what is known
+// of the visits before.
+type Lease struct {
+	fetch.Lease
+	Row Row
+}
+
+// Row is what the schedule knows of a route, for Policy.
+type Row struct {
+	Interval time.Duration  // Between visits that go well; 0: the Policy's own.
+	EditedAt time.Time      // When its user changed something last.
+	Status   account.Status // As the visits before left it.
+}
+
+// Leased returns the lease of an account's row.
+func Leased(a account.Account) Lease {
+	return Lease{
+		Lease: fetch.Lease{Route: a.Route(), Failures: a.Status.Failures, Slow: a.Status.Slow > 1},
+		Row:   Row{Interval: a.PollInterval, EditedAt: a.UpdatedAt, Status: a.Status},
+	}
+}
+
 // Queue is the schedule's table: the truth about what is due and who visits it.
 type Queue interface {
 	// Now is the time that all who share the queue have in common: due times and
@@ -65,12 +88,12 @@ type Queue interface {
 	// whose user has a live lease held by another process is left out. Of accounts
 	// whose last AbortedAlone visits never ended a process has one at a time, and
 	// beside it only such whose last visit ended.
-	Claim(ctx context.Context, c Claim) ([]fetch.Lease, error)
+	Claim(ctx context.Context, c Claim) ([]Lease, error)
 	// ClaimOne leases one account whether due or not; ErrBusy while somebody
 	// else's lease on it lives, or while it may not be visited beside others;
 	// ErrWaits for one that waits for its user (NeedsAttention), unless c insists
 	// or its user has asked for it.
-	ClaimOne(ctx context.Context, o owner.Owner, id account.ID, c Claim) (fetch.Lease, error)
+	ClaimOne(ctx context.Context, o owner.Owner, id route.ID, c Claim) (Lease, error)
 	// Extend prolongs a live lease; fetch.ErrFenced when it is lost.
 	Extend(ctx context.Context, l fetch.Lease, until time.Time) error
 	// Finish ends the lease and writes the row; fetch.ErrFenced when it is
@@ -78,7 +101,7 @@ type Queue interface {
 	Finish(ctx context.Context, l fetch.Lease, s Settlement) error
 	// Brought returns what the account's visits brought that ended after since, the
 	// oldest first.
-	Brought(ctx context.Context, id account.ID, since time.Time) ([]Brought, error)
+	Brought(ctx context.Context, id route.ID, since time.Time) ([]Brought, error)
 	// Abandon ends the lease and makes the account due again at once, as if
 	// the visit had not been. A visit whose lease is lost is known to be over then.
 	Abandon(ctx context.Context, l fetch.Lease) error

@@ -64,7 +64,7 @@ func (q *memory) NoteOutages(_ context.Context, worker string, all []Outage) err
 	return nil
 }
 
-func (q *memory) Claim(ctx context.Context, c Claim) ([]fetch.Lease, error) {
+func (q *memory) Claim(ctx context.Context, c Claim) ([]Lease, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.claims++
@@ -75,7 +75,7 @@ func (q *memory) Claim(ctx context.Context, c Claim) ([]fetch.Lease, error) {
 	var due []*row
 	for _, r := range q.rows {
 		if r.leaseUntil.After(c.Now) {
-			perHost[HostKey(r.account)]++
+			perHost[HostKey(r.account.Server)]++
 			perUser[r.account.Owner]++
 			if r.account.Status.Slow > 0 {
 				slowOf[r.account.Owner]++
@@ -88,9 +88,9 @@ func (q *memory) Claim(ctx context.Context, c Claim) ([]fetch.Lease, error) {
 		return cmp.Or(cmp.Compare(slowOf[a.account.Owner], slowOf[b.account.Owner]), a.due.Compare(b.due), cmp.Compare(
 			a.account.ID, b.account.ID))
 	})
-	var leases []fetch.Lease
+	var leases []Lease
 	for _, r := range due {
-		host, circuit := HostKey(r.account), CircuitKey(r.account)
+		host, circuit := HostKey(r.account.Server), CircuitKey(r.account.Server)
 		if len(leases) == c.Limit || perHost[host] >= c.PerHost || perUser[r.account.Owner] >= c.PerUser ||
 			slices.Contains(c.Closed, circuit) {
 			continue
@@ -117,33 +117,35 @@ func (q *memory) Claim(ctx context.Context, c Claim) ([]fetch.Lease, error) {
 	return leases, nil
 }
 
-func (r *row) lease(c Claim) fetch.Lease {
+func (r *row) lease(c Claim) Lease {
 	r.epoch++
 	r.leaseOwner, r.leaseUntil = c.Worker, c.Now.Add(c.Lease)
 	r.due = r.leaseUntil
-	return fetch.Lease{Account: r.account, Worker: c.Worker, Epoch: r.epoch}
+	l := Leased(r.account)
+	l.Worker, l.Epoch = c.Worker, r.epoch
+	return l
 }
 
-func (q *memory) ClaimOne(_ context.Context, _ owner.Owner, id account.ID, c Claim) (fetch.Lease, error) {
+func (q *memory) ClaimOne(_ context.Context, _ owner.Owner, id account.ID, c Claim) (Lease, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	r := q.rows[id]
 	switch {
 	case q.fail != nil:
-		return fetch.Lease{}, q.fail
+		return Lease{}, q.fail
 	case r == nil:
-		return fetch.Lease{}, account.ErrNotFound
+		return Lease{}, account.ErrNotFound
 	case r.leaseUntil.After(c.Now) && r.leaseOwner != c.Worker:
-		return fetch.Lease{}, ErrBusy
+		return Lease{}, ErrBusy
 	case r.account.Status.State == account.NeedsAttention && !c.Insist && r.leaseOwner != c.Worker:
-		return fetch.Lease{}, ErrWaits
+		return Lease{}, ErrWaits
 	}
 	return r.lease(c), nil
 }
 
 // held returns the row if l is still its lease.
 func (q *memory) held(l fetch.Lease) (*row, error) {
-	r := q.rows[l.Account.ID]
+	r := q.rows[l.Route.ID]
 	switch {
 	case q.fail != nil:
 		return nil, q.fail
@@ -199,7 +201,7 @@ func (q *memory) GiveWay(ctx context.Context, l fetch.Lease) error {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	r := q.rows[l.Account.ID]
+	r := q.rows[l.Route.ID]
 	r.account.Status.Slow = QuickAgain
 	r.gaveWay++
 	return nil
@@ -209,7 +211,7 @@ func (q *memory) Overdue(_ context.Context, now time.Time, closed []string) (sin
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, r := range q.rows {
-		if !r.due.IsZero() && !r.due.After(now) && !slices.Contains(closed, CircuitKey(r.account)) && (since.IsZero() ||
+		if !r.due.IsZero() && !r.due.After(now) && !slices.Contains(closed, CircuitKey(r.account.Server)) && (since.IsZero() ||
 			r.due.Before(since)) {
 			since = r.due
 		}
@@ -225,7 +227,7 @@ func (q *memory) SlowWaiting(
 	var due []*row
 	for _, r := range q.rows {
 		waits := !r.leaseUntil.After(now) && !r.due.IsZero() && !r.due.After(now)
-		if r.account.Status.Slow > 1 && waits && !slices.Contains(closed, CircuitKey(r.account)) {
+		if r.account.Status.Slow > 1 && waits && !slices.Contains(closed, CircuitKey(r.account.Server)) {
 			due = append(due, r)
 		}
 	}

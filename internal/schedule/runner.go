@@ -144,8 +144,8 @@ func (r *Runner) giveUp(ctx context.Context) error {
 	defer r.mu.Unlock()
 	errs := []error{fmt.Errorf("stopped with %d visits or chores still under way", max(1, len(r.running)))}
 	for _, u := range r.running {
-		if err := r.o.Queue.Abandon(ctx, u.lease); err != nil && !errors.Is(err, fetch.ErrFenced) {
-			errs = append(errs, fmt.Errorf("giving back account %s: %w", u.lease.Account.ID, err))
+		if err := r.o.Queue.Abandon(ctx, u.lease.Lease); err != nil && !errors.Is(err, fetch.ErrFenced) {
+			errs = append(errs, fmt.Errorf("giving back account %s: %w", u.lease.Route.ID, err))
 		}
 	}
 	return errors.Join(errs...)
@@ -253,7 +253,7 @@ func (r *Runner) claim(limit int) Claim {
 }
 
 // start starts a visit.
-func (r *Runner) start(ctx context.Context, l fetch.Lease, visits *sync.WaitGroup) {
+func (r *Runner) start(ctx context.Context, l Lease, visits *sync.WaitGroup) {
 	vctx, cancel := context.WithCancelCause(ctx)
 	n := r.began(l, cancel)
 	r.slots <- struct{}{}
@@ -269,18 +269,18 @@ func (r *Runner) start(ctx context.Context, l fetch.Lease, visits *sync.WaitGrou
 		done := r.perform(vctx, l)
 		_, err := r.finish(ctx, l, done, 0)
 		if err != nil && !errors.Is(err, fetch.ErrFenced) {
-			r.o.Log.WarnContext(ctx, "settling a visit", "account", l.Account.ID, "error", err)
+			r.o.Log.WarnContext(ctx, "settling a visit", "account", l.Route.ID, "error", err)
 		}
 		r.over(n, done.Report, err == nil)
 	})
 }
 
 // began notes a visit and returns its number.
-func (r *Runner) began(l fetch.Lease, cancel context.CancelCauseFunc) int {
+func (r *Runner) began(l Lease, cancel context.CancelCauseFunc) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.started++
-	r.running[r.started] = &underWay{lease: l, began: time.Now(), turn: r.circuits.began(l.Account), cancel: cancel}
+	r.running[r.started] = &underWay{lease: l, began: time.Now(), turn: r.circuits.began(l), cancel: cancel}
 	return r.started
 }
 
@@ -291,9 +291,9 @@ func (r *Runner) over(n int, rep fetch.Report, settled bool) {
 	u, now := r.running[n], r.o.Now()
 	delete(r.running, n)
 	if rep.Messages > 0 {
-		r.circuits.brought(u.lease.Account, u.turn, now)
+		r.circuits.brought(u.lease, u.turn, now)
 	}
-	r.circuits.ended(u.lease.Account, u.turn, witness(rep, settled), now)
+	r.circuits.ended(u.lease, u.turn, witness(rep, settled), now)
 }
 
 // witness is what a visit says of its server: nil, that it is well. One that had

@@ -37,7 +37,7 @@ func (v *visitor) Visit(ctx context.Context, l fetch.Lease) fetch.Report {
 	if v.visits == nil {
 		v.visits = map[account.ID][]time.Time{}
 	}
-	v.visits[l.Account.ID] = append(v.visits[l.Account.ID], time.Now())
+	v.visits[l.Route.ID] = append(v.visits[l.Route.ID], time.Now())
 	v.active++
 	v.most = max(v.most, v.active)
 	do := v.do
@@ -135,7 +135,7 @@ func besideAStuckAccount(t *testing.T, wrap func(Visitor) Visitor) (bad []string
 	t.Helper()
 	q := newMemory(accounts(t, 4, "h")...)
 	v := &visitor{do: func(ctx context.Context, l fetch.Lease) fetch.Report {
-		if l.Account.ID == "a1" {
+		if l.Route.ID == "a1" {
 			return stuck(ctx, l)
 		}
 		return fetch.Report{}
@@ -170,7 +170,7 @@ func besideAStuckHost(t *testing.T, wrap func(Queue) Queue) (bad []string) {
 	dead, well := accounts(t, 20, "dead"), accounts(t, 25, "well")[20:]
 	q := newMemory(append(dead, well...)...)
 	v := &visitor{do: func(ctx context.Context, l fetch.Lease) fetch.Report {
-		if l.Account.Server.Host == "dead" {
+		if l.Route.From.Server.Host == "dead" {
 			return stuck(ctx, l)
 		}
 		return fetch.Report{}
@@ -221,11 +221,11 @@ func (v oneByOne) Visit(ctx context.Context, l fetch.Lease) fetch.Report {
 // a host, lets slow ones have all slots, and expects nothing else of them.
 type unshared struct{ Queue }
 
-func (q unshared) Claim(ctx context.Context, c Claim) ([]fetch.Lease, error) {
+func (q unshared) Claim(ctx context.Context, c Claim) ([]Lease, error) {
 	c.PerHost, c.Unsure, c.Slow = 1<<30, c.Limit, c.Limit
 	ls, err := q.Queue.Claim(ctx, c)
 	for i := range ls {
-		ls[i].Account.Status.Slow = QuickAgain
+		ls[i].Row.Status.Slow = QuickAgain
 	}
 	return ls, err
 }
@@ -319,7 +319,7 @@ func TestAHostThatIsDownIsProbedAndHoldsUpNobody(t *testing.T) {
 		back := time.Now().Add(time.Hour)
 		v := &visitor{do: func(ctx context.Context, l fetch.Lease) fetch.Report {
 			time.Sleep(time.Second)
-			if l.Account.Server.Host == "down" && time.Now().Before(back) {
+			if l.Route.From.Server.Host == "down" && time.Now().Before(back) {
 				return fetch.Report{Err: fault.New(fault.ConnectTimeout, "", "")}
 			}
 			return fetch.Report{}
@@ -379,7 +379,7 @@ func TestALongFirstFetchYieldsToTheOthers(t *testing.T) {
 		q := newMemory(accounts(t, 3, "h")...)
 		left := 20
 		v := &visitor{do: func(_ context.Context, l fetch.Lease) fetch.Report {
-			if l.Account.ID != "a1" || left == 0 {
+			if l.Route.ID != "a1" || left == 0 {
 				return fetch.Report{}
 			}
 			time.Sleep(2 * time.Minute)
@@ -465,7 +465,7 @@ func TestStoppingEndsWithinTenSecondsEvenIfAVisitDoesNot(t *testing.T) {
 		release := make(chan struct{})
 		q := newMemory(accounts(t, 2, "h")...)
 		v := &visitor{do: func(ctx context.Context, l fetch.Lease) fetch.Report {
-			if l.Account.ID == "a1" {
+			if l.Route.ID == "a1" {
 				<-release // As a write to a dead disk would.
 				return fetch.Report{}
 			}
@@ -591,7 +591,7 @@ func TestAPanicStopsAtTheAccount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newMemory(accounts(t, 2, "h")...)
 		v := &visitor{do: func(_ context.Context, l fetch.Lease) fetch.Report {
-			if l.Account.ID == "a1" {
+			if l.Route.ID == "a1" {
 				panic("index out of range\r\nforged=line")
 			}
 			return fetch.Report{}
@@ -806,7 +806,7 @@ func TestMetricsCountByOutcome(t *testing.T) {
 		reg := prometheus.NewPedanticRegistry()
 		q := newMemory(accounts(t, 2, "h")...)
 		v := &visitor{do: func(_ context.Context, l fetch.Lease) fetch.Report {
-			if l.Account.ID == "a1" {
+			if l.Route.ID == "a1" {
 				return fetch.Report{Err: fault.New(fault.AuthFailed, "", "")}
 			}
 			return fetch.Report{Messages: 4, Bytes: 4096}

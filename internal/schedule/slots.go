@@ -37,7 +37,7 @@ var errGaveWay = fault.New(fault.Interrupted, "visiting the account", "the visit
 
 // underWay is a visit that holds a slot of this process.
 type underWay struct {
-	lease    fetch.Lease
+	lease    Lease
 	began    time.Time
 	turn     int // Of its circuit.
 	cancel   context.CancelCauseFunc
@@ -46,11 +46,11 @@ type underWay struct {
 
 // slow reports whether a visit takes long, or is expected to.
 func (u *underWay) slow(now time.Time) bool {
-	return u.lease.Account.Status.Slow > 1 || now.Sub(u.began) >= SlowAfter
+	return u.lease.Row.Status.Slow > 1 || now.Sub(u.began) >= SlowAfter
 }
 
 // unsure reports whether a visit is slow, or nobody knows yet.
-func (u *underWay) unsure(now time.Time) bool { return u.lease.Account.Status.Slow > 0 || u.slow(now) }
+func (u *underWay) unsure(now time.Time) bool { return u.lease.Row.Status.Slow > 0 || u.slow(now) }
 
 // forSlow is how many slots there are for slow visits: half.
 func (r *Runner) forSlow() int { return cap(r.slots) - cap(r.slots)/2 }
@@ -115,8 +115,8 @@ func (r *Runner) makeRoom(ctx context.Context, now time.Time, free int) {
 			continue
 		case u.slow(now):
 			slow++
-			ofUser[u.lease.Account.Owner]++
-			if u.lease.Account.Status.Slow <= 1 {
+			ofUser[u.lease.Route.Owner]++
+			if u.lease.Row.Status.Slow <= 1 {
 				turned = append(turned, u)
 			}
 		}
@@ -130,13 +130,13 @@ func (r *Runner) makeRoom(ctx context.Context, now time.Time, free int) {
 	}
 	for excess := slow - r.forSlow(); excess > 0 && len(turned) > 0; excess-- {
 		next := slices.MaxFunc(turned, func(a, b *underWay) int {
-			if more := ofUser[a.lease.Account.Owner] - ofUser[b.lease.Account.Owner]; more != 0 {
+			if more := ofUser[a.lease.Route.Owner] - ofUser[b.lease.Route.Owner]; more != 0 {
 				return more
 			}
 			return b.began.Compare(a.began)
 		})
 		turned = slices.DeleteFunc(turned, func(u *underWay) bool { return u == next })
-		ofUser[next.lease.Account.Owner]--
+		ofUser[next.lease.Route.Owner]--
 		r.end(ctx, next, now)
 	}
 }
@@ -147,7 +147,7 @@ func (r *Runner) end(ctx context.Context, u *underWay, now time.Time) {
 	u.cancel(errGaveWay)
 	r.metrics.cut.Inc()
 	r.o.Log.InfoContext(ctx, "a visit gives way",
-		"account", u.lease.Account.ID, "after", now.Sub(u.began).Round(time.Second))
+		"account", u.lease.Route.ID, "after", now.Sub(u.began).Round(time.Second))
 }
 
 // EndVisits ends this process's visits for a user whose leases were taken away, at
@@ -156,7 +156,7 @@ func (r *Runner) EndVisits(o owner.Owner) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, u := range r.running {
-		if u.lease.Account.Owner == o {
+		if u.lease.Route.Owner == o {
 			u.cancel(fetch.ErrFenced)
 		}
 	}
@@ -181,24 +181,24 @@ func (r *Runner) takeTurns(ctx context.Context) error {
 	defer r.mu.Unlock()
 	ofUser := map[owner.Owner]int{}
 	for _, u := range slow {
-		ofUser[u.lease.Account.Owner]++
+		ofUser[u.lease.Route.Owner]++
 	}
 	for _, user := range waiting[min(ending, len(waiting)):] {
 		var next *underWay
 		for _, u := range slow {
-			has, turn := ofUser[u.lease.Account.Owner], slowTurn
+			has, turn := ofUser[u.lease.Route.Owner], slowTurn
 			if has == 1 {
 				turn = soleTurn
 			}
 			if u.yielding || has <= ofUser[user] || now.Sub(u.began) < turn {
 				continue
 			}
-			if next == nil || cmp.Or(has-ofUser[next.lease.Account.Owner], next.began.Compare(u.began)) > 0 {
+			if next == nil || cmp.Or(has-ofUser[next.lease.Route.Owner], next.began.Compare(u.began)) > 0 {
 				next = u
 			}
 		}
 		if next != nil {
-			ofUser[next.lease.Account.Owner]--
+			ofUser[next.lease.Route.Owner]--
 			ofUser[user]++
 			r.end(ctx, next, now)
 		}

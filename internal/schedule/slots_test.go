@@ -45,7 +45,7 @@ func besideATarpit(t *testing.T, bad, good []account.Account, reg prometheus.Reg
 	ended := make(chan struct{})
 	do := visits(ended)
 	v := &visitor{do: func(ctx context.Context, l fetch.Lease) fetch.Report {
-		if l.Account.Server.Host != "well" {
+		if l.Route.From.Server.Host != "well" {
 			return do(ctx, l)
 		}
 		time.Sleep(time.Second)
@@ -169,7 +169,7 @@ func TestASlowVisitIsSettledAsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newMemory(accounts(t, 2, "h")...)
 		v := &visitor{do: func(_ context.Context, l fetch.Lease) fetch.Report {
-			if l.Account.ID == "a1" {
+			if l.Route.ID == "a1" {
 				time.Sleep(SlowAfter)
 			}
 			return fetch.Report{}
@@ -307,7 +307,7 @@ func TestLagIsMeasuredWhileTheClaimerWaits(t *testing.T) {
 // hanging is a queue whose claims are answered when their context ends.
 type hanging struct{ Queue }
 
-func (q *hanging) Claim(ctx context.Context, _ Claim) ([]fetch.Lease, error) {
+func (q *hanging) Claim(ctx context.Context, _ Claim) ([]Lease, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
 }
@@ -335,7 +335,7 @@ func TestWhatWaitsForAServerThatIsDownIsNoLagOfOurs(t *testing.T) {
 		reg := prometheus.NewPedanticRegistry()
 		q := newMemory(append(haveWorked(accounts(t, 50, "down")), haveWorked(accounts(t, 51, "well"))[50:]...)...)
 		v := &visitor{do: func(_ context.Context, l fetch.Lease) fetch.Report {
-			if l.Account.Server.Host == "well" {
+			if l.Route.From.Server.Host == "well" {
 				return fetch.Report{}
 			}
 			time.Sleep(time.Second)
@@ -408,7 +408,7 @@ func besideDrippers(t *testing.T, bad []account.Account, queue func(Queue) Queue
 	q.rows[good[0].ID].due = began.Add(time.Minute)
 	v := &visitor{do: func(ctx context.Context, l fetch.Lease) fetch.Report {
 		took := 90 * time.Minute
-		if l.Account.Server.Host == "well" {
+		if l.Route.From.Server.Host == "well" {
 			took = 30 * time.Second
 		}
 		select {

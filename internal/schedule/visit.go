@@ -14,6 +14,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 const (
@@ -43,9 +44,9 @@ type Visitor interface {
 
 // Result is what VisitOne did.
 type Result struct {
-	Account    account.Account // As it was before the last part.
-	Report     fetch.Report    // Counts over all parts; how the last one ended.
-	Settlement Settlement      // Zero when the visit was broken off.
+	Route      route.Route  // As it was before the last part.
+	Report     fetch.Report // Counts over all parts; how the last one ended.
+	Settlement Settlement   // Zero when the visit was broken off.
 	Took       time.Duration
 }
 
@@ -54,17 +55,17 @@ type Result struct {
 // error says that no visit took place or its result could not be saved; how
 // the visit itself went is in the result. An account that waits for its user is
 // left alone, with ErrWaits: what its server refused is not tried again.
-func (r *Runner) VisitOne(ctx context.Context, o owner.Owner, id account.ID) (Result, error) {
+func (r *Runner) VisitOne(ctx context.Context, o owner.Owner, id route.ID) (Result, error) {
 	return r.visitOne(ctx, o, id, false)
 }
 
 // InsistOne is VisitOne for an account that may wait for its user: it is tried
 // once, and continues waiting when that fails as before.
-func (r *Runner) InsistOne(ctx context.Context, o owner.Owner, id account.ID) (Result, error) {
+func (r *Runner) InsistOne(ctx context.Context, o owner.Owner, id route.ID) (Result, error) {
 	return r.visitOne(ctx, o, id, true)
 }
 
-func (r *Runner) visitOne(ctx context.Context, o owner.Owner, id account.ID, insist bool) (Result, error) {
+func (r *Runner) visitOne(ctx context.Context, o owner.Owner, id route.ID, insist bool) (Result, error) {
 	var res Result
 	began := time.Now()
 	// A name of its own, so that it does not take over what Run is visiting.
@@ -79,7 +80,7 @@ func (r *Runner) visitOne(ctx context.Context, o owner.Owner, id account.ID, ins
 		total.Messages += res.Report.Messages
 		total.Bytes += res.Report.Bytes
 		total.Skipped += res.Report.Skipped
-		res = Result{Account: l.Account, Report: total, Took: time.Since(began)}
+		res = Result{Route: l.Route, Report: total, Took: time.Since(began)}
 		res.Settlement, err = r.finish(ctx, l, done, ownPause)
 		if errors.Is(err, fetch.ErrFenced) && ctx.Err() == nil {
 			continue // Edited meanwhile; if it was removed the next claim says so.
@@ -94,8 +95,8 @@ func (r *Runner) visitOne(ctx context.Context, o owner.Owner, id account.ID, ins
 }
 
 func (r *Runner) claimOne(
-	ctx context.Context, o owner.Owner, id account.ID, worker string, insist bool,
-) (fetch.Lease, error) {
+	ctx context.Context, o owner.Owner, id route.ID, worker string, insist bool,
+) (Lease, error) {
 	for {
 		c := r.claim(1)
 		c.Worker, c.Insist = worker, insist
@@ -118,7 +119,7 @@ type performed struct {
 
 // perform visits under a lease that it keeps alive meanwhile. When it returns,
 // nothing of the visit is left running.
-func (r *Runner) perform(ctx context.Context, l fetch.Lease) performed {
+func (r *Runner) perform(ctx context.Context, l Lease) performed {
 	run := account.Run{ID: uuid.NewString(), StartedAt: r.o.Now()}
 	began := time.Now()
 	r.metrics.active.Inc()
@@ -146,7 +147,7 @@ func (r *Runner) perform(ctx context.Context, l fetch.Lease) performed {
 }
 
 // noteAborted reports a visit before this one that never ended.
-func (r *Runner) noteAborted(ctx context.Context, l fetch.Lease) {
+func (r *Runner) noteAborted(ctx context.Context, l Lease) {
 	if !l.Aborted.Last {
 		return
 	}
@@ -155,7 +156,7 @@ func (r *Runner) noteAborted(ctx context.Context, l fetch.Lease) {
 	if l.Aborted.Visits >= AbortedAlone {
 		level = slog.LevelWarn
 	}
-	r.o.Log.Log(ctx, level, "the last visit began and never ended: its process died", "account", l.Account.ID, "in_a_row",
+	r.o.Log.Log(ctx, level, "the last visit began and never ended: its process died", "account", l.Route.ID, "in_a_row",
 		l.Aborted.Visits)
 }
 
@@ -176,9 +177,9 @@ func trueCause(ctx context.Context, err error) error {
 }
 
 // report writes the one line per visit.
-func (r *Runner) report(ctx context.Context, l fetch.Lease, rep fetch.Report, took time.Duration) {
+func (r *Runner) report(ctx context.Context, l Lease, rep fetch.Report, took time.Duration) {
 	attrs := []any{
-		"account", l.Account.ID, "host", HostKey(l.Account), "outcome", outcomeLabel(rep), "messages", rep.Messages,
+		"account", l.Route.ID, "host", HostKey(l.Route.From.Server), "outcome", outcomeLabel(rep), "messages", rep.Messages,
 		"bytes", rep.Bytes, "skipped", rep.Skipped, "took", took.Round(time.Millisecond),
 	}
 	if rep.Err != nil {
@@ -192,10 +193,10 @@ func (r *Runner) report(ctx context.Context, l fetch.Lease, rep fetch.Report, to
 }
 
 // guarded is the boundary that a defect met in one account does not cross.
-func (r *Runner) guarded(ctx context.Context, l fetch.Lease) (rep fetch.Report) {
+func (r *Runner) guarded(ctx context.Context, l Lease) (rep fetch.Report) {
 	defer func() {
 		if p := recover(); p != nil {
-			r.o.Log.ErrorContext(ctx, "visit panicked", "account", l.Account.ID, "panic", fault.Clean(fmt.Sprint(p), 300),
+			r.o.Log.ErrorContext(ctx, "visit panicked", "account", l.Route.ID, "panic", fault.Clean(fmt.Sprint(p), 300),
 				"stack", string(debug.Stack()))
 			rep = fetch.Report{Err: fault.New(fault.Internal, "visiting the account", "")}
 		}
@@ -204,17 +205,17 @@ func (r *Runner) guarded(ctx context.Context, l fetch.Lease) (rep fetch.Report) 
 		return fetch.Report{Err: fault.New(fault.VisitAborted, "visiting the account", fmt.Sprintf(
 			"%d visits in a row began and did not end", n))}
 	}
-	return r.o.Visitor.Visit(ctx, l)
+	return r.o.Visitor.Visit(ctx, l.Lease)
 }
 
 // heartbeat prolongs the lease until ctx ends. When the lease is lost, or ran
 // out because it could not be prolonged, it cancels the visit.
-func (r *Runner) heartbeat(ctx context.Context, l fetch.Lease, cancel context.CancelCauseFunc) {
+func (r *Runner) heartbeat(ctx context.Context, l Lease, cancel context.CancelCauseFunc) {
 	sure := time.Now() // The lease is ours until a lease's length after this.
 	for wait := r.o.Lease / 3; sleep(ctx, wait); {
 		asked := time.Now()
 		ectx, stop := context.WithTimeout(ctx, r.o.Lease/6)
-		err := r.o.Queue.Extend(ectx, l, r.o.Now().Add(r.o.Lease))
+		err := r.o.Queue.Extend(ectx, l.Lease, r.o.Now().Add(r.o.Lease))
 		stop()
 		switch {
 		case err == nil:
@@ -228,7 +229,7 @@ func (r *Runner) heartbeat(ctx context.Context, l fetch.Lease, cancel context.Ca
 			cancel(fmt.Errorf("%w: it could not be prolonged: %w", fetch.ErrFenced, err))
 			return
 		default:
-			r.o.Log.WarnContext(ctx, "prolonging a lease", "account", l.Account.ID, "error", err)
+			r.o.Log.WarnContext(ctx, "prolonging a lease", "account", l.Route.ID, "error", err)
 			wait = r.o.Lease / 12
 		}
 	}
@@ -237,19 +238,19 @@ func (r *Runner) heartbeat(ctx context.Context, l fetch.Lease, cancel context.Ca
 // finish writes what came of a visit. A visit that was broken off from our
 // side is given back as if it had not been. pause delays the next part of a
 // visit that yielded.
-func (r *Runner) finish(ctx context.Context, l fetch.Lease, done performed, pause time.Duration) (Settlement, error) {
+func (r *Runner) finish(ctx context.Context, l Lease, done performed, pause time.Duration) (Settlement, error) {
 	rep := done.Report
 	switch {
 	case errors.Is(rep.Err, fetch.ErrFenced): // Nothing here is ours any more, but to say that it is over.
-		if err := r.write(ctx, func(ctx context.Context) error { return r.o.Queue.Abandon(ctx, l) }); err != nil &&
+		if err := r.write(ctx, func(ctx context.Context) error { return r.o.Queue.Abandon(ctx, l.Lease) }); err != nil &&
 			!errors.Is(err, fetch.ErrFenced) {
-			r.o.Log.WarnContext(ctx, "saying that a visit is over", "account", l.Account.ID, "error", err)
+			r.o.Log.WarnContext(ctx, "saying that a visit is over", "account", l.Route.ID, "error", err)
 		}
 		return Settlement{}, rep.Err
 	case errors.Is(rep.Err, errGaveWay):
-		return Settlement{}, r.write(ctx, func(ctx context.Context) error { return r.o.Queue.GiveWay(ctx, l) })
+		return Settlement{}, r.write(ctx, func(ctx context.Context) error { return r.o.Queue.GiveWay(ctx, l.Lease) })
 	case fault.CodeOf(rep.Err) == fault.Interrupted:
-		return Settlement{}, r.write(ctx, func(ctx context.Context) error { return r.o.Queue.Abandon(ctx, l) })
+		return Settlement{}, r.write(ctx, func(ctx context.Context) error { return r.o.Queue.Abandon(ctx, l.Lease) })
 	}
 	slow := done.Took-rep.Waited >= SlowAfter            // What others made it wait for is not its doing.
 	if rep.Err == nil && rep.Busy && rep.Messages == 0 { // Nothing is known of it but that it comes again.
@@ -257,7 +258,7 @@ func (r *Runner) finish(ctx context.Context, l fetch.Lease, done performed, paus
 		if slow {
 			end = r.o.Queue.GiveWay
 		}
-		return Settlement{}, r.write(ctx, func(ctx context.Context) error { return end(ctx, l) })
+		return Settlement{}, r.write(ctx, func(ctx context.Context) error { return end(ctx, l.Lease) })
 	}
 	brought, err := r.brought(ctx, l, done)
 	if err != nil {
@@ -267,22 +268,22 @@ func (r *Runner) finish(ctx context.Context, l fetch.Lease, done performed, paus
 		Err: fault.Of(rep.Err), Partial: rep.Partial, More: rep.More, Run: done.Run, Aborted: l.Aborted.Visits,
 		Brought: brought,
 	}
-	s := r.o.Policy.Next(l.Account, out, r.o.Now(), r.o.Rand())
+	s := r.o.Policy.Next(l, out, r.o.Now(), r.o.Rand())
 	s.Slow = slow
 	if rep.More && rep.Err == nil {
 		s.DueAt = s.DueAt.Add(pause)
 	}
-	return s, r.write(ctx, func(ctx context.Context) error { return r.o.Queue.Finish(ctx, l, s) })
+	return s, r.write(ctx, func(ctx context.Context) error { return r.o.Queue.Finish(ctx, l.Lease, s) })
 }
 
 // brought is what an account brought within a day, where its provider counts
 // that; this visit's is the last.
-func (r *Runner) brought(ctx context.Context, l fetch.Lease, done performed) (all []Brought, err error) {
-	if done.Run.Bytes == 0 || r.o.Policy.Allowed.Of(l.Account).BytesPerDay == 0 {
+func (r *Runner) brought(ctx context.Context, l Lease, done performed) (all []Brought, err error) {
+	if done.Run.Bytes == 0 || r.o.Policy.Allowed.Of(l.Route.From).BytesPerDay == 0 {
 		return nil, nil
 	}
 	err = r.write(ctx, func(ctx context.Context) (err error) {
-		all, err = r.o.Queue.Brought(ctx, l.Account.ID, r.o.Now().Add(-budgetDay))
+		all, err = r.o.Queue.Brought(ctx, l.Route.ID, r.o.Now().Add(-budgetDay))
 		return err
 	})
 	return append(all, Brought{r.o.Now(), done.Run.Bytes}), err

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/remote"
 )
@@ -200,7 +199,7 @@ func inTheClear(t *testing.T, d *mailtest.Dovecot, service string, protocol remo
 	const password = "sekret"
 	r := startRelay(t, d.Addr(service), nil, down)
 	c := loopback(d.CA, nil)
-	session, err := c.Open(t.Context(), account.Account{Server: remote.Server{
+	session, err := c.Open(t.Context(), remote.Mailbox{Server: remote.Server{
 		Host: "localhost", Port: r.port(),
 		Security: security,
 	}, Protocol: protocol}, credential("anna", password))

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
@@ -42,7 +41,7 @@ S: TAG OK -
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := mailtest.Play(t, tc.dialogue, mailtest.ScriptOptions{Lenient: true})
-			a := account.Account{
+			a := remote.Mailbox{
 				Protocol: remote.IMAP,
 				Server:   remote.Server{Host: "127.0.0.1", Port: s.Port(), Security: remote.None},
 			}
@@ -86,7 +85,7 @@ func TestD4_NoUIDNEXTIsNoTrouble(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			s := mailtest.Play(t, "S: * OK [CAPABILITY IMAP4rev1] hello\nC: TAG LOGIN \"anna\" \"sekret\"\n"+
 				"S: TAG OK [CAPABILITY IMAP4rev1] in\n"+examined+tc.answer, mailtest.ScriptOptions{Lenient: true})
-			a := account.Account{
+			a := remote.Mailbox{
 				Protocol: remote.IMAP,
 				Server:   remote.Server{Host: "127.0.0.1", Port: s.Port(), Security: remote.None},
 			}
@@ -140,7 +139,7 @@ S: TAG BAD invalid set
 
 func openLoopback(t *testing.T, s *mailtest.Script) Session {
 	t.Helper()
-	a := account.Account{
+	a := remote.Mailbox{
 		Protocol: remote.IMAP,
 		Server:   remote.Server{Host: "127.0.0.1", Port: s.Port(), Security: remote.None},
 	}
@@ -178,7 +177,7 @@ ALSO TAG LOGOUT => TAG OK bye\r\n
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := mailtest.Play(t, tc.dialogue, mailtest.ScriptOptions{Lenient: true})
-			a := account.Account{
+			a := remote.Mailbox{
 				Protocol: remote.IMAP,
 				Server:   remote.Server{Host: "127.0.0.1", Port: s.Port(), Security: remote.None},
 			}

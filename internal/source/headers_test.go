@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
@@ -51,7 +50,7 @@ func TestHeadersTellWhatTheWholeMessageTells(t *testing.T) {
 	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{POP3SetsSeen: true})
 	mailtest.Append(t, d.Addr("imaps"), d.CA.Client(), "anna", "sekret", mailtest.Corpus(21, 170, false))
 	before := mailtest.Snapshot(t, d.Addr("imaps"), d.CA.Client(), "anna", "sekret")
-	for _, a := range []account.Account{
+	for _, a := range []remote.Mailbox{
 		{Protocol: remote.IMAP, Server: remote.Server{Host: "localhost", Port: d.IMAPS, Security: remote.TLS}},
 		{Protocol: remote.POP3, Server: remote.Server{Host: "localhost", Port: d.POP3S, Security: remote.TLS}},
 	} {
@@ -113,7 +112,7 @@ func TestHeadersAreAskedForAhead(t *testing.T) {
 				target = d.Addr("pop3")
 			}
 			proxy := mailtest.StartProxy(t, target)
-			session, err := loopback(nil, nil).Open(t.Context(), account.Account{Protocol: p, Server: remote.Server{
+			session, err := loopback(nil, nil).Open(t.Context(), remote.Mailbox{Protocol: p, Server: remote.Server{
 				Host: "localhost", Port: proxy.Port(), Security: remote.None,
 			}}, credential("anna", "sekret"))
 			if err != nil {
@@ -155,7 +154,7 @@ func playedHeaders(t *testing.T, dialogue string, wants []mail.Want) (got map[ui
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	script := mailtest.Play(t, dialogue, mailtest.ScriptOptions{})
 	defer script.Close()
-	session, err := loopback(nil, nil).Open(t.Context(), account.Account{Protocol: remote.IMAP, Server: remote.Server{
+	session, err := loopback(nil, nil).Open(t.Context(), remote.Mailbox{Protocol: remote.IMAP, Server: remote.Server{
 		Host: "localhost", Port: script.Port(), Security: remote.None,
 	}}, credential("anna", "sekret"))
 	if err != nil {
@@ -268,7 +267,7 @@ func TestTheCallersErrorEndsHeaders(t *testing.T) {
 			if p == remote.POP3 {
 				server.Port = d.POP3S
 			}
-			session, err := loopback(d.CA, nil).Open(t.Context(), account.Account{Protocol: p, Server: server}, credential(
+			session, err := loopback(d.CA, nil).Open(t.Context(), remote.Mailbox{Protocol: p, Server: server}, credential(
 				"anna", "sekret"))
 			if err != nil {
 				t.Fatal(err)

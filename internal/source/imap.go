@@ -81,7 +81,7 @@ func openIMAP(ctx context.Context, c *Client, who *wire.Signer, cred remote.Cred
 	observe func(remote.Step),
 ) (Session, error) {
 	quirks, pace := &imapQuirks{}, wire.NewSessionPace(c.opts.Patience)
-	known := parseCapabilities(who.Account().Capabilities)
+	known := parseCapabilities(who.Mailbox().Capabilities)
 	quirks.noPipelining.Store(known.Has(capNoPipelining))
 	quirks.stateless.Store(known.Has(statelessOn(time.Now())))
 	quirks.namespaces.Store(rememberedNamespaces(known))

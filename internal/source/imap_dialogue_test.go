@@ -18,7 +18,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
@@ -113,7 +112,7 @@ func visit(t *testing.T, script *mailtest.Script, dialogue string, window int) s
 	cred := credential(setting(dialogue, "user", "anna"), setting(dialogue, "secret", testSecret))
 	cred.Auth = remote.Auth(setting(dialogue, "auth", "password"))
 	known := setting(dialogue, "known", "")
-	session, err := c.Open(ctx, account.Account{Server: server, Protocol: remote.IMAP, Capabilities: known}, cred)
+	session, err := c.Open(ctx, remote.Mailbox{Server: server, Protocol: remote.IMAP, Capabilities: known}, cred)
 	if err != nil {
 		fmt.Fprintf(&out, "open: %s\n", told(err))
 	} else {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
@@ -93,7 +92,7 @@ func inventory(ds []mailtest.Delivered) (all []string) {
 func readAll(t *testing.T, c *Client, s remote.Server, cred remote.Credential) []mailtest.Delivered {
 	t.Helper()
 	ctx := t.Context()
-	session, err := c.Open(ctx, account.Account{Server: s, Protocol: remote.IMAP}, cred)
+	session, err := c.Open(ctx, remote.Mailbox{Server: s, Protocol: remote.IMAP}, cred)
 	if err != nil {
 		t.Fatalf("opening: %v", err)
 	}
@@ -208,7 +207,7 @@ func TestProbeReportsEachStep(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			c := loopback(d.CA, nil)
 			var steps []string
-			folders, err := c.Probe(t.Context(), account.Account{Server: tc.server, Protocol: remote.IMAP}, credential("anna",
+			folders, err := c.Probe(t.Context(), remote.Mailbox{Server: tc.server, Protocol: remote.IMAP}, credential("anna",
 				tc.password), func(s remote.Step) {
 				name := string(s.Name)
 				if !s.OK {
@@ -245,7 +244,7 @@ func TestAnyPasswordSignsIn(t *testing.T) {
 					o.Transcript = func(line string) { mu.Lock(); defer mu.Unlock(); transcript.WriteString(line + "\n") }
 				})
 				server := remote.Server{Host: "localhost", Port: d.IMAPS, Security: remote.TLS}
-				session, err := c.Open(t.Context(), account.Account{Server: server, Protocol: remote.IMAP}, credential(
+				session, err := c.Open(t.Context(), remote.Mailbox{Server: server, Protocol: remote.IMAP}, credential(
 					user, secret))
 				if err != nil {
 					t.Errorf("%s: %v", user, err)
@@ -271,7 +270,7 @@ func TestDovecotFolderNames(t *testing.T) {
 	}
 	c := loopback(d.CA, nil)
 	server := remote.Server{Host: "localhost", Port: d.IMAPS, Security: remote.TLS}
-	session, err := c.Open(t.Context(), account.Account{Server: server, Protocol: remote.IMAP}, credential("anna",
+	session, err := c.Open(t.Context(), remote.Mailbox{Server: server, Protocol: remote.IMAP}, credential("anna",
 		"sekret"))
 	if err != nil {
 		t.Fatal(err)

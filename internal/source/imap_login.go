@@ -177,7 +177,7 @@ func (c *imapConn) exchange(mechanism string, cred remote.Credential) error {
 // introduceFirst tells the server who we are before the login, where its
 // provider wants to know by then; what it answers is no matter.
 func (c *imapConn) introduceFirst(o Options, who *wire.Signer) error {
-	if o.IDFirst == nil || !o.IDFirst(who.Account()) {
+	if o.IDFirst == nil || !o.IDFirst(who.Mailbox()) {
 		return nil
 	}
 	if _, err := c.introduce(o.Version).Wait(); err != nil && refusal(err) == nil {

@@ -17,7 +17,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
@@ -126,9 +125,9 @@ func (g *gate) see(b []byte) {
 }
 
 // reach returns how a server is reached at a port of loopback.
-func reach(security remote.Security, port int, known string) account.Account {
+func reach(security remote.Security, port int, known string) remote.Mailbox {
 	server := remote.Server{Host: "localhost", Port: port, Security: security}
-	return account.Account{Server: server, Protocol: remote.IMAP, Capabilities: known}
+	return remote.Mailbox{Server: server, Protocol: remote.IMAP, Capabilities: known}
 }
 
 // news reads the last n messages of the inbox, 0 for all, and describes them by
@@ -438,7 +437,7 @@ ALSO TAG LOGOUT => TAG OK bye\r\n
 	defer script.Close()
 	var steps []remote.StepName
 	server := remote.Server{Host: "localhost", Port: script.Port(), Security: remote.None}
-	folders, err := loopback(script.CA, func(*Options) {}).Probe(t.Context(), account.Account{
+	folders, err := loopback(script.CA, func(*Options) {}).Probe(t.Context(), remote.Mailbox{
 		Server:   server,
 		Protocol: remote.IMAP,
 	}, credential("anna", testSecret), func(s remote.Step) {

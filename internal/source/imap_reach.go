@@ -7,7 +7,6 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
@@ -18,7 +17,7 @@ import (
 // ends. Its error is a *fault.Error, or wraps ctx's.
 func (c *Client) Reach(ctx context.Context, server remote.Server, observe func(remote.Step)) error {
 	nobody := remote.Credential{}
-	who, pace := wire.NewSigner(nil, account.Account{Server: server}), wire.NewSessionPace(c.opts.Patience)
+	who, pace := wire.NewSigner(nil, remote.Mailbox{Server: server}), wire.NewSessionPace(c.opts.Patience)
 	l, err := c.wire.Dial(ctx, who, nobody, pace, observe)
 	if err != nil {
 		return err

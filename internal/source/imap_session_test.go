@@ -13,7 +13,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
@@ -30,7 +29,7 @@ func filled(t *testing.T, n int, port func(*mailtest.Dovecot) int) (Session, mai
 	if port != nil {
 		server.Port = port(d)
 	}
-	session, err := loopback(d.CA, nil).Open(t.Context(), account.Account{Server: server, Protocol: remote.IMAP},
+	session, err := loopback(d.CA, nil).Open(t.Context(), remote.Mailbox{Server: server, Protocol: remote.IMAP},
 		credential("anna", "sekret"))
 	if err != nil {
 		t.Fatal(err)
@@ -156,7 +155,7 @@ func TestDeclaredSizeIsEnough(t *testing.T) {
 			}
 		}
 	})
-	session, err := c.Open(t.Context(), account.Account{Server: remote.Server{
+	session, err := c.Open(t.Context(), remote.Mailbox{Server: remote.Server{
 		Host: "localhost", Port: d.IMAPS,
 		Security: remote.TLS,
 	}, Protocol: remote.IMAP}, credential("anna", "sekret"))

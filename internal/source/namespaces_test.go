@@ -8,7 +8,6 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/remote"
 )
@@ -199,7 +198,7 @@ func TestAFolderThatOnlyHoldsOthersIsNotCounted(t *testing.T) {
 	script := mailtest.Play(t, dialogue+"C: TAG EXAMINE \"INBOX\"\nS: TAG OK -\n", mailtest.ScriptOptions{})
 	defer script.Close()
 	var last remote.Step
-	_, err := loopback(nil, nil).Probe(t.Context(), account.Account{
+	_, err := loopback(nil, nil).Probe(t.Context(), remote.Mailbox{
 		Server: remote.Server{Host: "localhost", Port: script.Port(), Security: remote.None}, Protocol: remote.IMAP,
 	}, credential("anna", testSecret), func(s remote.Step) { last = s })
 	// INBOX, INBOX.Sent, INBOX.#news, user.boss, Biuro.Faktury, Archive.2023, sharedness.

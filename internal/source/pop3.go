@@ -102,8 +102,8 @@ func openPOP3(ctx context.Context, c *Client, who *wire.Signer, cred remote.Cred
 		return nil, err
 	}
 	s := &pop3Session{
-		client: c, who: who, server: who.Account().Server, cred: cred, link: l, pace: pace,
-		memory: rememberPOP3(who.Account().Capabilities), release: func() {}, file: &pageFile{dir: c.opts.TempDir},
+		client: c, who: who, server: who.Mailbox().Server, cred: cred, link: l, pace: pace,
+		memory: rememberPOP3(who.Mailbox().Capabilities), release: func() {}, file: &pageFile{dir: c.opts.TempDir},
 	}
 	defer s.enter(ctx)()
 	if err := s.start(ctx, observe == nil); err != nil {
@@ -284,7 +284,7 @@ func (s *pop3Session) Leave(ctx context.Context) error {
 	defer s.link.Within(ctx, leavePatience)()
 	quit, reset := wire.POP3Command{Verb: wire.PopQUIT}, wire.POP3Command{Verb: wire.PopRSET}
 	closes := s.client.opts.CloseOnly
-	stays := closes != nil && closes(s.who.Account())
+	stays := closes != nil && closes(s.who.Mailbox())
 	if !s.wire.HasRead() {
 		if stays {
 			return nil

@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
@@ -21,12 +20,12 @@ import (
 // returns how often each message came, and the listing.
 func readPOP3(ctx context.Context, t *testing.T, c *Client, s remote.Server) (sums map[string]int, items []mail.Item) {
 	t.Helper()
-	return readKnownPOP3(ctx, t, c, account.Account{Server: s, Protocol: remote.POP3})
+	return readKnownPOP3(ctx, t, c, remote.Mailbox{Server: s, Protocol: remote.POP3})
 }
 
 // readKnownPOP3 is readPOP3 for an account of whose server something is remembered.
 func readKnownPOP3(ctx context.Context, t *testing.T, c *Client,
-	a account.Account,
+	a remote.Mailbox,
 ) (sums map[string]int, items []mail.Item) {
 	t.Helper()
 	session, err := c.Open(ctx, a, credential("anna", "sekret"))
@@ -87,7 +86,7 @@ func TestDovecotsMaildropIsReadWholeAndUnchanged(t *testing.T) {
 	mailtest.Fill(t, d, "anna", msgs)
 	before := mailtest.Snapshot(t, d.Addr("imaps"), d.CA.Client(), "anna", "sekret")
 	var first []mail.Item
-	for name, a := range map[string]account.Account{
+	for name, a := range map[string]remote.Mailbox{
 		"by TLS":  {Server: remote.Server{Host: "localhost", Port: d.POP3S, Security: remote.TLS}},
 		"by STLS": {Server: remote.Server{Host: "localhost", Port: d.POP3, Security: remote.STARTTLS}},
 		"by none": {Server: remote.Server{Host: "localhost", Port: d.POP3, Security: remote.None}},
@@ -136,7 +135,7 @@ func TestWithoutRSETThisServerWouldHaveMarkedTheMail(t *testing.T) {
 	}
 	mailtest.Fill(t, d, "anna", msgs)
 	before := mailtest.Snapshot(t, d.Addr("imaps"), d.CA.Client(), "anna", "sekret")
-	session, err := pop3Client(d.CA, false, nil).Open(t.Context(), account.Account{Server: remote.Server{
+	session, err := pop3Client(d.CA, false, nil).Open(t.Context(), remote.Mailbox{Server: remote.Server{
 		Host: "localhost", Port: d.POP3S, Security: remote.TLS,
 	}, Protocol: remote.POP3}, credential("anna", "sekret"))
 	if err != nil {
@@ -190,14 +189,14 @@ func TestABrokenConnectionLosesAndDoublesNothing(t *testing.T) {
 
 func TestAWrongPasswordIsSaidSo(t *testing.T) {
 	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{})
-	_, err := pop3Client(d.CA, false, nil).Open(t.Context(), account.Account{Server: remote.Server{
+	_, err := pop3Client(d.CA, false, nil).Open(t.Context(), remote.Mailbox{Server: remote.Server{
 		Host: "localhost",
 		Port: d.POP3S, Security: remote.TLS,
 	}, Protocol: remote.POP3}, credential("anna", "wrong"))
 	if fault.CodeOf(err) != fault.AuthFailed {
 		t.Errorf("got %v", err)
 	}
-	_, err = pop3Client(d.CA, false, nil).Open(t.Context(), account.Account{Server: remote.Server{
+	_, err = pop3Client(d.CA, false, nil).Open(t.Context(), remote.Mailbox{Server: remote.Server{
 		Host: "localhost",
 		Port: d.IMAPS, Security: remote.TLS,
 	}, Protocol: remote.POP3}, credential("anna", "sekret"))
@@ -233,7 +232,7 @@ const dovecotOffers = "CAPA PIPELINING SASL-PLAIN TOP UIDL USER"
 func TestAVisitThatRemembersItsServerWaitsForOneAnswerBehindTheGreeting(t *testing.T) {
 	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{})
 	mailtest.Fill(t, d, "anna", mailtest.Corpus(9, 20, false))
-	a := account.Account{Protocol: remote.POP3}
+	a := remote.Mailbox{Protocol: remote.POP3}
 	for _, tc := range []struct {
 		connection string
 		turns      int

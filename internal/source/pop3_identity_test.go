@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/remote"
@@ -51,7 +50,7 @@ func playPOP3(t *testing.T, dialogue string) (*mailtest.Script, Session) {
 	t.Helper()
 	s := mailtest.Play(t, dialogue, mailtest.ScriptOptions{})
 	session, err := pop3Client(nil, false, nil).Open(t.Context(),
-		account.Account{
+		remote.Mailbox{
 			Server:   remote.Server{Host: "localhost", Port: s.Port(), Security: remote.None},
 			Protocol: remote.POP3,
 		}, credential("anna", "sekret"))

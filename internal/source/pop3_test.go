@@ -18,7 +18,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
@@ -57,7 +56,7 @@ func everything(l *mail.Listing) []mail.Item {
 
 // visitPOP3 reads everything there is, and writes down what it met. It opens as
 // a connection test does, one question at a time, or as a visit.
-func visitPOP3(ctx context.Context, c *Client, a account.Account, test bool, cred remote.Credential, out io.Writer) {
+func visitPOP3(ctx context.Context, c *Client, a remote.Mailbox, test bool, cred remote.Credential, out io.Writer) {
 	var observe func(remote.Step)
 	if test {
 		observe = func(st remote.Step) { fmt.Fprintf(out, "step %s ok=%v %s\n", st.Name, st.OK, st.Detail) }
@@ -150,7 +149,7 @@ func TestPOP3Dialogues(t *testing.T) {
 					o.Window = 1
 				}
 				if is("closes") {
-					o.CloseOnly = func(a account.Account) bool { return a.Protocol == remote.POP3 }
+					o.CloseOnly = func(a remote.Mailbox) bool { return a.Protocol == remote.POP3 }
 				}
 				if is("ahead") {
 					o.Patience.Ahead = 200 * time.Millisecond
@@ -167,7 +166,7 @@ func TestPOP3Dialogues(t *testing.T) {
 			if is("oauth") {
 				cred.Auth = remote.OAuth2
 			}
-			a := account.Account{Server: server, Protocol: remote.POP3}
+			a := remote.Mailbox{Server: server, Protocol: remote.POP3}
 			visit := is("visit")
 			if _, known, ok := strings.Cut(first, " known "); ok {
 				visit, a.Capabilities = true, known
@@ -219,7 +218,7 @@ func openPlayed(t *testing.T, dialogue string, impatient bool) error {
 	t.Helper()
 	s := mailtest.Play(t, dialogue, mailtest.ScriptOptions{Lenient: true})
 	session, err := pop3Client(nil, impatient, nil).Open(t.Context(),
-		account.Account{
+		remote.Mailbox{
 			Server:   remote.Server{Host: "localhost", Port: s.Port(), Security: remote.None},
 			Protocol: remote.POP3,
 		}, credential("anna", "sekret"))
@@ -394,7 +393,7 @@ func TestPOP3RefusalsBehindTheLogin(t *testing.T) {
 	} {
 		const login = "S: +OK\nC: CAPA\nS: -ERR\nC: USER anna\nS: +OK\nC: PASS sekret\nS: +OK\n"
 		s := mailtest.Play(t, login+"C: STAT\nS: -ERR "+said+"\nCLOSE", mailtest.ScriptOptions{})
-		session, err := pop3Client(nil, false, nil).Open(t.Context(), account.Account{
+		session, err := pop3Client(nil, false, nil).Open(t.Context(), remote.Mailbox{
 			Server: remote.Server{Host: "localhost", Port: s.Port(), Security: remote.None}, Protocol: remote.POP3,
 		}, credential("anna", "sekret"))
 		if err != nil {
@@ -416,7 +415,7 @@ func TestPOP3SignsInByPlainWhereThereIsNothingElse(t *testing.T) {
 			s := mailtest.Play(t, "S: +OK\nC: CAPA\nS: +OK\nS: "+tc.capa+"\nS: .\n"+tc.line+"\nS: +OK\n",
 				mailtest.ScriptOptions{})
 			session, err := pop3Client(nil, false, nil).Open(t.Context(),
-				account.Account{
+				remote.Mailbox{
 					Server:   remote.Server{Host: "localhost", Port: s.Port(), Security: remote.None},
 					Protocol: remote.POP3,
 				}, credential(tc.user, "sekret"))
@@ -433,7 +432,7 @@ func TestU20ControlCharactersInCredentialsAreNeverSent(t *testing.T) {
 		"a\x00", "x"), credential("", "x"), credential("a", "")} {
 		s := mailtest.Play(t, "S: +OK\nC: CAPA\nS: -ERR\n", mailtest.ScriptOptions{})
 		c := pop3Client(nil, false, nil)
-		_, err := c.Open(t.Context(), account.Account{Server: remote.Server{
+		_, err := c.Open(t.Context(), remote.Mailbox{Server: remote.Server{
 			Host: "localhost", Port: s.Port(),
 			Security: remote.None,
 		}, Protocol: remote.POP3}, cred)
@@ -451,7 +450,7 @@ func TestPOP3SessionsEndWithTheirContext(t *testing.T) {
 	s := mailtest.Play(t, "S: +OK\nC: CAPA\nS: -ERR\nC: USER anna\nS: +OK\nC: PASS sekret\nS: +OK\nC: STAT\nSTALL\n",
 		mailtest.ScriptOptions{})
 	session, err := pop3Client(nil, false, nil).Open(t.Context(),
-		account.Account{
+		remote.Mailbox{
 			Server:   remote.Server{Host: "localhost", Port: s.Port(), Security: remote.None},
 			Protocol: remote.POP3,
 		}, credential("anna", "sekret"))
@@ -496,7 +495,7 @@ C: QUIT
 S: +OK
 `, mailtest.ScriptOptions{})
 	session, err := pop3Client(nil, false, nil).Open(t.Context(),
-		account.Account{
+		remote.Mailbox{
 			Server:   remote.Server{Host: "localhost", Port: s.Port(), Security: remote.None},
 			Protocol: remote.POP3,
 		}, credential("anna", "sekret"))
@@ -549,7 +548,7 @@ C: QUIT
 S: +OK
 `, mailtest.ScriptOptions{})
 	session, err := pop3Client(nil, false, nil).Open(t.Context(),
-		account.Account{
+		remote.Mailbox{
 			Server:   remote.Server{Host: "localhost", Port: s.Port(), Security: remote.None},
 			Protocol: remote.POP3,
 		}, credential("anna", "sekret"))
@@ -621,7 +620,7 @@ S: 1 a
 		s := mailtest.Play(t, fmt.Sprintf(dialogue, tc.list, tc.uidl), mailtest.ScriptOptions{Lenient: true})
 		var log bytes.Buffer
 		c := pop3Client(nil, false, func(o *Options) { o.Log = slog.New(slog.NewTextHandler(&log, nil)) })
-		session, err := c.Open(t.Context(), account.Account{
+		session, err := c.Open(t.Context(), remote.Mailbox{
 			Server:   remote.Server{Host: "localhost", Port: s.Port(), Security: remote.None},
 			Protocol: remote.POP3,
 		}, credential("anna", "sekret"))

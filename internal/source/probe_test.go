@@ -3,7 +3,6 @@ package source
 import (
 	"testing"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/remote"
@@ -40,7 +39,7 @@ func TestAConnectionTestOpensTheInbox(t *testing.T) {
 			defer script.Close()
 			server := remote.Server{Host: "localhost", Port: script.Port(), Security: remote.None}
 			var last remote.Step
-			_, err := loopback(nil, nil).Probe(t.Context(), account.Account{Server: server, Protocol: remote.IMAP}, credential(
+			_, err := loopback(nil, nil).Probe(t.Context(), remote.Mailbox{Server: server, Protocol: remote.IMAP}, credential(
 				"anna", testSecret), func(s remote.Step) {
 				last = s
 			})

@@ -5,7 +5,6 @@ import (
 	"io"
 	"testing"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
@@ -43,7 +42,7 @@ func TestATokenThatRunsOutDuringAVisitIsReplaced(t *testing.T) {
 				p.CutAfter(1 << 40) // The next connection holds.
 				return remote.NewSecret(o.Give(user)), nil
 			}
-			session, err := loopback(ca, nil).Open(t.Context(), account.Account{Protocol: protocol, Server: remote.Server{
+			session, err := loopback(ca, nil).Open(t.Context(), remote.Mailbox{Protocol: protocol, Server: remote.Server{
 				Host: "localhost", Port: p.Port(), Security: remote.TLS,
 			}}, cred)
 			if err != nil {

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
@@ -19,7 +18,7 @@ import (
 var noPenalty = []string{"service anvil {\n  unix_listener anvil-auth-penalty {\n    mode = 0\n  }\n}"}
 
 // servers are the ways to one Dovecot.
-func servers(d *mailtest.Dovecot) (all []account.Account) {
+func servers(d *mailtest.Dovecot) (all []remote.Mailbox) {
 	for _, s := range []struct {
 		protocol remote.Protocol
 		port     int
@@ -33,14 +32,14 @@ func servers(d *mailtest.Dovecot) (all []account.Account) {
 		{remote.POP3, d.POP3, remote.None},
 	} {
 		server := remote.Server{Host: "localhost", Port: s.port, Security: s.security}
-		all = append(all, account.Account{Protocol: s.protocol, Server: server})
+		all = append(all, remote.Mailbox{Protocol: s.protocol, Server: server})
 	}
 	return all
 }
 
 // attempts signs in twice, the second time with what the first remembered, and lists
 // the folders; it returns what the client sent, and what was remembered.
-func attempts(t *testing.T, d *mailtest.Dovecot, a account.Account,
+func attempts(t *testing.T, d *mailtest.Dovecot, a remote.Mailbox,
 	cred remote.Credential,
 ) (sent []string, remembered string, err error) {
 	t.Helper()

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/remote"
@@ -51,10 +50,10 @@ ALSO TAG LOGOUT => TAG OK bye\r\n
 		t.Run(name, func(t *testing.T) {
 			script := mailtest.Play(t, tc.dialogue, mailtest.ScriptOptions{})
 			c := loopback(nil, func(o *Options) {
-				o.Version, o.IDFirst = "1.2", func(account.Account) bool { return tc.first }
+				o.Version, o.IDFirst = "1.2", func(remote.Mailbox) bool { return tc.first }
 			})
 			server := remote.Server{Host: "localhost", Port: script.Port(), Security: remote.None}
-			a := account.Account{Protocol: remote.IMAP, Server: server}
+			a := remote.Mailbox{Protocol: remote.IMAP, Server: server}
 			session, err := c.Open(t.Context(), a, credential("anna", testSecret))
 			if err != nil {
 				t.Fatal(err)
@@ -97,7 +96,7 @@ func TestAYesToHalfALoginIsNoFaultOfOurs(t *testing.T) {
 				greeting = "S: +OK ready\nC: CAPA\nS: -ERR what?\n"
 			}
 			script := mailtest.Play(t, greeting+tc.dialogue, mailtest.ScriptOptions{})
-			a := account.Account{
+			a := remote.Mailbox{
 				Protocol: tc.protocol,
 				Server:   remote.Server{Host: "localhost", Port: script.Port(), Security: remote.None},
 			}
@@ -145,7 +144,7 @@ S: * STATUS "2026" (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 1)
 S: TAG OK
 ALSO TAG LOGOUT => TAG OK bye\r\n
 `, mailtest.ScriptOptions{})
-	a := account.Account{
+	a := remote.Mailbox{
 		Protocol: remote.IMAP,
 		Server:   remote.Server{Host: "localhost", Port: script.Port(), Security: remote.None},
 	}
@@ -195,7 +194,7 @@ func TestARefusalShowsNothingThatWasSent(t *testing.T) {
 			var said transcript
 			c := loopback(nil, func(o *Options) { o.Transcript = said.add })
 			server := remote.Server{Host: "localhost", Port: script.Port(), Security: remote.None}
-			a := account.Account{Protocol: protocol, Server: server}
+			a := remote.Mailbox{Protocol: protocol, Server: server}
 			var steps strings.Builder
 			_, err := c.Probe(t.Context(), a, credential("anna", secret), func(s remote.Step) {
 				steps.WriteString(s.Detail + "\n")

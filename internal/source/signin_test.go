@@ -7,7 +7,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/remote"
@@ -22,7 +21,7 @@ type logbook struct {
 	ends   []remote.SignIn
 }
 
-func (g *logbook) Admit(_ context.Context, a account.Account, _ []netip.Addr) (func(remote.SignIn), error) {
+func (g *logbook) Admit(_ context.Context, a remote.Mailbox, _ []netip.Addr) (func(remote.SignIn), error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.proofs = append(g.proofs, a.LoginProof)
@@ -68,7 +67,7 @@ func TestEachLoginIsAdmittedAndItsEndTold(t *testing.T) {
 			s := mailtest.Play(t, tc.dialogue, mailtest.ScriptOptions{Lenient: true})
 			g := &logbook{}
 			c := loopback(nil, func(o *Options) { o.Gate = g })
-			a := account.Account{Protocol: tc.protocol, Server: remote.Server{
+			a := remote.Mailbox{Protocol: tc.protocol, Server: remote.Server{
 				Host: "127.0.0.1", Port: s.Port(),
 				Security: remote.None,
 			}}
@@ -92,7 +91,7 @@ func TestWhoIsNotAdmittedDialsNobody(t *testing.T) {
 			s := mailtest.Play(t, "S: * BYE\nCLOSE\n", mailtest.ScriptOptions{Lenient: true, Repeat: true})
 			p := mailtest.StartProxy(t, s.Addr())
 			c := loopback(nil, func(o *Options) { o.Gate = &logbook{closed: closed} })
-			a := account.Account{Protocol: protocol, Server: remote.Server{
+			a := remote.Mailbox{Protocol: protocol, Server: remote.Server{
 				Host: "127.0.0.1", Port: p.Port(),
 				Security: remote.None,
 			}}
@@ -118,10 +117,10 @@ func TestAFurtherConnectionOfASessionGoesByItsLogin(t *testing.T) {
 	s := mailtest.Play(t, in+"C: STAT\nCLOSE\n---\n"+in, mailtest.ScriptOptions{Lenient: true, Repeat: true})
 	g := &logbook{}
 	c := loopback(nil, func(o *Options) { o.Gate = g })
-	a := account.Account{ID: "a", Protocol: remote.POP3, Server: remote.Server{
+	a := remote.Mailbox{Secret: remote.SecretRef{Subject: "a"}, Protocol: remote.POP3, Server: remote.Server{
 		Host: "127.0.0.1", Port: s.Port(),
 		Security: remote.None,
-	}, SettingsEpoch: 3}
+	}, Edits: 3}
 	session, err := c.Open(t.Context(), a, credential("anna", "sekret"))
 	if err != nil {
 		t.Fatal(err)

@@ -17,7 +17,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/outbound"
@@ -43,10 +42,10 @@ type Options struct {
 	Version string
 	// IDFirst says whether an account's server opens nothing before it was sent
 	// by ID who asks. Nil: none does.
-	IDFirst func(a account.Account) bool
+	IDFirst func(m remote.Mailbox) bool
 	// CloseOnly says at which accounts a POP3 session ends without QUIT, by which
 	// their provider would hide what was read from other programs. Nil: at none.
-	CloseOnly func(account.Account) bool
+	CloseOnly func(remote.Mailbox) bool
 	// Window is how many listed messages a session keeps in memory: what is
 	// longer lies in an unlinked file in TempDir. 0: DefaultWindow.
 	Window int
@@ -117,7 +116,7 @@ type Session interface {
 	Headers(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, header []byte) error) error
 	// Capabilities returns, in at most 10,000 printable octets, what of the
 	// server's offers a later Open is quicker for knowing: see
-	// account.Account.Capabilities.
+	// remote.Mailbox.Capabilities.
 	Capabilities() string
 	// Leave ends the session as the protocol wants it.
 	Leave(ctx context.Context) error
@@ -128,15 +127,15 @@ type Session interface {
 
 // Open connects, secures, greets and signs in. ctx governs the opening only.
 // Its error is a *fault.Error, or wraps ctx's.
-func (c *Client) Open(ctx context.Context, a account.Account, cred remote.Credential) (Session, error) {
-	return c.open(ctx, a, cred, nil)
+func (c *Client) Open(ctx context.Context, m remote.Mailbox, cred remote.Credential) (Session, error) {
+	return c.open(ctx, m, cred, nil)
 }
 
-func (c *Client) open(ctx context.Context, a account.Account, cred remote.Credential,
+func (c *Client) open(ctx context.Context, m remote.Mailbox, cred remote.Credential,
 	observe func(remote.Step),
 ) (Session, error) {
-	who := wire.NewSigner(c.opts.Gate, a)
-	if a.Protocol == remote.IMAP {
+	who := wire.NewSigner(c.opts.Gate, m)
+	if m.Protocol == remote.IMAP {
 		return openIMAP(ctx, c, who, cred, observe)
 	}
 	return renewing(ctx, &cred, func(cred remote.Credential) (Session, error) {
@@ -185,10 +184,10 @@ func own(folders []mail.Folder) (n int) {
 
 // SignIn signs in at an IMAP server and leaves again: whether the credential is
 // right is all that is asked.
-func (c *Client) SignIn(ctx context.Context, a account.Account, cred remote.Credential) error {
-	a.ID, a.LoginProof, a.Capabilities = "", "", ""
+func (c *Client) SignIn(ctx context.Context, m remote.Mailbox, cred remote.Credential) error {
+	m.Secret.Subject, m.LoginProof, m.Capabilities = "", "", ""
 	// As for a test, nothing is pipelined.
-	session, err := openIMAP(ctx, c, wire.NewSigner(c.opts.Gate, a), cred, func(remote.Step) {})
+	session, err := openIMAP(ctx, c, wire.NewSigner(c.opts.Gate, m), cred, func(remote.Step) {})
 	if err != nil {
 		return err
 	}
@@ -200,16 +199,16 @@ func (c *Client) SignIn(ctx context.Context, a account.Account, cred remote.Cred
 // observe as it ends and returns the folders with their counts. Steps that did
 // not come about are not reported. The account may be one that is not saved, or
 // not like this: what was known of its login is no matter.
-func (c *Client) Probe(ctx context.Context, a account.Account, cred remote.Credential,
+func (c *Client) Probe(ctx context.Context, m remote.Mailbox, cred remote.Credential,
 	observe func(remote.Step),
 ) ([]mail.Folder, error) {
-	a.ID, a.LoginProof, a.Capabilities = "", "", ""
+	m.Secret.Subject, m.LoginProof, m.Capabilities = "", "", ""
 	impatient := *c
 	if idle := &impatient.opts.Patience.Idle; *idle == 0 || *idle > probeIdle {
 		*idle = probeIdle
 	}
 	impatient.wire = c.wire.With(func(l *wire.Limits) { l.Patience = impatient.opts.Patience })
-	session, err := impatient.open(ctx, a, cred, observe)
+	session, err := impatient.open(ctx, m, cred, observe)
 	if err != nil {
 		return nil, err
 	}

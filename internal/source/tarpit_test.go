@@ -17,7 +17,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
@@ -460,7 +459,7 @@ func trapped(t *testing.T, p wire.Patience, protocol remote.Protocol, at string,
 		security, ca = remote.STARTTLS, mailtest.NewCA(t)
 		r.starttls = ca.Server().Config()
 	}
-	a := account.Account{Protocol: protocol, Server: remote.Server{
+	a := remote.Mailbox{Protocol: protocol, Server: remote.Server{
 		Host: "localhost", Port: r.start(t),
 		Security: security,
 	}}
@@ -576,7 +575,7 @@ func TestAVisitWithoutACommandsTimeIsKept(t *testing.T) {
 				})
 			}
 			server := remote.Server{Host: "localhost", Port: r.start(t), Security: remote.None}
-			session, err := patient(nil, unlimited).Open(t.Context(), account.Account{Protocol: tc.protocol, Server: server},
+			session, err := patient(nil, unlimited).Open(t.Context(), remote.Mailbox{Protocol: tc.protocol, Server: server},
 				credential("anna", testSecret))
 			if err != nil {
 				t.Fatal(err)
@@ -606,7 +605,7 @@ func TestProgressIsCountedOverAllConnections(t *testing.T) {
 			r.trap = func(c net.Conn) { drip.spring(c, nil) }
 			server := remote.Server{Host: "localhost", Port: r.start(t), Security: remote.None}
 			p := wire.Patience{Idle: time.Hour, Command: limit, Progress: 4 * limit, Session: -1, Floor: 1 << 20}
-			session, err := patient(nil, p).Open(t.Context(), account.Account{Protocol: protocol, Server: server}, credential(
+			session, err := patient(nil, p).Open(t.Context(), remote.Mailbox{Protocol: protocol, Server: server}, credential(
 				"anna", testSecret))
 			if err != nil {
 				t.Fatal(err)
@@ -767,7 +766,7 @@ func piping(t *testing.T, conn net.Conn, protocol remote.Protocol) Session {
 		}
 		return s
 	}
-	signedIn, err := signInIMAP(t.Context(), c, wire.NewSigner(nil, account.Account{}), l, cred, nil, false)
+	signedIn, err := signInIMAP(t.Context(), c, wire.NewSigner(nil, remote.Mailbox{}), l, cred, nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func (w *world) dies(a account.Account, worker string) {
 func TestOnlyVisitsThatNeverEndedAreCounted(t *testing.T) {
 	abandon := func(w *world, l fetch.Lease) { w.must(w.Queue().Abandon(w.Context(), l)) }
 	edit := func(w *world, l fetch.Lease) {
-		a := w.load(l.Account)
+		a := w.of(l)
 		a.Folder = "Elsewhere"
 		_, err := w.Accounts().Update(w.Context(), a, nil, true)
 		w.must(err)
@@ -117,7 +117,7 @@ func TestASuspectIsAloneAmongThoseThatMayBeOne(t *testing.T) {
 		for _, l := range append(first, other...) {
 			w.finish(l, time.Hour)
 		}
-		if got := w.claim("p1/4"); len(got) != 1 || got[0].Account.ID != once.ID || got[0].Aborted.Visits != 1 {
+		if got := w.claim("p1/4"); len(got) != 1 || got[0].Route.ID != once.ID || got[0].Aborted.Visits != 1 {
 			w.Errorf("claimed %+v, want %s: the suspects are cleared", got, once.Name)
 		}
 		// And one that was there at one death keeps a suspect waiting.
@@ -183,13 +183,13 @@ func (q *mortal) die() {
 	q.dead = true
 }
 
-func (q *mortal) Claim(ctx context.Context, c schedule.Claim) ([]fetch.Lease, error) {
+func (q *mortal) Claim(ctx context.Context, c schedule.Claim) ([]schedule.Lease, error) {
 	if q.gone() {
 		return nil, errors.New("dead")
 	}
 	ls, err := q.Queue.Claim(ctx, c)
 	for i := range ls {
-		ls[i] = q.wrap(ls[i])
+		ls[i].Lease = q.wrap(ls[i].Lease)
 	}
 	return ls, err
 }
@@ -255,19 +255,19 @@ func (p *poisoned) live(name string, together bool) life {
 	q := &mortal{Queue: p.Queue(), wrap: p.wrap, ended: c.made}
 	visit := func(ctx context.Context, l fetch.Lease) fetch.Report {
 		mu.Lock()
-		under[l.Account.ID] = l
+		under[l.Route.ID] = l
 		for _, o := range under {
 			for _, s := range under {
-				if s.Account.ID != o.Account.ID && s.Aborted.Visits >= schedule.AbortedAlone && o.Aborted.Visits > 0 {
-					out.beside = append(out.beside, o.Account.Name)
+				if s.Route.ID != o.Route.ID && s.Aborted.Visits >= schedule.AbortedAlone && o.Aborted.Visits > 0 {
+					out.beside = append(out.beside, p.of(o).Name)
 				}
 			}
 		}
 		all := len(under) == len(p.all)
 		mu.Unlock()
 		c.made()
-		defer func() { mu.Lock(); delete(under, l.Account.ID); mu.Unlock(); c.made() }()
-		if l.Account.ID == p.poison.ID {
+		defer func() { mu.Lock(); delete(under, l.Route.ID); mu.Unlock(); c.made() }()
+		if l.Route.ID == p.poison.ID {
 			out.poisoned++
 			if together && !all {
 				p.must(c.until(p.Context(), func() bool { mu.Lock(); defer mu.Unlock(); return len(under) == len(p.all) }))
@@ -379,7 +379,7 @@ func TestDeathsThatTheDatabaseForgotAreNoticed(t *testing.T) {
 			p.live(name, true)
 		}
 		var claimed []string
-		p.wrap = func(l fetch.Lease) fetch.Lease { claimed = append(claimed, l.Account.Name); return l }
+		p.wrap = func(l fetch.Lease) fetch.Lease { claimed = append(claimed, w.of(l).Name); return l }
 		_, err := w.w.Statement.ConnPool.ExecContext(w.Context(), "UPDATE poll_schedule SET lease_owner = '', aborted = 0")
 		w.must(err)
 		if l := p.live("p3", true); !l.died || len(claimed) != 4 {

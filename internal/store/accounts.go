@@ -11,6 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/audit"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -122,7 +123,7 @@ func (r Accounts) Add(ctx context.Context, a account.Account, sealed []byte,
 		}
 		_, err = c.exec(ctx, `INSERT INTO poll_schedule (account_id, journal_id, owner, host_key, circuit,
 			enabled, due_at_ms, hurried_ms, lease_epoch, paused_ms, paused_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			row.ID, j.id, row.Owner, schedule.HostKey(a), schedule.CircuitKey(a),
+			row.ID, j.id, row.Owner, schedule.HostKey(a.Server), schedule.CircuitKey(a.Server),
 			flag(a.Enabled), due, hurried, j.leaseEpoch, toMillis(a.Pause.At), pausedBy(a))
 		if err != nil {
 			return err
@@ -209,14 +210,14 @@ func (r Accounts) Remove(ctx context.Context, o owner.Owner, id account.ID, keep
 }
 
 // SealedSecret returns what Add or Update was given.
-func (r Accounts) SealedSecret(ctx context.Context, o owner.Owner, id account.ID) ([]byte, error) {
-	if !isID(string(id)) {
+func (r Accounts) SealedSecret(ctx context.Context, ref remote.SecretRef) ([]byte, error) {
+	if !isID(ref.Subject) {
 		return nil, account.ErrNotFound
 	}
 	var sealed []byte
 	err := r.s.on(r.s.r).each(ctx, scanInto(&sealed),
-		"SELECT s.sealed FROM secrets s JOIN accounts a ON a.id = s.account_id WHERE a.id = ? AND a.owner = ?", string(id),
-		o.String())
+		"SELECT s.sealed FROM secrets s JOIN accounts a ON a.id = s.account_id WHERE a.id = ? AND a.owner = ?", ref.Subject,
+		ref.Owner.String())
 	if err == nil && sealed == nil {
 		err = account.ErrNotFound
 	}

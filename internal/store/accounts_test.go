@@ -60,12 +60,12 @@ func TestAnEditSavesZeroValuesToo(t *testing.T) {
 		if !cmp.Equal(got, a, sameOwner) {
 			w.Error(cmp.Diff(got, a, sameOwner))
 		}
-		if got, err := w.Accounts().SealedSecret(w.Context(), a.Owner, a.ID); err != nil || string(got) != "sealed" {
+		if got, err := w.Accounts().SealedSecret(w.Context(), a.Secret()); err != nil || string(got) != "sealed" {
 			w.Errorf("the secret is %q, %v", got, err)
 		}
 		_, err = w.Accounts().Update(w.Context(), got, []byte("other"), false)
 		w.must(err)
-		if got, err := w.Accounts().SealedSecret(w.Context(), a.Owner, a.ID); err != nil || string(got) != "other" {
+		if got, err := w.Accounts().SealedSecret(w.Context(), a.Secret()); err != nil || string(got) != "other" {
 			w.Errorf("the new secret is %q, %v", got, err)
 		}
 	})
@@ -201,7 +201,7 @@ func TestSomebodyElsesAccountDoesNotExist(t *testing.T) {
 				_, err = r.Update(ctx, bad, []byte("x"), true)
 				w.want(err, account.ErrNotFound)
 				w.want(r.Remove(ctx, o, id, false, nil), account.ErrNotFound)
-				_, err = r.SealedSecret(ctx, o, id)
+				_, err = r.SealedSecret(ctx, bad.Secret())
 				w.want(err, account.ErrNotFound)
 				w.want(r.Hurry(ctx, o, id), account.ErrNotFound)
 				if id != a.ID {
@@ -222,7 +222,7 @@ func TestSomebodyElsesAccountDoesNotExist(t *testing.T) {
 			w.Errorf("jan has %v, %v", list, err)
 		}
 		forged := l
-		forged.Account.Owner = jan
+		forged.Route.Owner = jan
 		if fs, err := w.Journal().Folders(ctx, forged); err != nil || len(fs) != 0 {
 			w.Errorf("jan sees folders %v, %v", fs, err)
 		}
@@ -269,7 +269,7 @@ func TestAnAccountAddedAgainGoesOnWhereItWas(t *testing.T) {
 		}
 		next := w.claim("p1/1", func(c *schedule.Claim) { c.Now = w.clock.now() })
 		i := 0
-		if next[0].Account.ID != got.ID {
+		if next[0].Route.ID != got.ID {
 			i = 1
 		}
 		if next[i].Epoch <= l.Epoch {
@@ -361,10 +361,10 @@ func TestTheJournalFollowsTheMailboxThroughAnEdit(t *testing.T) {
 				if (b.Journal == a.Journal) != c.same {
 					t.Fatalf("the journal went on: %v", b.Journal == a.Journal)
 				}
-				next, err := w.Queue().ClaimOne(t.Context(), b.Owner, b.ID, schedule.Claim{
+				next, err := leaseOf(w.Queue().ClaimOne(t.Context(), b.Owner, b.ID, schedule.Claim{
 					Worker: "p1/1", Now: w.clock.now(),
 					Lease: time.Minute,
-				})
+				}))
 				w.must(err)
 				if next.Epoch <= l.Epoch {
 					t.Errorf("the epoch went from %d to %d", l.Epoch, next.Epoch)
@@ -460,7 +460,7 @@ func TestEverySecretIsFoundForAnotherKey(t *testing.T) {
 			want[a.ID] = a.Email
 		}
 		var all []vault.SealedSecret
-		for after := account.ID(""); ; after = all[len(all)-1].ID {
+		for after := (remote.SecretRef{}); ; after = all[len(all)-1].Ref {
 			page, err := w.Secrets().SealedSecrets(ctx, after, 2)
 			w.must(err)
 			if all = append(all, page...); len(page) < 2 {
@@ -469,17 +469,19 @@ func TestEverySecretIsFoundForAnotherKey(t *testing.T) {
 		}
 		got := map[account.ID]string{}
 		for _, x := range all {
-			got[x.ID] = string(x.Sealed)
+			got[account.ID(x.Ref.Subject)] = string(x.Sealed)
 		}
 		if len(all) != 5 || !cmp.Equal(got, want) {
 			w.Fatal(cmp.Diff(got, want))
 		}
 		first, second := all[0], all[1]
-		w.must(w.Secrets().ReplaceSealed(ctx, first.Owner, first.ID, first.Sealed, []byte("anew")))
-		w.must(w.Secrets().ReplaceSealed(ctx, first.Owner, first.ID, first.Sealed, []byte("too late")))
-		w.must(w.Secrets().ReplaceSealed(ctx, first.Owner, second.ID, second.Sealed, []byte("somebody else's")))
+		others := second.Ref
+		others.Owner = first.Ref.Owner
+		w.must(w.Secrets().ReplaceSealed(ctx, first.Ref, first.Sealed, []byte("anew")))
+		w.must(w.Secrets().ReplaceSealed(ctx, first.Ref, first.Sealed, []byte("too late")))
+		w.must(w.Secrets().ReplaceSealed(ctx, others, second.Sealed, []byte("somebody else's")))
 		for x, want := range map[*vault.SealedSecret]string{&first: "anew", &second: string(second.Sealed)} {
-			if got, err := w.Accounts().SealedSecret(ctx, x.Owner, x.ID); err != nil || string(got) != want {
+			if got, err := w.Accounts().SealedSecret(ctx, x.Ref); err != nil || string(got) != want {
 				w.Errorf("the secret is %q, %v", got, err)
 			}
 		}

@@ -159,10 +159,10 @@ func TestFullMeansTheSameForUsersAndAccounts(t *testing.T) {
 		ctx := w.Context()
 		stop := func(a account.Account, s account.State) {
 			w.Helper()
-			l, err := w.Queue().ClaimOne(ctx, a.Owner, a.ID, schedule.Claim{
+			l, err := leaseOf(w.Queue().ClaimOne(ctx, a.Owner, a.ID, schedule.Claim{
 				Worker: "p1/1", Now: w.clock.now(),
 				Lease: time.Minute,
-			})
+			}))
 			w.must(err)
 			w.must(w.Queue().Finish(ctx, l, schedule.Settlement{State: s, At: w.clock.now(), DueAt: w.clock.now().Add(
 				time.Hour)}))

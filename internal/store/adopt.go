@@ -49,13 +49,13 @@ func (j Journal) siblings(ctx context.Context, l fetch.Lease) ([]int64, error) {
 		var id, retired int64
 		var username string
 		err := r.Scan(&id, &username, &retired)
-		if retired == 0 || retired > forgotten && account.SameUser(username, l.Account.Username) {
+		if retired == 0 || retired > forgotten && account.SameUser(username, l.Route.From.Username) {
 			ids = append(ids, id)
 		}
 		return err
 	}, `SELECT id, username, retired_ms FROM journals WHERE uuid = ? AND owner = ?
 		UNION ALL SELECT id, username, retired_ms FROM journals WHERE owner = ? AND retired_ms > 0 AND uuid <> ?`,
-		append(journalOf(l), l.Account.Owner.String(), l.Account.Journal)...)
+		append(journalOf(l), l.Route.Owner.String(), l.Route.Journal)...)
 	return ids, err
 }
 

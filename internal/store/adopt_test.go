@@ -57,8 +57,8 @@ func TestAnAccountEditedToAnotherProtocolRemembersWhatTheOtherBrought(t *testing
 		again, _ := w.lease(a)
 		known, err := rememberedOf(w.Context(), w.Journal(), again)
 		w.must(err)
-		if again.Account.Journal == l.Account.Journal || len(known) != 4 {
-			w.Errorf("journal %s after %s, %d remembered", again.Account.Journal, l.Account.Journal, len(known))
+		if again.Route.Journal == l.Route.Journal || len(known) != 4 {
+			w.Errorf("journal %s after %s, %d remembered", again.Route.Journal, l.Route.Journal, len(known))
 		}
 		eve := w.add("eve@firma.test", 1)
 		le, _ := w.lease(eve)

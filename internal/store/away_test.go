@@ -20,8 +20,8 @@ func TestALeaseThatRanOutWhileTheDatabaseWasAwayIsNoDeath(t *testing.T) {
 		return ls[0].Aborted
 	}
 	one := func(w *world, a account.Account) fetch.Aborted {
-		l, err := w.Queue().ClaimOne(w.Context(), a.Owner, a.ID,
-			schedule.Claim{Worker: "p1-x", Now: w.clock.now(), Lease: time.Minute})
+		l, err := leaseOf(w.Queue().ClaimOne(w.Context(), a.Owner, a.ID,
+			schedule.Claim{Worker: "p1-x", Now: w.clock.now(), Lease: time.Minute}))
 		w.must(err)
 		return l.Aborted
 	}

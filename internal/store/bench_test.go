@@ -48,7 +48,7 @@ func BenchmarkJournal10000Messages(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		l, err := s.Queue().ClaimOne(ctx, a.Owner, a.ID, schedule.Claim{Worker: "p/1", Now: time.Now(), Lease: time.Minute})
+		l, err := leaseOf(s.Queue().ClaimOne(ctx, a.Owner, a.ID, schedule.Claim{Worker: "p/1", Now: time.Now(), Lease: time.Minute}))
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -103,7 +103,7 @@ func BenchmarkPollWithoutNews(b *testing.B) {
 				b.Fatal(len(ls), err)
 			}
 			for _, l := range ls {
-				err := s.Queue().Finish(ctx, l, schedule.Settlement{
+				err := s.Queue().Finish(ctx, l.Lease, schedule.Settlement{
 					State: account.OK, Success: true, DueAt: now.Add(time.Minute),
 					Run: account.Run{StartedAt: now, FinishedAt: now, OK: true},
 				})

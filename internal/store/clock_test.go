@@ -41,7 +41,7 @@ type counted struct {
 	fenced  atomic.Int64
 }
 
-func (q *counted) Claim(ctx context.Context, c schedule.Claim) ([]fetch.Lease, error) {
+func (q *counted) Claim(ctx context.Context, c schedule.Claim) ([]schedule.Lease, error) {
 	ls, err := q.Queue.Claim(ctx, c)
 	q.claimed()
 	return ls, err
@@ -145,10 +145,10 @@ func (p *pollers) start(visit func(ctx context.Context, by int, l fetch.Lease)) 
 				return q.store.Queue().CorrectTimes(ctx)
 			}}},
 			Visitor: visitorFunc(func(ctx context.Context, l fetch.Lease) fetch.Report {
-				p.begin(l.Account.ID)
+				p.begin(l.Route.ID)
 				q.visits.Add(1)
 				visit(ctx, i, l)
-				p.end(l.Account.ID)
+				p.end(l.Route.ID)
 				return fetch.Report{}
 			}),
 		}
@@ -303,7 +303,7 @@ func (p *pollers) slowVisits(goOn func(visits int, lost int64) bool) (lost int64
 	}
 	p.start(func(ctx context.Context, by int, l fetch.Lease) {
 		// Due again at once, whatever the time is: for either of them.
-		if err := p.two[by].store.Accounts().Hurry(ctx, l.Account.Owner, l.Account.ID); err != nil && ctx.Err() == nil {
+		if err := p.two[by].store.Accounts().Hurry(ctx, l.Route.Owner, l.Route.ID); err != nil && ctx.Err() == nil {
 			p.Error(err)
 		}
 		for i, q := range p.two {
@@ -431,7 +431,7 @@ func TestTimesThatCannotBeAreCorrected(t *testing.T) {
 		settle := func(i int, now, due time.Duration) {
 			w.Helper()
 			for _, l := range ls {
-				if l.Account.ID == as[i].ID {
+				if l.Route.ID == as[i].ID {
 					st := schedule.Settlement{State: account.OK, Success: true, DueAt: w.clock.now().Add(now + due)}
 					if due == 0 {
 						st = schedule.Settlement{State: account.NeedsAttention}
@@ -484,7 +484,7 @@ func TestTimesThatCannotBeAreCorrected(t *testing.T) {
 
 func slicesIndex(ls []fetch.Lease, a account.Account) int {
 	for i, l := range ls {
-		if l.Account.ID == a.ID {
+		if l.Route.ID == a.ID {
 			return i
 		}
 	}

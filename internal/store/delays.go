@@ -41,7 +41,7 @@ func (s *Store) told(db *gorm.DB, conditions string, args ...any) (as []account.
 	}
 	for i, a := range as {
 		sign := signs.of(a)
-		sign.Asked, sign.Allowed = vs[i].DueAtMS == 0, s.allowed.Of(a)
+		sign.Asked, sign.Allowed = vs[i].DueAtMS == 0, s.allowed.Of(a.Mailbox())
 		as[i].Status = schedule.Show(a, sign, now)
 	}
 	return as, nil
@@ -70,8 +70,8 @@ type signs struct {
 }
 
 func (s signs) of(a account.Account) schedule.Signs {
-	out := schedule.Signs{AtHost: s.atHost[schedule.HostKey(a)], OfUser: s.ofUser[a.Owner.String()]}
-	if o, ok := s.outages[schedule.CircuitKey(a)]; ok {
+	out := schedule.Signs{AtHost: s.atHost[schedule.HostKey(a.Server)], OfUser: s.ofUser[a.Owner.String()]}
+	if o, ok := s.outages[schedule.CircuitKey(a.Server)]; ok {
 		out.Outage = &o
 	}
 	return out
@@ -97,8 +97,8 @@ func (s *Store) signs(db *gorm.DB, as []account.Account, now time.Time) (signs, 
 	}
 	var circuits, hosts, owners []string
 	for _, a := range as {
-		circuits = append(circuits, schedule.CircuitKey(a))
-		hosts, owners = append(hosts, schedule.HostKey(a)), append(owners, a.Owner.String())
+		circuits = append(circuits, schedule.CircuitKey(a.Server))
+		hosts, owners = append(hosts, schedule.HostKey(a.Server)), append(owners, a.Owner.String())
 	}
 	circuits, hosts, owners = distinct(circuits), distinct(hosts), distinct(owners)
 	c, ctx, args := s.on(db), db.Statement.Context, []any{}

@@ -157,13 +157,13 @@ func (s *Store) reschedule(ctx context.Context, tx *gorm.DB, old, a account.Acco
 	now, then := s.now().UnixMilli(), account.Edited(old, a, newSecret)
 	live := sc.leaseOwner != "" && sc.leaseUntil > now
 	set := map[string]any{
-		"host_key": schedule.HostKey(a), "circuit": schedule.CircuitKey(a),
+		"host_key": schedule.HostKey(a.Server), "circuit": schedule.CircuitKey(a.Server),
 		"enabled": flag(a.Enabled), "paused_ms": toMillis(a.Pause.At), "paused_by": pausedBy(a),
 	}
 	if then.Remote {
 		set["failures"], set["proven"] = 0, 0
 	}
-	if old.Protocol != a.Protocol || schedule.CircuitKey(old) != schedule.CircuitKey(a) {
+	if old.Protocol != a.Protocol || schedule.CircuitKey(old.Server) != schedule.CircuitKey(a.Server) {
 		set["slow"] = gorm.Expr("CASE WHEN slow > 1 THEN slow ELSE 1 END")
 	}
 	epoch := sc.epoch

@@ -321,7 +321,7 @@ func TestAnExportIsReadWhileItIsHandedOver(t *testing.T) {
 		}
 		insert(1, 2*exportPage)
 		seen, pages := map[float64]bool{}, 0
-		w.must(w.Export(w.Context(), l.Account.Owner, func(section string, rows [][]byte) error {
+		w.must(w.Export(w.Context(), l.Route.Owner, func(section string, rows [][]byte) error {
 			if section != "messages" || len(rows) == 0 {
 				return nil
 			}

@@ -313,10 +313,15 @@ func (f *furnisher) people(w *world, o owner.Owner) {
 	}
 }
 
+// frozenRef names what is sealed of something.
+func frozenRef(o owner.Owner, words string) remote.SecretRef {
+	return remote.SecretRef{Owner: o, Subject: words, Field: remote.SignsIn}
+}
+
 // sealed seals the words under which something is kept, bound to them.
 func (f *furnisher) sealed(w *world, v *vault.Vault, o owner.Owner, words string) []byte {
 	w.Helper()
-	sealed, err := v.Seal(o, account.ID(words), remote.NewSecret("secret of "+words))
+	sealed, err := v.Seal(frozenRef(o, words), remote.NewSecret("secret of "+words))
 	w.must(err)
 	return sealed
 }

@@ -24,7 +24,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
-	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/vault"
 )
@@ -152,8 +152,8 @@ func (w *world) reading(v *vault.Vault) reading {
 		w.must(err)
 		for _, a := range as {
 			r.Accounts = append(r.Accounts, accountLine(a))
-			if sealed, err := w.Accounts().SealedSecret(w.Context(), o, a.ID); err == nil {
-				r.Secrets[string(a.ID)] = opened(v, o, a.ID, sealed)
+			if sealed, err := w.Accounts().SealedSecret(w.Context(), a.Secret()); err == nil {
+				r.Secrets[string(a.ID)] = opened(v, a.Secret(), sealed)
 			}
 		}
 	}
@@ -162,9 +162,9 @@ func (w *world) reading(v *vault.Vault) reading {
 	for range 2 {
 		var claims []string
 		for _, l := range w.claim("p7/1") {
-			claims = append(claims, fmt.Sprint(l.Account.ID, " visit ", l.Epoch, " requested ", l.Requested, " aborted ",
+			claims = append(claims, fmt.Sprint(l.Route.ID, " visit ", l.Epoch, " requested ", l.Requested, " aborted ",
 				l.Aborted.Visits, l.Aborted.Last))
-			r.Journals[string(l.Account.ID)] = w.readJournal(l)
+			r.Journals[string(l.Route.ID)] = w.readJournal(l)
 		}
 		if len(r.Claims) > 0 {
 			slices.Sort(claims) // Of those that were claimed at once, none is due before another.
@@ -175,8 +175,8 @@ func (w *world) reading(v *vault.Vault) reading {
 	return r
 }
 
-func opened(v *vault.Vault, o owner.Owner, id account.ID, sealed []byte) string {
-	s, err := v.Unseal(o, id, sealed)
+func opened(v *vault.Vault, ref remote.SecretRef, sealed []byte) string {
+	s, err := v.Unseal(ref, sealed)
 	if err != nil {
 		return err.Error()
 	}
@@ -212,12 +212,12 @@ func (w *world) readPeople(v *vault.Vault, r *reading) {
 		r.People = append(r.People, fmt.Sprint("link ", l.Owner, l.Admin, l.ReturnTo, l.Expires.UTC()))
 	}
 	if po, sealed, err := w.Pending().PendingOf(ctx, frozenPending); err == nil {
-		r.Secrets[frozenPending] = opened(v, po, frozenPending, sealed)
+		r.Secrets[frozenPending] = opened(v, frozenRef(po, frozenPending), sealed)
 	}
 	earlier, err := w.Repeatable().Begin(ctx, o, frozenRequest, "again", []byte("again"), r.At.Add(time.Hour))
 	w.must(err)
 	if earlier != nil {
-		r.Secrets[frozenRequest] = opened(v, o, frozenRequest, earlier.Sealed)
+		r.Secrets[frozenRequest] = opened(v, frozenRef(o, frozenRequest), earlier.Sealed)
 		r.People = append(r.People, fmt.Sprint("request ", earlier.Done, earlier.Live))
 	}
 }
@@ -359,9 +359,9 @@ func TestAFrozenDatabaseIsReadAsItWas(t *testing.T) {
 			// Visits go on from there: what was staged is delivered, a lease is fenced by the next.
 			pop, err := w.Accounts().Account(t.Context(), anOwner(w, frozenUsers[0]), account.ID(frozenID(12)))
 			w.must(err)
-			l, err := w.Queue().ClaimOne(t.Context(), pop.Owner, pop.ID, schedule.Claim{
+			l, err := leaseOf(w.Queue().ClaimOne(t.Context(), pop.Owner, pop.ID, schedule.Claim{
 				Worker: "p7/2", Now: w.clock.now(), Lease: time.Minute, Insist: true,
-			})
+			}))
 			w.must(err)
 			bs, err := w.Journal().Open(t.Context(), l)
 			w.must(err)
@@ -401,7 +401,9 @@ func TestAFrozenDatabaseThatLostSomethingIsNotReadAsItWas(t *testing.T) {
 				if table == first || slices.Contains([]string{"audit", "audit_horizon", "endings"}, table) {
 					continue
 				}
-				first = table
+				if first = table; len(w.table("SELECT 1 FROM "+table)) == 0 {
+					continue // It came later.
+				}
 				broken = append(broken, fmt.Sprintf("DELETE FROM %s WHERE %s = (SELECT %s FROM %s ORDER BY %s LIMIT 1)", table,
 					column, column, table, column))
 			}

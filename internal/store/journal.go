@@ -57,7 +57,7 @@ func (j Journal) Folders(ctx context.Context, l fetch.Lease) ([]fetch.Folder, er
 	return fs, j.s.wrap(ctx, "loading the journal's folders", err)
 }
 
-func journalOf(l fetch.Lease) []any { return []any{l.Account.Journal, l.Account.Owner.String()} }
+func journalOf(l fetch.Lease) []any { return []any{l.Route.Journal, l.Route.Owner.String()} }
 
 // AddFolders gives new folders their numbers: see fetch.Journal.
 func (j Journal) AddFolders(ctx context.Context, l fetch.Lease, fs []fetch.Folder) ([]fetch.Folder, error) {
@@ -139,7 +139,7 @@ func (s *Store) hold(ctx context.Context, c sqlConn, l fetch.Lease, p *route.Pro
 }
 
 // leaseKey is what identifies a lease in a statement.
-func leaseKey(l fetch.Lease) []any { return []any{string(l.Account.ID), l.Epoch, l.Worker} }
+func leaseKey(l fetch.Lease) []any { return []any{string(l.Route.ID), l.Epoch, l.Worker} }
 
 // Open returns the batches that were begun and not delivered, oldest first.
 func (j Journal) Open(ctx context.Context, l fetch.Lease) ([]fetch.Batch, error) {

@@ -6,11 +6,11 @@ import (
 
 	"gorm.io/gorm"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/check"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 var _ check.Journals = (*Store)(nil)
@@ -56,7 +56,7 @@ func (s *Store) journalReports(ctx context.Context, o owner.Owner) (out []check.
 
 // fillReport reads what a journal holds.
 func (s *Store) fillReport(ctx context.Context, o owner.Owner, l *check.JournalReport, messages bool) (err error) {
-	j, lease := s.Journal(), fetch.Lease{Account: account.Account{Journal: l.Journal, Owner: o}}
+	j, lease := s.Journal(), fetch.Lease{Route: route.Route{Journal: l.Journal, Owner: o}}
 	if l.Open, err = j.Open(ctx, lease); err != nil || !messages {
 		return err
 	}

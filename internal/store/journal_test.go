@@ -125,7 +125,7 @@ func TestABatchGoesFromIntendedToStagedToDelivered(t *testing.T) {
 		if len(fs) != 1 || fs[0].Fetched != 250 || fs[0].Bytes != 250*990+250*251/2 {
 			w.Errorf("the folder counts %+v", fs)
 		}
-		if got := w.load(l.Account).Status.Totals; got != (account.Totals{Folders: 1, Messages: 250, Bytes: fs[0].Bytes}) {
+		if got := w.of(l).Status.Totals; got != (account.Totals{Folders: 1, Messages: 250, Bytes: fs[0].Bytes}) {
 			w.Errorf("the account counts %+v", got)
 		}
 	})
@@ -274,7 +274,7 @@ func TestTheFenceBites(t *testing.T) {
 			w.must(err)
 		},
 		"the visit was abandoned": func(w *world, a account.Account) {
-			w.must(w.Queue().Abandon(w.Context(), fetch.Lease{Account: a, Worker: "p1/1", Epoch: 1}))
+			w.must(w.Queue().Abandon(w.Context(), fetch.Lease{Route: a.Route(), Worker: "p1/1", Epoch: 1}))
 		},
 	}
 	for name, lose := range losses {
@@ -347,8 +347,8 @@ func TestAStaleWorkerAndANewOneNeverBothCommit(t *testing.T) {
 			var next fetch.Lease
 			go func() {
 				var err error
-				next, err = other.Queue().ClaimOne(context.WithoutCancel(w.Context()), a.Owner, a.ID,
-					schedule.Claim{Worker: "p2/1", Now: w.clock.now().Add(time.Hour), Lease: time.Minute})
+				next, err = leaseOf(other.Queue().ClaimOne(context.WithoutCancel(w.Context()), a.Owner, a.ID,
+					schedule.Claim{Worker: "p2/1", Now: w.clock.now().Add(time.Hour), Lease: time.Minute}))
 				done <- result{new: err}
 			}()
 			r1, r2 := <-done, <-done
@@ -412,7 +412,7 @@ func TestWhatTheProtocolForbidsIsRefusedWhole(t *testing.T) {
 		if got := w.table("SELECT count(*) FROM messages"); got[0] != "5|" {
 			w.Errorf("messages: %v", got)
 		}
-		if got := w.load(l.Account).Status.Totals.Messages; got != 5 {
+		if got := w.of(l).Status.Totals.Messages; got != 5 {
 			w.Errorf("counted: %d", got)
 		}
 	})
@@ -441,14 +441,14 @@ func TestProgressIsSeenWhileTheVisitLasts(t *testing.T) {
 		l, _ := w.lease(w.add("anna@firma.test", 1))
 		p := route.Progress{Folder: "INBOX", MessagesDone: 3, MessagesTotal: 9, BytesDone: 4000}
 		w.must(w.commit(l, fetch.Entry{Progress: p}))
-		if st := w.load(l.Account).Status; st.State != account.Fetching || st.Progress != p || !st.NextPollAt.IsZero() {
+		if st := w.of(l).Status; st.State != account.Fetching || st.Progress != p || !st.NextPollAt.IsZero() {
 			w.Errorf("while fetching: %+v", st)
 		}
 		w.must(w.Queue().Finish(w.Context(), l, schedule.Settlement{
 			State: account.OK, Success: true,
 			DueAt: w.clock.now().Add(time.Minute),
 		}))
-		if st := w.load(l.Account).Status; st.State != account.OK || st.Progress != (route.Progress{}) {
+		if st := w.of(l).Status; st.State != account.OK || st.Progress != (route.Progress{}) {
 			w.Errorf("afterwards: %+v", st)
 		}
 	})

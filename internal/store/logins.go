@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/logins"
 )
 
@@ -156,10 +155,10 @@ func (r Logins) Release(ctx context.Context, id string) error {
 func (r Logins) Accept(ctx context.Context, id string, a logins.Attempt, proof string) error {
 	return r.s.write(ctx, "noting a login", func(tx *gorm.DB) error {
 		c := r.s.on(tx)
-		if _, err := c.exec(ctx, "DELETE FROM failed_logins WHERE id = ?", id); err != nil || a.Account == "" {
+		if _, err := c.exec(ctx, "DELETE FROM failed_logins WHERE id = ?", id); err != nil || a.Subject == "" {
 			return err
 		}
-		return r.prove(ctx, c, a.Account, "login_proof = ?, login_home = ?", proof, a.Home)
+		return r.prove(ctx, c, a.Subject, "login_proof = ?, login_home = ?", proof, a.Home)
 	})
 }
 
@@ -178,15 +177,15 @@ func (r Logins) Refuse(ctx context.Context, id string, a logins.Attempt, l login
 		if err := r.lock(ctx, c, a); err != nil {
 			return err
 		}
-		if err := r.insert(ctx, c, uuid.NewString(), a, false, until); err != nil || a.Account == "" {
+		if err := r.insert(ctx, c, uuid.NewString(), a, false, until); err != nil || a.Subject == "" {
 			return err
 		}
-		return r.prove(ctx, c, a.Account, "login_proof = ?", "")
+		return r.prove(ctx, c, a.Subject, "login_proof = ?", "")
 	})
 }
 
-func (r Logins) prove(ctx context.Context, c sqlConn, id account.ID, set string, args ...any) error {
-	_, err := c.exec(ctx, "UPDATE poll_schedule SET "+set+" WHERE account_id = ?", append(args, string(id))...)
+func (r Logins) prove(ctx context.Context, c sqlConn, subject string, set string, args ...any) error {
+	_, err := c.exec(ctx, "UPDATE poll_schedule SET "+set+" WHERE account_id = ?", append(args, subject)...)
 	return err
 }
 

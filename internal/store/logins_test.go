@@ -167,8 +167,8 @@ func TestManyGuessersAreBoundTogetherAndTheOwnerIsNot(t *testing.T) {
 	onBoth(t, func(w *world) {
 		a := w.add("anna@firma.test", 1)
 		anna := login(w, "anna@firma.test", "anna")
-		anna.Account = a.ID
-		w.must(w.Logins().Accept(w.Context(), w.reserve(anna), anna, a.Proof(nil)))
+		anna.Subject = string(a.ID)
+		w.must(w.Logins().Accept(w.Context(), w.reserve(anna), anna, a.Mailbox().Proof(nil)))
 		for i := range 5 {
 			w.failLogins(login(w, fmt.Sprintf("bot%d@firma.test", i), "anna"), 10)
 		}
@@ -222,28 +222,28 @@ func TestLoginsThatShareANameAreCountedTogether(t *testing.T) {
 func TestAnAccountKeepsItsProofUntilItIsRefusedOrEdited(t *testing.T) {
 	onBoth(t, func(w *world) {
 		a := w.add("anna@firma.test", 1)
-		at := logins.Attempt{Owner: a.Owner, Account: a.ID, Names: []string{"anna"}, Mailbox: "m", Home: "h"}
-		if a.LoginProof != "" || a.Proof(nil) == "" {
+		at := logins.Attempt{Owner: a.Owner, Subject: string(a.ID), Names: []string{"anna"}, Mailbox: "m", Home: "h"}
+		if a.LoginProof != "" || a.Mailbox().Proof(nil) == "" {
 			w.Errorf("a new account has the proof %q", a.LoginProof)
 		}
-		w.must(w.Logins().Accept(w.Context(), w.reserve(at), at, a.Proof(nil)))
-		if a = w.load(a); a.LoginProof != a.Proof(nil) {
+		w.must(w.Logins().Accept(w.Context(), w.reserve(at), at, a.Mailbox().Proof(nil)))
+		if a = w.load(a); a.LoginProof != a.Mailbox().Proof(nil) {
 			w.Errorf("accepted: %q", a.LoginProof)
 		}
-		if l := w.claim("one"); len(l) != 1 || l[0].Account.LoginProof != a.LoginProof {
+		if l := w.claim("one"); len(l) != 1 || l[0].Route.From.LoginProof != a.LoginProof {
 			w.Error("a visit does not know of it")
 		}
 		a.SenderName = "Somebody"
 		edited, err := w.Accounts().Update(w.Context(), a, nil, false)
 		w.must(err)
-		if edited.LoginProof == edited.Proof(nil) {
+		if edited.LoginProof == edited.Mailbox().Proof(nil) {
 			w.Error("it outlives an edit")
 		}
-		w.must(w.Logins().Accept(w.Context(), w.reserve(at), at, a.Proof(nil))) // By a visit from before.
-		if edited = w.load(edited); edited.LoginProof == edited.Proof(nil) {
+		w.must(w.Logins().Accept(w.Context(), w.reserve(at), at, a.Mailbox().Proof(nil))) // By a visit from before.
+		if edited = w.load(edited); edited.LoginProof == edited.Mailbox().Proof(nil) {
 			w.Error("a visit of old settings proves the new ones")
 		}
-		w.must(w.Logins().Accept(w.Context(), w.reserve(at), at, edited.Proof(nil)))
+		w.must(w.Logins().Accept(w.Context(), w.reserve(at), at, edited.Mailbox().Proof(nil)))
 		w.must(w.Logins().Refuse(w.Context(), "", at, loginLimits))
 		if edited = w.load(edited); edited.LoginProof != "" {
 			w.Errorf("refused: %q", edited.LoginProof)

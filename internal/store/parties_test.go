@@ -12,13 +12,14 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
 // scene is a poller on a real database, with visits that a test plays.
 type scene struct {
 	*world
-	do    func(ctx context.Context, a account.Account, n int) *fault.Error // n: how often it was visited before.
+	do    func(ctx context.Context, r route.Route, n int) *fault.Error // n: how often it was visited before.
 	queue func(schedule.Queue) schedule.Queue
 
 	mu     sync.Mutex
@@ -43,13 +44,13 @@ func newScene(w *world) *scene {
 
 // Visit plays a visit.
 func (s *scene) Visit(ctx context.Context, l fetch.Lease) (rep fetch.Report) {
-	id := l.Account.ID
+	id := l.Route.ID
 	s.mu.Lock()
 	n := s.visits[id]
 	s.active[id] = true
 	s.mu.Unlock()
 	s.move()
-	if e := s.do(ctx, l.Account, n); e != nil {
+	if e := s.do(ctx, l.Route, n); e != nil {
 		rep.Err = e
 	}
 	s.mu.Lock()
@@ -127,8 +128,8 @@ func often(a *account.Account) { a.PollInterval = 100 * time.Millisecond }
 func besideTarpits(w *world, queue func(schedule.Queue) schedule.Queue, until func(held int, visited bool) bool) {
 	s := newScene(w)
 	s.queue = queue
-	s.do = func(ctx context.Context, a account.Account, _ int) *fault.Error {
-		if a.Server.Host != "good.test" {
+	s.do = func(ctx context.Context, r route.Route, _ int) *fault.Error {
+		if r.From.Server.Host != "good.test" {
 			<-ctx.Done()
 			return fault.New(fault.Interrupted, "", "")
 		}
@@ -196,7 +197,7 @@ func TestWhoWaitsForATarpitIsNoticed(t *testing.T) {
 // unshared is a queue that lets accounts that are not quick have all slots.
 type unshared struct{ schedule.Queue }
 
-func (q unshared) Claim(ctx context.Context, c schedule.Claim) ([]fetch.Lease, error) {
+func (q unshared) Claim(ctx context.Context, c schedule.Claim) ([]schedule.Lease, error) {
 	c.Unsure, c.Slow = c.Limit, c.Limit
 	return q.Queue.Claim(ctx, c)
 }
@@ -270,8 +271,8 @@ func TestWhoMaySwitchAProviderOff(t *testing.T) {
 					a.PollInterval = time.Hour
 				})
 				watched := s.add("watched@firma.test", 98, at("well.test", 993, remote.TLS), often)
-				s.do = func(_ context.Context, a account.Account, n int) *fault.Error {
-					if !isOf(bad, a.ID) || tc.worked && tc.edit == nil && n == 0 {
+				s.do = func(_ context.Context, r route.Route, n int) *fault.Error {
+					if !isOf(bad, r.ID) || tc.worked && tc.edit == nil && n == 0 {
 						return nil
 					}
 					return tc.failure

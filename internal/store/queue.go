@@ -33,7 +33,7 @@ const claimLock = 0x6d61696c62726f6f // "mailbroo"
 // host has all the visits it may have, or all slots for accounts that are not
 // quick are taken, the next page of due accounts is asked for without those, so
 // that they hold up nobody.
-func (q Queue) Claim(ctx context.Context, c schedule.Claim) (leases []fetch.Lease, err error) {
+func (q Queue) Claim(ctx context.Context, c schedule.Claim) (leases []schedule.Lease, err error) {
 	const op = "claiming due accounts"
 	now := c.Now.UnixMilli()
 	due := 0
@@ -290,7 +290,7 @@ func except(query string, args []any, column string, values []string) (string, [
 // somebody is writing at this moment, are left out.
 func (s *Store) lease(ctx context.Context, tx *gorm.DB, c schedule.Claim, ids []string, condition string,
 	args ...any,
-) ([]fetch.Lease, error) {
+) ([]schedule.Lease, error) {
 	conn := s.on(tx)
 	which := "SELECT account_id FROM poll_schedule WHERE account_id IN " + marks(len(ids)) + " AND " + condition
 	if s.postgres {
@@ -346,12 +346,12 @@ func (s *Store) lease(ctx context.Context, tx *gorm.DB, c schedule.Claim, ids []
 	slices.SortFunc(as, func(a, b account.Account) int {
 		return slices.Index(leased, string(a.ID)) - slices.Index(leased, string(b.ID))
 	})
-	leases := make([]fetch.Lease, len(as))
+	leases := make([]schedule.Lease, len(as))
 	for i, a := range as {
 		id := string(a.ID)
-		leases[i] = fetch.Lease{
-			Account: a, Worker: c.Worker, Epoch: epochs[id], Aborted: before[id], Requested: requested[id],
-		}
+		l := schedule.Leased(a)
+		l.Worker, l.Epoch, l.Aborted, l.Requested = c.Worker, epochs[id], before[id], requested[id]
+		leases[i] = l
 	}
 	return leases, nil
 }
@@ -360,9 +360,9 @@ func (s *Store) lease(ctx context.Context, tx *gorm.DB, c schedule.Claim, ids []
 // may take over its own lease.
 func (q Queue) ClaimOne(ctx context.Context, o owner.Owner, id account.ID,
 	c schedule.Claim,
-) (l fetch.Lease, err error) {
+) (l schedule.Lease, err error) {
 	if !isID(string(id)) {
-		return fetch.Lease{}, account.ErrNotFound
+		return schedule.Lease{}, account.ErrNotFound
 	}
 	err = q.s.write(ctx, "claiming an account", func(tx *gorm.DB) error {
 		p, err := q.s.beginClaim(ctx, q.s.on(tx), c)
@@ -444,7 +444,7 @@ func (q Queue) Finish(ctx context.Context, l fetch.Lease, st schedule.Settlement
 	due, pause := dueAfter(st, q.s.now())
 	run := st.Run
 	if run.ID == "" {
-		run.ID = runID(l.Account.ID, l.Epoch)
+		run.ID = runID(l.Route.ID, l.Epoch)
 	}
 	if run.FinishedAt.IsZero() {
 		run.FinishedAt = q.s.now()
@@ -480,7 +480,7 @@ func (q Queue) Finish(ctx context.Context, l fetch.Lease, st schedule.Settlement
 			}
 			_, err := q.s.on(tx).exec(ctx, "INSERT INTO runs (id, account_id, started_ms, finished_ms, ok, messages, bytes, "+
 				"code, detail, since_ms) VALUES "+marks(10),
-				append([]any{run.ID, string(l.Account.ID)}, visit...)...)
+				append([]any{run.ID, string(l.Route.ID)}, visit...)...)
 			return err
 		})
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,9 +18,10 @@ import (
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
+// names are the names of accounts as draft makes them.
 func names(ls []fetch.Lease) (out []string) {
 	for _, l := range ls {
-		out = append(out, l.Account.Name)
+		out = append(out, strings.Replace(l.Route.Folder, "Box", "Box ", 1))
 	}
 	return out
 }
@@ -59,12 +61,12 @@ func TestConcurrentClaimsNeverShareAnAccountAndKeepTheCaps(t *testing.T) {
 					mu.Lock()
 					defer mu.Unlock()
 					for _, l := range ls {
-						if by, ok := taken[l.Account.ID]; ok {
+						if by, ok := taken[l.Route.ID]; ok {
 							w.Errorf("%s and %s have the same account", by, worker)
 						}
-						taken[l.Account.ID] = worker
-						hosts[l.Account.Server.Host]++
-						u := l.Account.Owner.String()
+						taken[l.Route.ID] = worker
+						hosts[l.Route.From.Server.Host]++
+						u := l.Route.Owner.String()
 						if users[u] == nil {
 							users[u] = map[string]int{}
 						}
@@ -104,7 +106,7 @@ func TestTheLongestDueIsVisitedFirstAndTheHurriedBeforeAll(t *testing.T) {
 		}
 		for _, l := range w.claim("p1/1") {
 			var n int
-			_, err := fmt.Sscanf(l.Account.Name, "Box %d", &n)
+			_, err := fmt.Sscanf(w.of(l).Name, "Box %d", &n)
 			w.must(err)
 			w.finish(l, time.Duration(10-n)*time.Minute)
 		}
@@ -128,7 +130,7 @@ func TestTheLongestDueIsVisitedFirstAndTheHurriedBeforeAll(t *testing.T) {
 		}
 		for i, l := range leases {
 			if l.Requested != (i == 0) {
-				w.Errorf("of the visit of %s it is said that it was requested: %v", l.Account.Name, l.Requested)
+				w.Errorf("of the visit of %s it is said that it was requested: %v", w.of(l).Name, l.Requested)
 			}
 		}
 	})
@@ -180,14 +182,14 @@ func TestAFullHostHoldsUpNobody(t *testing.T) {
 		w.must(w.w.Exec("UPDATE poll_schedule SET due_at_ms = ? WHERE owner = 'late@firma.test'",
 			w.clock.now().UnixMilli()).Error)
 		got := w.claim("p1/1", func(c *schedule.Claim) { c.Limit, c.PerHost = 10, 3 })
-		if len(got) != 4 || got[3].Account.Owner.String() != "late@firma.test" {
+		if len(got) != 4 || got[3].Route.Owner.String() != "late@firma.test" {
 			w.Errorf("claimed: %v", names(got))
 		}
 		for _, l := range got {
 			w.must(w.Queue().Abandon(w.Context(), l))
 		}
 		got = w.claim("p1/1", func(c *schedule.Claim) { c.Limit, c.Closed = 10, []string{"busy.example.org:993/tls"} })
-		if len(got) != 1 || got[0].Account.Owner.String() != "late@firma.test" {
+		if len(got) != 1 || got[0].Route.Owner.String() != "late@firma.test" {
 			w.Errorf("with the busy host out of order: %v", names(got))
 		}
 	})
@@ -226,7 +228,7 @@ func TestAHostsProviderSaysHowManyVisitsThereMayBe(t *testing.T) {
 		}
 		n := map[string]int{}
 		for _, l := range append(w.claim("p1/1", at), w.claim("p2/1", at)...) {
-			n[l.Account.Server.Host]++
+			n[l.Route.From.Server.Host]++
 		}
 		if want := map[string]int{"imap.few.test": 1, "imap.many.test": 2, "imap.other.test": 2}; !maps.Equal(n, want) {
 			w.Errorf("claimed %v, want %v", n, want)
@@ -240,7 +242,7 @@ func TestWhatAnAccountBroughtWithinADayIsAddedUp(t *testing.T) {
 		var want []schedule.Brought
 		for i, n := range []int64{100, 0, 200, 300} {
 			at := w.clock.pass(10 * time.Hour)
-			l, err := w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, schedule.Claim{Worker: "p1/1", Now: at, Lease: time.Minute})
+			l, err := leaseOf(w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, schedule.Claim{Worker: "p1/1", Now: at, Lease: time.Minute}))
 			w.must(err)
 			w.must(w.Queue().Finish(w.Context(), l, schedule.Settlement{
 				State: account.OK, At: at, DueAt: at, Keep: true, Run: account.Run{StartedAt: at, FinishedAt: at, Bytes: n},
@@ -269,16 +271,16 @@ func TestADisabledAccountIsNeverDue(t *testing.T) {
 		if next, err := w.Queue().NextDue(ctx); err != nil || !next.IsZero() {
 			w.Errorf("due at %v, %v", next, err)
 		}
-		l, err := w.Queue().ClaimOne(ctx, a.Owner, a.ID, schedule.Claim{
+		l, err := leaseOf(w.Queue().ClaimOne(ctx, a.Owner, a.ID, schedule.Claim{
 			Worker: "pull/1", Now: w.clock.now(),
 			Lease: time.Minute,
-		})
+		}))
 		w.must(err) // On demand it may be visited.
 		w.finish(l, time.Second)
-		l, err = w.Queue().ClaimOne(ctx, a.Owner, a.ID, schedule.Claim{
+		l, err = leaseOf(w.Queue().ClaimOne(ctx, a.Owner, a.ID, schedule.Claim{
 			Worker: "pull/1", Now: w.clock.now(),
 			Lease: time.Minute,
-		})
+		}))
 		w.must(err) // And this one crashes.
 		w.clock.pass(time.Hour)
 		if got := w.claim("p1/1"); len(got) != 0 {
@@ -304,13 +306,13 @@ func TestOneAccountIsClaimedWhetherDueOrNotButNotFromUnderAnother(t *testing.T) 
 		a := w.add("anna@firma.test", 1)
 		w.finish(w.claim("p1/1")[0], time.Hour)
 		c := schedule.Claim{Worker: "p2/1", Now: w.clock.now(), Lease: time.Minute}
-		l, err := w.Queue().ClaimOne(ctx, a.Owner, a.ID, c)
+		l, err := leaseOf(w.Queue().ClaimOne(ctx, a.Owner, a.ID, c))
 		w.must(err)
 		other := c
 		other.Worker = "p1/1"
 		_, err = w.Queue().ClaimOne(ctx, a.Owner, a.ID, other)
 		w.want(err, schedule.ErrBusy)
-		again, err := w.Queue().ClaimOne(ctx, a.Owner, a.ID, c)
+		again, err := leaseOf(w.Queue().ClaimOne(ctx, a.Owner, a.ID, c))
 		w.must(err)
 		w.want(w.commit(l, fetch.Entry{}), fetch.ErrFenced)
 		w.must(w.commit(again, fetch.Entry{}))
@@ -389,10 +391,10 @@ func TestEditsMoveTheNextVisit(t *testing.T) {
 
 func (w *world) lease1(a account.Account) fetch.Lease {
 	w.Helper()
-	l, err := w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, schedule.Claim{
+	l, err := leaseOf(w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, schedule.Claim{
 		Worker: "p1/1", Now: w.clock.now(),
 		Lease: time.Minute,
-	})
+	}))
 	w.must(err)
 	return l
 }

@@ -25,7 +25,7 @@ func TestMessagesThatAreFoundAgainCountOnce(t *testing.T) {
 		if len(settled) != 301 {
 			w.Errorf("%d are settled", len(settled))
 		}
-		if got := w.load(l.Account).Status.Totals.Messages; got != 301 {
+		if got := w.of(l).Status.Totals.Messages; got != 301 {
 			w.Errorf("the account counts %d", got)
 		}
 		if n, err := w.Journal().Generation(ctx, l); err != nil || n != 9 {
@@ -53,7 +53,7 @@ func TestUnsettledMessagesAreForgotten(t *testing.T) {
 		settled, err := settledOf(w.Context(), w.Journal(), l, f, 0)
 		w.must(err)
 		want := account.Totals{Folders: 1, Messages: 2, Bytes: octets(&ms[0]) + octets(&ms[2])}
-		if got := w.load(l.Account).Status.Totals; len(settled) != 2 || got != want {
+		if got := w.of(l).Status.Totals; len(settled) != 2 || got != want {
 			w.Errorf("%v are settled, the account counts %+v", settled, got)
 		}
 	})
@@ -77,13 +77,13 @@ func TestJournalReportsAreAUsersJournalsAtOneMoment(t *testing.T) {
 		w.must(w.Accounts().Remove(ctx, forgotten.Owner, forgotten.ID, false, nil))
 		w.lease(w.add("bob@firma.test", 1))
 
-		got, err := w.JournalReports(ctx, l.Account.Owner, true)
+		got, err := w.JournalReports(ctx, l.Route.Owner, true)
 		w.must(err)
 		if len(got) != 2 {
 			w.Fatalf("%d journals: %+v", len(got), got)
 		}
 		a, b := got[0], got[1]
-		if a.Account != l.Account.ID || a.Journal != l.Account.Journal || a.Email != "box1@example.org" || !a.Visiting ||
+		if a.Account != l.Route.ID || a.Journal != l.Route.Journal || a.Email != "box1@example.org" || !a.Visiting ||
 			a.Generation != 1 ||
 			len(a.Folders) != 1 || len(a.Open) != 1 || len(a.Messages) != 3 || a.Messages[2].Fingerprint != members(
 			f, 3, 1)[0].Fingerprint {
@@ -96,7 +96,7 @@ func TestJournalReportsAreAUsersJournalsAtOneMoment(t *testing.T) {
 			w.Errorf("of a removed account: %+v", b)
 		}
 		w.clock.pass(time.Hour)
-		brief, err := w.JournalReports(ctx, l.Account.Owner, false)
+		brief, err := w.JournalReports(ctx, l.Route.Owner, false)
 		w.must(err)
 		if len(brief) != 2 || brief[0].Visiting || len(brief[0].Messages) != 0 || !cmp.Equal(brief[0].Open, a.Open) {
 			w.Errorf("%+v", brief)

@@ -161,7 +161,7 @@ func (q Queue) visitOver(ctx context.Context, l fetch.Lease, err error) error {
 		return err
 	}
 	_, gone := q.s.on(q.s.w).exec(ctx, "DELETE FROM ending_visits WHERE account_id = ? AND worker = ?",
-		string(l.Account.ID), l.Worker)
+		string(l.Route.ID), l.Worker)
 	if gone != nil {
 		return q.s.wrap(ctx, "noting that a visit has ended", gone)
 	}

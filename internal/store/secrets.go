@@ -6,6 +6,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/vault"
 )
 
@@ -21,16 +22,16 @@ var (
 // Secrets returns the store as package vault sees it.
 func (s *Store) Secrets() Secrets { return Secrets{s} }
 
-// SealedSecrets returns up to limit secrets of the accounts whose ids follow
-// after, by id; "" begins.
-func (x Secrets) SealedSecrets(ctx context.Context, after account.ID, limit int) ([]vault.SealedSecret, error) {
+// SealedSecrets returns up to limit secrets that follow after, by subject; the zero
+// SecretRef begins.
+func (x Secrets) SealedSecrets(ctx context.Context, after remote.SecretRef, limit int) ([]vault.SealedSecret, error) {
 	const op = "loading sealed secrets"
 	where, args := "", []any{}
-	if after != "" {
-		if !isID(string(after)) {
+	if after.Subject != "" {
+		if !isID(after.Subject) {
 			return nil, x.s.wrap(ctx, op, errors.New("they were to begin after what is no account's id"))
 		}
-		where, args = " WHERE a.id > ?", []any{string(after)}
+		where, args = " WHERE a.id > ?", []any{after.Subject}
 	}
 	var out []vault.SealedSecret
 	err := x.s.on(x.s.r).each(ctx, func(r rowScanner) error {
@@ -40,7 +41,7 @@ func (x Secrets) SealedSecrets(ctx context.Context, after account.ID, limit int)
 			return err
 		}
 		o, err := owner.Stored(address)
-		out = append(out, vault.SealedSecret{Owner: o, ID: account.ID(id), Sealed: sealed})
+		out = append(out, vault.SealedSecret{Ref: remote.SecretRef{Owner: o, Subject: id, Field: remote.SignsIn}, Sealed: sealed})
 		return err
 	}, "SELECT a.id, a.owner, s.sealed FROM accounts a JOIN secrets s ON s.account_id = a.id"+where+
 		" ORDER BY a.id LIMIT ?", append(args, limit)...)
@@ -49,12 +50,12 @@ func (x Secrets) SealedSecrets(ctx context.Context, after account.ID, limit int)
 
 // ReplaceSealed saves to in the place of from, and leaves a secret alone that
 // is another one by now.
-func (x Secrets) ReplaceSealed(ctx context.Context, o owner.Owner, id account.ID, from, to []byte) error {
-	if !isID(string(id)) {
+func (x Secrets) ReplaceSealed(ctx context.Context, ref remote.SecretRef, from, to []byte) error {
+	if !isID(ref.Subject) {
 		return account.ErrNotFound
 	}
 	_, err := x.s.on(x.s.w).exec(ctx, `UPDATE secrets SET sealed = ? WHERE account_id = ? AND sealed = ?
-		AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = secrets.account_id AND a.owner = ?)`, to, string(id), from,
-		o.String())
+		AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = secrets.account_id AND a.owner = ?)`, to, ref.Subject, from,
+		ref.Owner.String())
 	return x.s.wrap(ctx, "sealing a secret anew", err)
 }

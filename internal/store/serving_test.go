@@ -42,7 +42,7 @@ func TestWhoServesHoldsUpNoClaim(t *testing.T) {
 		release, err := w.Attend(w.Context())
 		w.must(err)
 		defer release()
-		if l := w.claimNew(); l.Account.ID == "" {
+		if l := w.claimNew(); l.Route.ID == "" {
 			w.Error("nothing is claimed")
 		}
 	})

@@ -39,8 +39,8 @@ func TestAnAccountIsProvenByASuccessWithItsSettingsAndQuickByShortVisits(t *test
 		a := w.add("anna@firma.test", 1)
 		is := func(when string, proven bool, slow int) {
 			w.Helper()
-			l := w.lease1(a)
-			if st := l.Account.Status; st.Proven != proven || st.Slow != slow {
+			w.lease1(a)
+			if st := w.load(a).Status; st.Proven != proven || st.Slow != slow {
 				w.Errorf("%s: proven %t and %d visits from quick, want %t and %d", when, st.Proven, st.Slow, proven, slow)
 			}
 		}
@@ -65,7 +65,7 @@ func TestAnAccountIsProvenByASuccessWithItsSettingsAndQuickByShortVisits(t *test
 		})
 		edit(func(a *account.Account) { a.Enabled = true })
 		is("with another name, folder and interval, after a pause", true, schedule.QuickAgain-1)
-		w.must(w.Secrets().ReplaceSealed(w.Context(), a.Owner, a.ID, []byte("sealed"), []byte("by a newer key")))
+		w.must(w.Secrets().ReplaceSealed(w.Context(), a.Secret(), []byte("sealed"), []byte("by a newer key")))
 		is("its secret sealed by another key, or its grant renewed", true, schedule.QuickAgain-1)
 		edit(at("imap.example.org", 143, remote.TLS))
 		is("at another port", false, schedule.QuickAgain-1)
@@ -95,7 +95,7 @@ func TestAnAccountIsProvenByASuccessWithItsSettingsAndQuickByShortVisits(t *test
 		} {
 			w.visited(w.lease1(a), time.Second, true)
 			old := w.lease1(a) // The control: it is proven.
-			if !old.Account.Status.Proven {
+			if !w.of(old).Status.Proven {
 				w.Fatalf("%s: not proven before", name)
 			}
 			change()
@@ -139,7 +139,7 @@ func TestAClaimLeavesSlotsToAccountsThatAreQuick(t *testing.T) {
 			got := map[string]int{}
 			ls := w.claim("p1/1", func(c *schedule.Claim) { c.Limit, c.Unsure, c.Slow = tc.limit, tc.unsure, tc.slow })
 			for _, l := range ls {
-				got[strings.TrimRight(strings.TrimSuffix(l.Account.Owner.String(), "@firma.test"), "0123456789")]++
+				got[strings.TrimRight(strings.TrimSuffix(l.Route.Owner.String(), "@firma.test"), "0123456789")]++
 			}
 			if !cmp.Equal(got, tc.want) {
 				w.Errorf("%s: %v, want %v", tc.name, got, tc.want)
@@ -180,7 +180,7 @@ func TestWhoHoldsFewestSlowVisitsGoesFirst(t *testing.T) {
 		add("new2", "y.test", 1)
 		var got []string
 		for _, l := range w.claim("p1/1") {
-			got = append(got, strings.TrimSuffix(l.Account.Owner.String(), "@firma.test")+" "+l.Account.Server.Host)
+			got = append(got, strings.TrimSuffix(l.Route.Owner.String(), "@firma.test")+" "+l.Route.From.Server.Host)
 		}
 		want := []string{
 			"quick c.test", "new2 y.test", "new1 d.test", // Nobody has any: by host, then by time.
@@ -219,7 +219,7 @@ func TestAProbeIsMadeByAnAccountThatWorkedThere(t *testing.T) {
 			careful.Circuit = circuit
 			ls := w.claim("p1/1", func(c *schedule.Claim) { c.Limit, c.Recovering = 500, []schedule.Recovering{careful} })
 			for _, l := range ls {
-				out = append(out, strings.TrimSuffix(l.Account.Owner.String(), "@firma.test"))
+				out = append(out, strings.TrimSuffix(l.Route.Owner.String(), "@firma.test"))
 				w.must(w.Queue().Abandon(w.Context(), l))
 			}
 			slices.Sort(out)

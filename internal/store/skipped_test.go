@@ -159,10 +159,10 @@ func TestAMessageThatIsAskedForIsDueWithItsAccount(t *testing.T) {
 		if !w.load(a).Status.NextPollAt.Equal(w.clock.now()) {
 			w.Errorf("next visit at %s", w.load(a).Status.NextPollAt)
 		}
-		l, err := w.Queue().ClaimOne(ctx, a.Owner, a.ID, schedule.Claim{
+		l, err := leaseOf(w.Queue().ClaimOne(ctx, a.Owner, a.ID, schedule.Claim{
 			Worker: "p1/1", Now: w.clock.now(),
 			Lease: time.Minute,
-		})
+		}))
 		w.must(err)
 		ss, err := w.Journal().Skipped(ctx, l)
 		w.must(err)
@@ -254,8 +254,8 @@ func TestTheStartAndWhatItPassedOverAreKept(t *testing.T) {
 		ctx := w.Context()
 		a := w.add("anna@firma.test", 1, func(a *account.Account) { a.Start = route.StartNew })
 		l, f := w.lease(a)
-		if l.Account.Start != route.StartNew {
-			w.Errorf("the lease has start %s", l.Account.Start)
+		if l.Route.Start != route.StartNew {
+			w.Errorf("the lease has start %s", l.Route.Start)
 		}
 		f.Since, f.FirstUID = time.UnixMilli(1_700_000_000_000).UTC(), 1<<32-1
 		ids := map[mail.ID]bool{{UIDL: "no"}: false}

@@ -162,6 +162,14 @@ func (w *world) load(a account.Account) account.Account {
 	return a
 }
 
+// of is the account whose visit a lease is for.
+func (w *world) of(l fetch.Lease) account.Account {
+	w.Helper()
+	a, err := w.Accounts().Account(w.Context(), l.Route.Owner, l.Route.ID)
+	w.must(err)
+	return a
+}
+
 func (w *world) claim(worker string, change ...func(*schedule.Claim)) []fetch.Lease {
 	w.Helper()
 	c := schedule.Claim{
@@ -173,16 +181,20 @@ func (w *world) claim(worker string, change ...func(*schedule.Claim)) []fetch.Le
 	}
 	ls, err := w.Queue().Claim(w.Context(), c)
 	w.must(err)
-	return ls
+	out := make([]fetch.Lease, len(ls))
+	for i, l := range ls {
+		out[i] = l.Lease
+	}
+	return out
 }
 
 // lease visits an account of a fresh world: its lease and one folder.
 func (w *world) lease(a account.Account) (fetch.Lease, fetch.Folder) {
 	w.Helper()
-	l, err := w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, schedule.Claim{
+	l, err := leaseOf(w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, schedule.Claim{
 		Worker: "p1/1", Now: w.clock.now(),
 		Lease: time.Minute,
-	})
+	}))
 	w.must(err)
 	fs, err := w.Journal().AddFolders(w.Context(), l, []fetch.Folder{{
 		Wire: "INBOX", Remote: "INBOX", Local: a.Folder, Selected: true, UIDValidity: 7,
@@ -252,3 +264,6 @@ func (w *world) table(query string) []string {
 	w.must(rows.Err())
 	return out
 }
+
+// leaseOf is what an engine needs of a claim.
+func leaseOf(l schedule.Lease, err error) (fetch.Lease, error) { return l.Lease, err }

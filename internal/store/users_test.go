@@ -9,6 +9,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // shadowless is the version of the schema from which on users are ASCII.
@@ -66,7 +67,7 @@ func TestAnUpgradeFindsUsersWhoCollideAndLosesNothing(t *testing.T) {
 		// Nothing is lost: each has its account, and it is fetched.
 		leased := map[account.ID]string{}
 		for _, l := range w.claim("p1/1") {
-			leased[l.Account.ID] = l.Account.Owner.String()
+			leased[l.Route.ID] = l.Route.Owner.String()
 		}
 		for i, a := range all {
 			as, err := w.Accounts().Accounts(w.Context(), a.Owner)
@@ -75,7 +76,7 @@ func TestAnUpgradeFindsUsersWhoCollideAndLosesNothing(t *testing.T) {
 				w.Errorf("%q has %d accounts and is visited as %q", was[i+1], len(as), leased[a.ID])
 			}
 		}
-		sealed, err := w.Secrets().SealedSecrets(w.Context(), "", 100)
+		sealed, err := w.Secrets().SealedSecrets(w.Context(), remote.SecretRef{}, 100)
 		w.must(err)
 		if len(sealed) != len(all) {
 			w.Errorf("%d secrets of %d are there to be sealed anew", len(sealed), len(all))

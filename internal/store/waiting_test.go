@@ -24,7 +24,7 @@ func (w *world) refuse(l fetch.Lease) {
 func TestAnAccountThatWaitsForItsUserIsClaimedOnlyWhenAskedFor(t *testing.T) {
 	one := func(w *world, a account.Account, insist bool) error {
 		c := schedule.Claim{Worker: "pull/1", Now: w.clock.now(), Lease: time.Minute, Insist: insist}
-		l, err := w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, c)
+		l, err := leaseOf(w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, c))
 		if err == nil {
 			w.refuse(l)
 		}

@@ -185,7 +185,7 @@ func (s *Store) addDelays(u *watchedUser, all signs, now time.Time) {
 	for i, v := range u.views {
 		a := u.accounts[i]
 		sign := all.of(a)
-		sign.Asked, sign.Allowed = v.DueAtMS == 0, s.allowed.Of(a)
+		sign.Asked, sign.Allowed = v.DueAtMS == 0, s.allowed.Of(a.Mailbox())
 		u.unstable = u.unstable || schedule.NeedsSigns(a, now)
 		for _, at := range []time.Time{
 			a.Status.NextPollAt, a.Status.NextPollAt.Add(schedule.Late), fromMillis(v.LeaseUntilMS),

@@ -136,13 +136,13 @@ func (w *world) deeds() (all []deed) {
 		{"the other is visited", func() { l = w.lease1(b); next(account.OK, "", hour) }},
 		{"the other's server is out of order", func() {
 			w.must(w.Queue().NoteOutages(ctx, "p/1", []schedule.Outage{{
-				Circuit: schedule.CircuitKey(b), Code: fault.ServerUnavailable, Since: w.clock.now(),
+				Circuit: schedule.CircuitKey(b.Server), Code: fault.ServerUnavailable, Since: w.clock.now(),
 				Probe: w.clock.now().Add(time.Minute),
 			}}))
 		}},
 		{"it will be tried later", func() {
 			w.must(w.Queue().NoteOutages(ctx, "p/1", []schedule.Outage{{
-				Circuit: schedule.CircuitKey(b), Code: fault.ServerUnavailable, Since: w.clock.now(),
+				Circuit: schedule.CircuitKey(b.Server), Code: fault.ServerUnavailable, Since: w.clock.now(),
 				Probe: w.clock.now().Add(2 * time.Minute),
 			}}))
 		}},

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/vault"
@@ -28,13 +27,15 @@ func ExampleVault_Unseal() {
 	}
 	anna, _ := owner.Parse("anna@firma.test")
 	jan, _ := owner.Parse("jan@firma.test")
-	id := account.ID("5a2f3c7e-0d1b-4c8e-9f60-1a2b3c4d5e6f")
-	sealed, err := v.Seal(anna, id, remote.NewSecret("correct horse"))
+	hers := remote.SecretRef{Owner: anna, Subject: "5a2f3c7e-0d1b-4c8e-9f60-1a2b3c4d5e6f", Field: remote.SignsIn}
+	his := hers
+	his.Owner = jan
+	sealed, err := v.Seal(hers, remote.NewSecret("correct horse"))
 	fmt.Println(err, bytes.Contains(sealed, []byte("horse")))
 
-	opened, err := v.Unseal(anna, id, sealed)
+	opened, err := v.Unseal(hers, sealed)
 	fmt.Println(opened.Reveal(), err)
-	_, err = v.Unseal(jan, id, sealed)
+	_, err = v.Unseal(his, sealed)
 	fmt.Println(errors.Is(err, vault.ErrUnreadable))
 	// Output:
 	// <nil> false

@@ -13,7 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // ErrForeign says that keys are those of another installation.
@@ -126,7 +126,7 @@ func (v *Vault) Opens(secrets []SealedSecret) bool {
 
 // Unreadable counts the secrets that no key opens.
 func (v *Vault) Unreadable(ctx context.Context, rows Archive) (lost int, err error) {
-	for after := account.ID(""); ; {
+	for after := (remote.SecretRef{}); ; {
 		page, err := rows.SealedSecrets(ctx, after, resealPage)
 		if err != nil {
 			return lost, fmt.Errorf("counting what the keys open: %w", err)
@@ -135,13 +135,13 @@ func (v *Vault) Unreadable(ctx context.Context, rows Archive) (lost int, err err
 		if len(page) < resealPage {
 			return lost, nil
 		}
-		after = page[len(page)-1].ID
+		after = page[len(page)-1].Ref
 	}
 }
 
 func (v *Vault) unreadable(secrets []SealedSecret) (lost int) {
 	for _, s := range secrets {
-		if _, err := v.current().unseal(s.Owner, s.ID, s.Sealed); err != nil {
+		if _, err := v.current().unseal(s.Ref, s.Sealed); err != nil {
 			lost++
 		}
 	}

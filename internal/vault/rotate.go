@@ -5,8 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/mailbrook/mailbrook/internal/account"
-	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // Rotate adds a key that seals from now on. What older keys sealed still
@@ -36,20 +35,19 @@ func (v *Vault) Rotate() error {
 
 // SealedSecret is one row's secret and what it is bound to.
 type SealedSecret struct {
-	Owner  owner.Owner
-	ID     account.ID
+	Ref    remote.SecretRef
 	Sealed []byte
 }
 
 // Archive is all the rows that hold sealed secrets. Only Reseal asks across
 // owners.
 type Archive interface {
-	// SealedSecrets returns up to limit secrets of the accounts whose ids
-	// follow after, by id; "" begins.
-	SealedSecrets(ctx context.Context, after account.ID, limit int) ([]SealedSecret, error)
+	// SealedSecrets returns up to limit secrets that follow after by their subjects
+	// and fields; the zero SecretRef begins.
+	SealedSecrets(ctx context.Context, after remote.SecretRef, limit int) ([]SealedSecret, error)
 	// ReplaceSealed replaces from by to, and leaves a secret alone
 	// that is another one by now.
-	ReplaceSealed(ctx context.Context, o owner.Owner, id account.ID, from, to []byte) error
+	ReplaceSealed(ctx context.Context, ref remote.SecretRef, from, to []byte) error
 }
 
 // Resealed counts what Reseal did.
@@ -71,13 +69,13 @@ func (v *Vault) Reseal(ctx context.Context, rows Archive) (Resealed, error) {
 	if r.keys < 2 {
 		return done, nil // Nothing can be sealed by an older key.
 	}
-	for after := account.ID(""); ; {
+	for after := (remote.SecretRef{}); ; {
 		page, err := rows.SealedSecrets(ctx, after, resealPage)
 		if err != nil {
 			return done, fmt.Errorf("resealing: listing secrets: %w", err)
 		}
 		for _, s := range page {
-			after = s.ID
+			after = s.Ref
 			if err := v.reseal(ctx, rows, r, s, &done); err != nil {
 				return done, err
 			}
@@ -92,7 +90,7 @@ func (v *Vault) reseal(ctx context.Context, rows Archive, r *ring, s SealedSecre
 	if len(s.Sealed) > 0 && s.Sealed[0] == sealedV1 && r.sealedByPrimary(s.Sealed[1:]) {
 		return nil
 	}
-	secret, err := v.Unseal(s.Owner, s.ID, s.Sealed)
+	secret, err := v.Unseal(s.Ref, s.Sealed)
 	if errors.Is(err, ErrUnreadable) {
 		done.Unreadable++
 		return nil
@@ -100,11 +98,11 @@ func (v *Vault) reseal(ctx context.Context, rows Archive, r *ring, s SealedSecre
 	if err != nil {
 		return fmt.Errorf("resealing: %w", err)
 	}
-	sealed, err := r.seal(s.Owner, s.ID, secret)
+	sealed, err := r.seal(s.Ref, secret)
 	if err != nil {
 		return fmt.Errorf("resealing: %w", err)
 	}
-	if err := rows.ReplaceSealed(ctx, s.Owner, s.ID, s.Sealed, sealed); err != nil {
+	if err := rows.ReplaceSealed(ctx, s.Ref, s.Sealed, sealed); err != nil {
 		return fmt.Errorf("resealing: saving: %w", err)
 	}
 	done.Moved++

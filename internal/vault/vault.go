@@ -2,7 +2,7 @@
 // owns the keys in data_dir: the one that seals, the one that names delivered
 // files, and the one that signs bearer tokens.
 //
-// What it seals opens only for the same owner, account and field. Its keys are
+// What it seals opens only for the same owner, subject and field. Its keys are
 // made once, whole or not at all, and never deleted. It knows nothing of SQL
 // (rows come through interfaces it declares), of HTTP or of mail.
 package vault
@@ -17,17 +17,16 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
-	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // ErrUnreadable says that a sealed secret does not open: its key is gone, or
-// it belongs to another account, or it is damaged.
+// it belongs to another subject, or it is damaged.
 var ErrUnreadable = errors.New("the sealed secret does not open with the keys of this vault")
 
 // Rows is where sealed secrets are kept.
 type Rows interface {
-	SealedSecret(ctx context.Context, o owner.Owner, id account.ID) ([]byte, error)
+	SealedSecret(ctx context.Context, ref remote.SecretRef) ([]byte, error)
 }
 
 // Vault seals and opens. It is safe for concurrent use, also by several
@@ -113,19 +112,19 @@ func (v *Vault) SigningKey() []byte { return []byte(v.signing.Reveal()) }
 const sealedV1 = 1
 
 // Seal implements account.Sealer.
-func (v *Vault) Seal(o owner.Owner, id account.ID, s remote.Secret) ([]byte, error) {
-	return v.current().seal(o, id, s)
+func (v *Vault) Seal(ref remote.SecretRef, s remote.Secret) ([]byte, error) {
+	return v.current().seal(ref, s)
 }
 
 // Unseal implements account.Sealer. Its error is a *fault.Error with Internal
 // that tells the user to enter the password again, and wraps ErrUnreadable.
-func (v *Vault) Unseal(o owner.Owner, id account.ID, sealed []byte) (remote.Secret, error) {
+func (v *Vault) Unseal(ref remote.SecretRef, sealed []byte) (remote.Secret, error) {
 	r := v.current()
-	s, err := r.unseal(o, id, sealed)
+	s, err := r.unseal(ref, sealed)
 	if err != nil {
 		// Another process may have rotated the keys.
 		if newer := v.refresh(r.generation); newer != nil {
-			s, err = newer.unseal(o, id, sealed)
+			s, err = newer.unseal(ref, sealed)
 		}
 	}
 	if err != nil {
@@ -139,47 +138,47 @@ func (v *Vault) Unseal(o owner.Owner, id account.ID, sealed []byte) (remote.Secr
 
 // Credential returns what a login of the account takes that has a password. Its
 // error is a *fault.Error, or wraps what rows answered.
-func (v *Vault) Credential(ctx context.Context, rows Rows, a account.Account) (remote.Credential, error) {
-	if a.Auth == remote.OAuth2 {
+func (v *Vault) Credential(ctx context.Context, rows Rows, m remote.Mailbox) (remote.Credential, error) {
+	if m.Auth == remote.OAuth2 {
 		return remote.Credential{}, fault.New(fault.OAuthReauthorizationRequired, "signing in",
 			"This account has no password: it signs in by what its user allowed on the provider's page.")
 	}
-	sealed, err := rows.SealedSecret(ctx, a.Owner, a.ID)
+	sealed, err := rows.SealedSecret(ctx, m.Secret)
 	if err != nil {
 		return remote.Credential{}, fmt.Errorf("loading the saved password: %w", err)
 	}
-	s, err := v.Unseal(a.Owner, a.ID, sealed)
+	s, err := v.Unseal(m.Secret, sealed)
 	if err != nil {
 		return remote.Credential{}, err
 	}
-	return remote.Credential{Auth: remote.Password, Username: a.Username, Secret: s}, nil
+	return remote.Credential{Auth: remote.Password, Username: m.Username, Secret: s}, nil
 }
 
-func (r *ring) seal(o owner.Owner, id account.ID, s remote.Secret) ([]byte, error) {
-	c, err := r.aead.Encrypt([]byte(s.Reveal()), binding(o, id))
+func (r *ring) seal(ref remote.SecretRef, s remote.Secret) ([]byte, error) {
+	c, err := r.aead.Encrypt([]byte(s.Reveal()), binding(ref))
 	if err != nil {
 		return nil, fmt.Errorf("sealing a secret: %w", err)
 	}
 	return append([]byte{sealedV1}, c...), nil
 }
 
-func (r *ring) unseal(o owner.Owner, id account.ID, sealed []byte) (remote.Secret, error) {
+func (r *ring) unseal(ref remote.SecretRef, sealed []byte) (remote.Secret, error) {
 	if len(sealed) == 0 || sealed[0] != sealedV1 {
 		return remote.Secret{}, fmt.Errorf("%w: it has no form that is known", ErrUnreadable)
 	}
-	plain, err := r.aead.Decrypt(sealed[1:], binding(o, id))
+	plain, err := r.aead.Decrypt(sealed[1:], binding(ref))
 	if err != nil {
 		return remote.Secret{}, ErrUnreadable
 	}
 	return remote.NewSecret(string(plain)), nil
 }
 
-// binding is the associated data: version, owner, account and field, each with
+// binding is the associated data: version, owner, subject and field, each with
 // its length, so that no two of them read the same.
-func binding(o owner.Owner, id account.ID) []byte {
+func binding(ref remote.SecretRef) []byte {
 	b := []byte("mailbrook sealed secret")
 	b = append(b, sealedV1)
-	for _, part := range []string{o.String(), string(id), "password"} {
+	for _, part := range []string{ref.Owner.String(), ref.Subject, string(ref.Field)} {
 		b = binary.BigEndian.AppendUint32(b, uint32(len(part)))
 		b = append(b, part...)
 	}

@@ -55,7 +55,7 @@ func child(dir string) int {
 	if err == nil {
 		var anna owner.Owner
 		if anna, err = owner.Parse("anna@firma.test"); err == nil {
-			sealed, err = v.Seal(anna, "1", remote.NewSecret(canary))
+			sealed, err = v.Seal(named(anna, "1"), remote.NewSecret(canary))
 		}
 	}
 	if err != nil {
@@ -86,13 +86,18 @@ func anOwner(t *testing.T, address string) owner.Owner {
 
 // sealer is what of a vault is looked at here.
 type sealer interface {
-	Seal(o owner.Owner, id account.ID, s remote.Secret) ([]byte, error)
-	Unseal(o owner.Owner, id account.ID, sealed []byte) (remote.Secret, error)
+	Seal(ref remote.SecretRef, s remote.Secret) ([]byte, error)
+	Unseal(ref remote.SecretRef, sealed []byte) (remote.Secret, error)
 }
 
-func seal(t *testing.T, v sealer, o owner.Owner, id account.ID) []byte {
+// named names what signs in to a subject's mailbox.
+func named(o owner.Owner, subject string) remote.SecretRef {
+	return remote.SecretRef{Owner: o, Subject: subject, Field: remote.SignsIn}
+}
+
+func seal(t *testing.T, v sealer, o owner.Owner, id string) []byte {
 	t.Helper()
-	sealed, err := v.Seal(o, id, remote.NewSecret(canary))
+	sealed, err := v.Seal(named(o, id), remote.NewSecret(canary))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,8 +107,12 @@ func seal(t *testing.T, v sealer, o owner.Owner, id account.ID) []byte {
 	return sealed
 }
 
-func opens(v sealer, o owner.Owner, id account.ID, sealed []byte) error {
-	s, err := v.Unseal(o, id, sealed)
+func opens(v sealer, o owner.Owner, id string, sealed []byte) error {
+	return opensAs(v, named(o, id), sealed)
+}
+
+func opensAs(v sealer, ref remote.SecretRef, sealed []byte) error {
+	s, err := v.Unseal(ref, sealed)
 	if err == nil && s.Reveal() != canary {
 		return fmt.Errorf("opened to another secret")
 	}
@@ -136,6 +145,7 @@ func openings(t *testing.T, v sealer) (bad []string) {
 	later[0]++
 	for name, err := range map[string]error{
 		"another owner":              opens(v, bea, "11", sealed),
+		"another field":              opensAs(v, remote.SecretRef{Owner: anna, Subject: "11", Field: "to"}, sealed),
 		"another account":            opens(v, anna, "12", sealed),
 		"no owner":                   opens(v, owner.Owner{}, "11", sealed),
 		"owner and account run into": opens(v, anna, "1", sealed),
@@ -163,10 +173,13 @@ func TestASecretThatCanBeMovedIsNoticed(t *testing.T) {
 		v    unbound
 		says []string
 	}{
-		"bound to no account": {unbound{Vault: v, id: "1"}, []string{"another account: <nil>", "owner and account run " +
+		"bound to no account": {unbound{Vault: v, to: remote.SecretRef{Subject: "1"}}, []string{"another account: <nil>", "owner and account run " +
 			"into: " +
 			"<nil>"}},
-		"bound to no owner": {unbound{Vault: v, owner: bea}, []string{"another owner: <nil>", "no owner: <nil>"}},
+		"bound to no owner": {unbound{Vault: v, to: remote.SecretRef{Owner: bea}}, []string{"another owner: <nil>", "no owner: <nil>"}},
+		"bound to no field": {
+			unbound{Vault: v, to: remote.SecretRef{Field: remote.SignsIn}}, []string{"another field: <nil>"},
+		},
 	} {
 		if bad := openings(t, tc.v); !slices.Equal(bad, tc.says) {
 			t.Errorf("%s: %q, want %q", name, bad, tc.says)
@@ -174,28 +187,26 @@ func TestASecretThatCanBeMovedIsNoticed(t *testing.T) {
 	}
 }
 
-// unbound seals for one owner or account, whoever's the secret is.
+// unbound seals for one owner, subject or field, whoever's the secret is.
 type unbound struct {
 	*vault.Vault
-	owner owner.Owner
-	id    account.ID
+	to remote.SecretRef
 }
 
-func (u unbound) bind(o owner.Owner, id account.ID) (owner.Owner, account.ID) {
-	if !u.owner.IsZero() {
-		o = u.owner
+func (u unbound) bind(ref remote.SecretRef) remote.SecretRef {
+	if !u.to.Owner.IsZero() {
+		ref.Owner = u.to.Owner
 	}
-	return o, cmp.Or(u.id, id)
+	ref.Subject, ref.Field = cmp.Or(u.to.Subject, ref.Subject), cmp.Or(u.to.Field, ref.Field)
+	return ref
 }
 
-func (u unbound) Seal(o owner.Owner, id account.ID, s remote.Secret) ([]byte, error) {
-	o, id = u.bind(o, id)
-	return u.Vault.Seal(o, id, s)
+func (u unbound) Seal(ref remote.SecretRef, s remote.Secret) ([]byte, error) {
+	return u.Vault.Seal(u.bind(ref), s)
 }
 
-func (u unbound) Unseal(o owner.Owner, id account.ID, sealed []byte) (remote.Secret, error) {
-	o, id = u.bind(o, id)
-	return u.Vault.Unseal(o, id, sealed)
+func (u unbound) Unseal(ref remote.SecretRef, sealed []byte) (remote.Secret, error) {
+	return u.Vault.Unseal(u.bind(ref), sealed)
 }
 
 func TestKeysSurviveARestart(t *testing.T) {
@@ -399,19 +410,19 @@ type archive struct {
 	fail error
 }
 
-func (a *archive) SealedSecrets(_ context.Context, after account.ID, limit int) (page []vault.SealedSecret, _ error) {
+func (a *archive) SealedSecrets(_ context.Context, after remote.SecretRef, limit int) (page []vault.SealedSecret, _ error) {
 	a.asks++
 	for _, r := range a.rows {
-		if r.ID > after && len(page) < limit {
+		if r.Ref.Subject > after.Subject && len(page) < limit {
 			page = append(page, r)
 		}
 	}
 	return page, a.fail
 }
 
-func (a *archive) ReplaceSealed(_ context.Context, o owner.Owner, id account.ID, from, to []byte) error {
+func (a *archive) ReplaceSealed(_ context.Context, ref remote.SecretRef, from, to []byte) error {
 	for i, r := range a.rows {
-		if r.Owner == o && r.ID == id && bytes.Equal(r.Sealed, from) {
+		if r.Ref == ref && bytes.Equal(r.Sealed, from) {
 			a.rows[i].Sealed = to
 		}
 	}
@@ -424,8 +435,8 @@ func TestResealMovesEverythingToThePresentKey(t *testing.T) {
 	a := &archive{}
 	const n = 1203
 	for i := range n {
-		id := account.ID(fmt.Sprintf("%05d", i))
-		a.rows = append(a.rows, vault.SealedSecret{Owner: anna, ID: id, Sealed: seal(t, v, anna, id)})
+		id := fmt.Sprintf("%05d", i)
+		a.rows = append(a.rows, vault.SealedSecret{Ref: named(anna, id), Sealed: seal(t, v, anna, id)})
 	}
 	if done, err := v.Reseal(t.Context(), a); err != nil || done != (vault.Resealed{}) || a.asks != 0 {
 		t.Errorf("with one key: %+v, %v, asked %d times", done, err, a.asks)
@@ -442,7 +453,7 @@ func TestResealMovesEverythingToThePresentKey(t *testing.T) {
 		t.Errorf("again: %+v, %v", done, err)
 	}
 	for i, r := range a.rows {
-		if err := opens(v, anna, r.ID, r.Sealed); (err == nil) == (i == 7) {
+		if err := opens(v, anna, r.Ref.Subject, r.Sealed); (err == nil) == (i == 7) {
 			t.Fatalf("row %d: %v", i, err)
 		}
 	}
@@ -460,7 +471,7 @@ type rows struct {
 	err    error
 }
 
-func (r rows) SealedSecret(context.Context, owner.Owner, account.ID) ([]byte, error) {
+func (r rows) SealedSecret(context.Context, remote.SecretRef) ([]byte, error) {
 	return r.sealed, r.err
 }
 
@@ -470,7 +481,7 @@ type credentials struct {
 	rows vault.Rows
 }
 
-func (c credentials) Credential(ctx context.Context, a account.Account) (remote.Credential, error) {
+func (c credentials) Credential(ctx context.Context, a remote.Mailbox) (remote.Credential, error) {
 	return c.Vault.Credential(ctx, c.rows, a)
 }
 
@@ -478,7 +489,7 @@ var _ fetch.Credentials = credentials{}
 
 func TestCredential(t *testing.T) {
 	v, anna := open(t, t.TempDir()), anOwner(t, "anna@firma.test")
-	a := account.Account{ID: "1", Owner: anna, Username: "anna", Auth: remote.Password}
+	a := remote.Mailbox{Secret: named(anna, "1"), Username: "anna", Auth: remote.Password}
 	c, err := v.Credential(t.Context(), rows{sealed: seal(t, v, anna, "1")}, a)
 	if err != nil || c.Username != "anna" || c.Auth != remote.Password || c.Secret.Reveal() != canary {
 		t.Errorf("%v, %v", c, err)
@@ -550,7 +561,7 @@ func TestConcurrentUseWhileKeysRotate(t *testing.T) {
 	for i := range 4 {
 		wg.Go(func() {
 			for range 20 {
-				sealed, err := v.Seal(anna, "1", remote.NewSecret(canary))
+				sealed, err := v.Seal(named(anna, "1"), remote.NewSecret(canary))
 				if err == nil {
 					err = opens(v, anna, "1", sealed)
 				}
@@ -573,14 +584,11 @@ func TestNothingSecretIsEverPrinted(t *testing.T) {
 	dir, anna := t.TempDir(), anOwner(t, "anna@firma.test")
 	v := open(t, dir)
 	sealed := seal(t, v, anna, "1")
-	c, err := v.Credential(t.Context(), rows{sealed: sealed}, account.Account{
-		ID: "1", Owner: anna,
-		Auth: remote.Password,
-	})
+	c, err := v.Credential(t.Context(), rows{sealed: sealed}, remote.Mailbox{Secret: named(anna, "1"), Auth: remote.Password})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, unreadable := v.Unseal(anna, "2", sealed)
+	_, unreadable := v.Unseal(named(anna, "2"), sealed)
 	material, err := os.ReadFile(filepath.Join(dir, "keys", "sealing-000001.key"))
 	if err != nil {
 		t.Fatal(err)
@@ -601,8 +609,7 @@ func TestNothingSecretIsEverPrinted(t *testing.T) {
 		cred  remote.Credential
 	}
 	things := []any{v, c, unreadable, corrupt, outer{v, v, c}, &outer{v, v, c}, vault.SealedSecret{
-		Owner: anna, ID: "1",
-		Sealed: sealed,
+		Ref: named(anna, "1"), Sealed: sealed,
 	}}
 	for _, bad := range printed(things, map[string][]byte{
 		"the password": []byte(canary), "the token key": v.TokenKey(), "the signing key": v.SigningKey(),

@@ -123,7 +123,7 @@ func dial(ctx context.Context, d *outbound.Dialer, who *Signer, limits LinkLimit
 	if f := session.overdue(fault.ServerUnavailable); f != nil {
 		return nil, f
 	}
-	began, server := time.Now(), who.account.Server
+	began, server := time.Now(), who.mailbox.Server
 	defer func() { session.spend(time.Since(began)) }()
 	addrs, err := Timed(observe, remote.StepResolve, func() ([]netip.Addr, string, error) {
 		if err := d.CheckServer(server.Host, server.Port, string(server.Security)); err != nil {

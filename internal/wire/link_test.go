@@ -17,7 +17,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/outbound"
@@ -331,7 +330,7 @@ func TestDialReportsItsSteps(t *testing.T) {
 			o.AllowAnyPort = o.AllowPorts == nil
 			o.RootCAs = ca.Pool()
 			var steps []string
-			l, err := dial(t.Context(), outbound.New(o), &Signer{account: account.Account{Server: tc.server}}, LinkLimits{},
+			l, err := dial(t.Context(), outbound.New(o), &Signer{mailbox: remote.Mailbox{Server: tc.server}}, LinkLimits{},
 				NewSessionPace(Patience{}), func(st remote.Step) {
 					mark := map[bool]string{true: "+", false: "-"}[st.OK]
 					steps = append(steps, string(st.Name)+mark)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/netip"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
 )
@@ -15,28 +14,28 @@ type Gate interface {
 	// known and none is dialled. With an error none will be, and it is what the
 	// opening fails with. Else report is called once, when it is known how the
 	// login ended.
-	Admit(ctx context.Context, a account.Account, addrs []netip.Addr) (report func(remote.SignIn), err error)
+	Admit(ctx context.Context, m remote.Mailbox, addrs []netip.Addr) (report func(remote.SignIn), err error)
 }
 
 // Signer is who signs in, over all connections of a session.
 type Signer struct {
 	gate    Gate
-	account account.Account // Its LoginProof is the session's.
+	mailbox remote.Mailbox // Its LoginProof is the session's.
 }
 
-// NewSigner returns who signs in to a over the connections of one session. gate may
+// NewSigner returns who signs in to m over the connections of one session. gate may
 // be nil: nobody counts.
-func NewSigner(gate Gate, a account.Account) *Signer { return &Signer{gate, a} }
+func NewSigner(gate Gate, m remote.Mailbox) *Signer { return &Signer{gate, m} }
 
-// Account is who signs in, with the proof of its last login.
-func (s *Signer) Account() account.Account { return s.account }
+// Mailbox is where that is, with the proof of its last login.
+func (s *Signer) Mailbox() remote.Mailbox { return s.mailbox }
 
 // admit begins an attempt to sign in.
 func (s *Signer) admit(ctx context.Context, addrs []netip.Addr) (*attempt, error) {
 	if s == nil || s.gate == nil {
 		return nil, nil
 	}
-	ask := func() (func(remote.SignIn), error) { return s.gate.Admit(ctx, s.account, addrs) }
+	ask := func() (func(remote.SignIn), error) { return s.gate.Admit(ctx, s.mailbox, addrs) }
 	report, err := ask()
 	if err != nil {
 		return nil, err
@@ -82,7 +81,7 @@ func (a *attempt) presents() {
 // go by that.
 func (a *attempt) accepted() {
 	if a != nil {
-		a.signer.account.LoginProof = a.signer.account.Proof(a.addrs)
+		a.signer.mailbox.LoginProof = a.signer.mailbox.Proof(a.addrs)
 		a.end(remote.SignInAccepted)
 	}
 }
@@ -95,7 +94,7 @@ func (a *attempt) failed(err error) {
 	case !a.sent:
 		a.end(remote.SignInUntried)
 	case fault.CodeOf(err).Credential():
-		a.signer.account.LoginProof = ""
+		a.signer.mailbox.LoginProof = ""
 		a.end(remote.SignInRefused)
 	default:
 		a.end(remote.SignInFailed)

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
 )
@@ -17,7 +16,7 @@ type places struct {
 	ends   []remote.SignIn
 }
 
-func (p *places) Admit(context.Context, account.Account, []netip.Addr) (func(remote.SignIn), error) {
+func (p *places) Admit(context.Context, remote.Mailbox, []netip.Addr) (func(remote.SignIn), error) {
 	return func(how remote.SignIn) { p.ends = append(p.ends, how) }, p.closed
 }
 
