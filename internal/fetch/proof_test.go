@@ -494,7 +494,7 @@ type unfencedJournal struct {
 }
 
 func (j unfencedJournal) present(ctx context.Context, l fetch.Lease) (fetch.Lease, error) {
-	err := j.rows.QueryRowContext(ctx, fmt.Sprintf("SELECT lease_owner, lease_epoch FROM poll_schedule WHERE account_id "+
+	err := j.rows.QueryRowContext(ctx, fmt.Sprintf("SELECT lease_owner, lease_epoch FROM poll_schedule WHERE route_id "+
 		"= '%s'", l.Route.ID)).Scan(&l.Worker, &l.Epoch)
 	return l, err
 }

@@ -80,7 +80,7 @@ func (k *killer) written(ctx context.Context, p proof) (text string, err error) 
 		return "", err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	schedule := fmt.Sprintf("FROM poll_schedule WHERE account_id = '%s'", p.Account)
+	schedule := fmt.Sprintf("FROM poll_schedule WHERE route_id = '%s'", p.Account)
 	folders := "FROM folders WHERE journal_id IN (SELECT journal_id " + schedule + ")"
 	for _, query := range []string{
 		"SELECT * " + schedule, "SELECT * " + folders + " ORDER BY id", "SELECT * FROM journals WHERE id IN (SELECT " +

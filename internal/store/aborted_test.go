@@ -349,7 +349,7 @@ func TestAnAccountThatKillsItsProcessIsFoundOutAndNobodyElsePays(t *testing.T) {
 
 func (w *world) forgiven(a account.Account) bool {
 	n := -1
-	w.must(w.on(w.r).row(w.Context(), "SELECT aborted FROM poll_schedule WHERE account_id = ?", string(a.ID)).Scan(&n))
+	w.must(w.on(w.r).row(w.Context(), "SELECT aborted FROM poll_schedule WHERE route_id = ?", string(a.ID)).Scan(&n))
 	return n == 0
 }
 

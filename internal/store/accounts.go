@@ -12,6 +12,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/audit"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -121,9 +122,9 @@ func (r Accounts) Add(ctx context.Context, a account.Account, sealed []byte,
 		if a.Enabled {
 			due, hurried = 0, r.s.now().UnixMilli()
 		}
-		_, err = c.exec(ctx, `INSERT INTO poll_schedule (account_id, journal_id, owner, host_key, circuit,
-			enabled, due_at_ms, hurried_ms, lease_epoch, paused_ms, paused_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			row.ID, j.id, row.Owner, schedule.HostKey(a.Server), schedule.CircuitKey(a.Server),
+		_, err = c.exec(ctx, `INSERT INTO poll_schedule (route_id, kind, journal_id, owner, host_key, circuit,
+			enabled, due_at_ms, hurried_ms, lease_epoch, paused_ms, paused_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			row.ID, kinds.code(route.Keep), j.id, row.Owner, schedule.HostKey(a.Server), schedule.CircuitKey(a.Server),
 			flag(a.Enabled), due, hurried, j.leaseEpoch, toMillis(a.Pause.At), pausedBy(a))
 		if err != nil {
 			return err
@@ -162,7 +163,7 @@ func (s *Store) dropAccount(ctx context.Context, tx *gorm.DB, id account.ID, sc 
 		"DELETE FROM accounts WHERE id = ?",
 		"DELETE FROM secrets WHERE account_id = ?",
 		"DELETE FROM runs WHERE account_id = ?",
-		"DELETE FROM poll_schedule WHERE account_id = ?",
+		"DELETE FROM poll_schedule WHERE route_id = ?",
 	} {
 		if _, err := c.exec(ctx, stmt, string(id)); err != nil {
 			return err
@@ -261,7 +262,7 @@ func (s *Store) hurry(ctx context.Context, c sqlConn, o owner.Owner, id account.
 	n, err := c.exec(ctx, `UPDATE poll_schedule SET
 		hurried_ms = CASE WHEN enabled = 0 THEN 0 ELSE CAST(? AS BIGINT) END,
 		due_at_ms = CASE WHEN enabled = 0 OR aborted > ? OR lease_owner <> '' AND lease_until_ms > ? THEN due_at_ms ELSE 0 END
-		WHERE account_id = ? AND owner = ?`, now, schedule.AbortedAlone, now, string(id), o.String())
+		WHERE route_id = ? AND owner = ?`, now, schedule.AbortedAlone, now, string(id), o.String())
 	if err == nil && n == 0 {
 		err = account.ErrNotFound
 	}
@@ -293,7 +294,7 @@ func (r Accounts) owned(ctx context.Context, o owner.Owner, id account.ID) (jour
 	if !isID(string(id)) {
 		return 0, account.ErrNotFound
 	}
-	err = r.s.on(r.s.r).each(ctx, scanInto(&journal), "SELECT journal_id FROM poll_schedule WHERE account_id = ? AND "+
+	err = r.s.on(r.s.r).each(ctx, scanInto(&journal), "SELECT journal_id FROM poll_schedule WHERE route_id = ? AND "+
 		"owner = ?", string(id), o.String())
 	if err == nil && journal == 0 {
 		err = account.ErrNotFound

@@ -165,12 +165,12 @@ func (s *Store) overdueQuery(where []string, args []any, after *cursor, limit in
 	kind := func(due, since, hint string) (string, []any) {
 		conditions, values := append([]string{due, "p.lease_until_ms <= ?"}, where...), append([]any{now}, args...)
 		if after != nil {
-			conditions, values = append(conditions, "("+since+", p.account_id) > (?, ?)"), append(values, after.Number,
+			conditions, values = append(conditions, "("+since+", p.route_id) > (?, ?)"), append(values, after.Number,
 				after.Account)
 		}
-		return "SELECT p.account_id FROM poll_schedule p" + hint + " JOIN accounts a ON a.id = p.account_id WHERE " +
+		return "SELECT p.route_id FROM poll_schedule p" + hint + " JOIN accounts a ON a.id = p.route_id WHERE " +
 			strings.Join(conditions, " AND ") +
-			" ORDER BY " + since + ", p.account_id LIMIT ?", append(values, limit)
+			" ORDER BY " + since + ", p.route_id LIMIT ?", append(values, limit)
 	}
 	hint := "" // SQLite takes a due time of 0 for one like any other, which few rows have.
 	if !s.postgres {
@@ -179,7 +179,7 @@ func (s *Store) overdueQuery(where []string, args []any, after *cursor, limit in
 	asked, askedArgs := kind("p.due_at_ms = 0", "p.hurried_ms", hint)
 	due, dueArgs := kind("p.due_at_ms > 0 AND p.due_at_ms <= ?", "p.due_at_ms", "")
 	args = append(append(askedArgs, now), append(dueArgs, limit)...)
-	return "WHERE a.id IN (SELECT account_id FROM (" + asked + ") AS asked UNION ALL SELECT account_id FROM (" + due +
+	return "WHERE a.id IN (SELECT route_id FROM (" + asked + ") AS asked UNION ALL SELECT route_id FROM (" + due +
 		`) AS due)
 		ORDER BY CASE WHEN p.due_at_ms = 0 THEN p.hurried_ms ELSE p.due_at_ms END, a.id LIMIT ?`, args
 }

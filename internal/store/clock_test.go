@@ -447,7 +447,7 @@ func TestTimesThatCannotBeAreCorrected(t *testing.T) {
 		settle(3, 0, 5*time.Minute)
 		settle(4, 0, 26*time.Hour)
 		_, err := w.w.Statement.ConnPool.ExecContext(w.Context(), w.on(w.w).bind("UPDATE poll_schedule SET due_at_ms = ? "+
-			"WHERE account_id = ?"),
+			"WHERE route_id = ?"),
 			w.clock.now().Add(30*24*time.Hour).UnixMilli(), string(as[3].ID))
 		w.must(err)
 		if got := names(w.claim("p2")); len(got) > 0 {
@@ -472,7 +472,7 @@ func TestTimesThatCannotBeAreCorrected(t *testing.T) {
 		}
 		// Without a reason it looks at those that are due last.
 		_, err = w.w.Statement.ConnPool.ExecContext(w.Context(), w.on(w.w).bind("UPDATE poll_schedule SET due_at_ms = ? "+
-			"WHERE account_id = ?"),
+			"WHERE route_id = ?"),
 			w.clock.now().Add(30*24*time.Hour).UnixMilli(), string(as[4].ID))
 		w.must(err)
 		w.must(w.Queue().CorrectTimes(w.Context()))

@@ -89,8 +89,8 @@ func (q Queue) correctDue(ctx context.Context, now time.Time, all bool, cut int6
 		append(args, tooFarArgs(now)...)...)
 	for more := found; err == nil && more > 0; {
 		var n int64
-		n, err = s.on(s.w).exec(ctx, "UPDATE poll_schedule SET due_at_ms = ? WHERE "+tooFar+" AND account_id IN (SELECT "+
-			"account_id FROM poll_schedule WHERE "+tooFar+" LIMIT ?)",
+		n, err = s.on(s.w).exec(ctx, "UPDATE poll_schedule SET due_at_ms = ? WHERE "+tooFar+" AND route_id IN (SELECT "+
+			"route_id FROM poll_schedule WHERE "+tooFar+" LIMIT ?)",
 			append(append(append([]any{now.UnixMilli()}, tooFarArgs(now)...), tooFarArgs(now)...), pruneAtOnce)...)
 		due, more = due+n, int(n)
 	}

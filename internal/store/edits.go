@@ -72,7 +72,7 @@ func (s *Store) lockSchedule(ctx context.Context, tx *gorm.DB, o owner.Owner,
 	id account.ID,
 ) (sc scheduled, err error) {
 	query := `SELECT journal_id, lease_epoch, due_at_ms, lease_owner, lease_until_ms, last_attempt_ms, aborted, hurried_ms,
-		state, failures FROM poll_schedule WHERE account_id = ? AND owner = ?`
+		state, failures FROM poll_schedule WHERE route_id = ? AND owner = ?`
 	if s.postgres {
 		query += " FOR NO KEY UPDATE"
 	}
@@ -199,7 +199,7 @@ func (s *Store) reschedule(ctx context.Context, tx *gorm.DB, old, a account.Acco
 		}
 	}
 	set["journal_id"], set["lease_epoch"] = j.id, j.leaseEpoch
-	return tx.Table("poll_schedule").Where("account_id = ?", row.ID).Updates(set).Error
+	return tx.Table("poll_schedule").Where("route_id = ?", row.ID).Updates(set).Error
 }
 
 // moveJournal gives an edited account the journal that it goes on with.

@@ -85,9 +85,10 @@ var exported = []*exportSection{
 	},
 	accountsExported,
 	{
-		name: "schedule", table: "poll_schedule", where: "owner = ?", key: []exportColumn{{column: "account_id"}},
+		name: "schedule", table: "poll_schedule", where: "owner = ?", key: []exportColumn{{column: "route_id"}},
 		columns: []exportColumn{
-			{"account_id", "account_id", exText, nil},
+			{"route_id", "account_id", exText, nil},
+			{"kind", "kind", exWord, wordOf(kinds)},
 			{"journal_id", "journal", exID, nil},
 			{"enabled", "enabled", exTruth, nil},
 			{"due_at_ms", "due_at", exTime, nil},

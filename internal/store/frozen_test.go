@@ -25,6 +25,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/vault"
 )
@@ -363,6 +364,9 @@ func TestAFrozenDatabaseIsReadAsItWas(t *testing.T) {
 				Worker: "p7/2", Now: w.clock.now(), Lease: time.Minute, Insist: true,
 			}))
 			w.must(err)
+			if l.Route.Kind != route.Keep || l.Route.ID != pop.ID || l.Route.From != pop.Mailbox() {
+				t.Errorf("leased: %+v", l.Route)
+			}
 			bs, err := w.Journal().Open(t.Context(), l)
 			w.must(err)
 			if len(bs) != 1 || len(bs[0].Members) != 2 {

@@ -114,7 +114,7 @@ func million(b *testing.B, s *Store) {
 			username, auth, folder, folder_key, rules, poll_interval_ms, created_ms, updated_ms, settings_epoch)
 			SELECT ` + id + ", " + user + ", 'a@b.test', 'n' || i, 'n' || i, '', 'other', 1, " + host + ", 993, 1, 'u' || i, " +
 			"1, 'f' || i, 'f' || i, '{}', 300000, i, i, 1 FROM " + series,
-		`INSERT INTO poll_schedule (account_id, journal_id, owner, host_key, circuit, enabled,
+		`INSERT INTO poll_schedule (route_id, journal_id, owner, host_key, circuit, enabled,
 			due_at_ms, lease_epoch, last_attempt_ms, state, code)
 			SELECT ` + id + ", i, " + user + ", " + host + ", " + host + " || ':993/tls', 1, " +
 			fmt.Sprint(time.Now().Add(time.Hour).UnixMilli()) +

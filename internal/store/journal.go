@@ -130,7 +130,7 @@ func (s *Store) hold(ctx context.Context, c sqlConn, l fetch.Lease, p *route.Pro
 	err = c.each(ctx, scanInto(&journal), `UPDATE poll_schedule SET lease_until_ms =
 		CASE WHEN lease_until_ms > CAST(? AS BIGINT) + lease_ms THEN lease_until_ms ELSE CAST(? AS BIGINT) + lease_ms END`+
 		set+`
-		WHERE account_id = ? AND lease_epoch = ? AND lease_owner = ? RETURNING journal_id`,
+		WHERE route_id = ? AND lease_epoch = ? AND lease_owner = ? RETURNING journal_id`,
 		append(args, leaseKey(l)...)...)
 	if err == nil && journal == 0 {
 		err = fetch.ErrFenced

@@ -114,7 +114,7 @@ func (r Logins) wait(ctx context.Context, c sqlConn, a logins.Attempt, l logins.
 		return 0, nil // Not one of the guessers, so far.
 	}
 	home := 0
-	err = c.each(ctx, scanInto(&home), "SELECT 1 FROM accounts a JOIN poll_schedule p ON p.account_id = a.id WHERE "+
+	err = c.each(ctx, scanInto(&home), "SELECT 1 FROM accounts a JOIN poll_schedule p ON p.route_id = a.id WHERE "+
 		"a.owner = ? AND p.login_home = ? LIMIT 1", a.Owner.String(), a.Home)
 	if home != 0 {
 		wait = 0
@@ -185,7 +185,7 @@ func (r Logins) Refuse(ctx context.Context, id string, a logins.Attempt, l login
 }
 
 func (r Logins) prove(ctx context.Context, c sqlConn, subject string, set string, args ...any) error {
-	_, err := c.exec(ctx, "UPDATE poll_schedule SET "+set+" WHERE account_id = ?", append(args, subject)...)
+	_, err := c.exec(ctx, "UPDATE poll_schedule SET "+set+" WHERE route_id = ?", append(args, subject)...)
 	return err
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -229,13 +230,13 @@ func excepted(c schedule.Recovering, user string) bool {
 // page reads accounts that are due, in the order in which they are served.
 func (p *picker) page(ctx context.Context, size int, waiting, without []string, pace int) ([]due, error) {
 	now := p.claim.Now.UnixMilli()
-	query, args := `SELECT account_id, owner, host_key, circuit, slow, lease_owner, lease_until_ms, aborted
+	query, args := `SELECT route_id, owner, host_key, circuit, slow, lease_owner, lease_until_ms, aborted
 		FROM poll_schedule
 		WHERE due_at_ms <= ? AND lease_until_ms <= ?`, []any{now, now}
 	query, args = except(query, args, "host_key", p.full)
 	query, args = except(query, args, "circuit", p.closed)
 	query, args = except(query, args, "owner", waiting)
-	query, args = except(query, args, "account_id", without)
+	query, args = except(query, args, "route_id", without)
 	var probed []any
 	for _, c := range p.claim.Recovering {
 		if c.Proven {
@@ -292,7 +293,7 @@ func (s *Store) lease(ctx context.Context, tx *gorm.DB, c schedule.Claim, ids []
 	args ...any,
 ) ([]schedule.Lease, error) {
 	conn := s.on(tx)
-	which := "SELECT account_id FROM poll_schedule WHERE account_id IN " + marks(len(ids)) + " AND " + condition
+	which := "SELECT route_id FROM poll_schedule WHERE route_id IN " + marks(len(ids)) + " AND " + condition
 	if s.postgres {
 		which += " FOR NO KEY UPDATE SKIP LOCKED"
 	}
@@ -316,25 +317,26 @@ func (s *Store) lease(ctx context.Context, tx *gorm.DB, c schedule.Claim, ids []
 		err := r.Scan(&id)
 		requested[id] = true
 		return err
-	}, "SELECT account_id FROM poll_schedule WHERE hurried_ms > 0 AND account_id IN "+marks(len(ids)), chosen...)
+	}, "SELECT route_id FROM poll_schedule WHERE hurried_ms > 0 AND route_id IN "+marks(len(ids)), chosen...)
 	if err != nil {
 		return nil, err
 	}
 	epochs, before := map[string]int64{}, map[string]fetch.Aborted{}
+	kindOf := map[string]route.Kind{}
 	err = conn.each(ctx, func(r rowScanner) error {
 		var id string
 		var epoch int64
 		var ab fetch.Aborted
-		var lost int16
-		err := r.Scan(&id, &epoch, &ab.Visits, &lost)
+		var lost, kind int16
+		err := r.Scan(&id, &kind, &epoch, &ab.Visits, &lost)
 		ab.Last = lost != 0
-		epochs[id], before[id] = epoch, ab
+		epochs[id], before[id], kindOf[id] = epoch, ab, kinds.word(kind)
 		return err
 	}, `UPDATE poll_schedule SET due_at_ms = CASE WHEN enabled = 0 THEN CAST(? AS BIGINT) ELSE CAST(? AS BIGINT) END,
 		aborted = aborted + `+lostNow+`, lost = `+lostNow+
 		`, lease_owner = ?, lease_epoch = lease_epoch + 1, lease_until_ms = ?, lease_ms = ?, started_ms = ?, hurried_ms = 0,
 		progress_folder = '', progress_done = 0, progress_total = 0, progress_bytes = 0
-		WHERE account_id IN (`+which+`) RETURNING account_id, lease_epoch, aborted, lost`, append(params, args...)...)
+		WHERE route_id IN (`+which+`) RETURNING route_id, kind, lease_epoch, aborted, lost`, append(params, args...)...)
 	if err != nil || len(epochs) == 0 {
 		return nil, err
 	}
@@ -350,6 +352,7 @@ func (s *Store) lease(ctx context.Context, tx *gorm.DB, c schedule.Claim, ids []
 	for i, a := range as {
 		id := string(a.ID)
 		l := schedule.Leased(a)
+		l.Route.Kind = kindOf[id]
 		l.Worker, l.Epoch, l.Aborted, l.Requested = c.Worker, epochs[id], before[id], requested[id]
 		leases[i] = l
 	}
@@ -406,7 +409,7 @@ func (q Queue) Extend(ctx context.Context, l fetch.Lease, until time.Time) error
 
 // settle writes the schedule's row of a lease, if it is still the account's.
 func (q Queue) settle(ctx context.Context, op string, l fetch.Lease, c sqlConn, set string, args ...any) error {
-	n, err := c.exec(ctx, "UPDATE poll_schedule SET "+set+" WHERE account_id = ? AND lease_epoch = ? AND lease_owner = ?",
+	n, err := c.exec(ctx, "UPDATE poll_schedule SET "+set+" WHERE route_id = ? AND lease_epoch = ? AND lease_owner = ?",
 		append(args, leaseKey(l)...)...)
 	if err == nil && n == 0 {
 		err = fetch.ErrFenced

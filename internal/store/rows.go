@@ -35,6 +35,7 @@ var (
 	protocols  = enum[remote.Protocol]{remote.IMAP, remote.POP3}
 	securities = enum[remote.Security]{remote.TLS, remote.STARTTLS, remote.None}
 	auths      = enum[remote.Auth]{remote.Password, remote.OAuth2}
+	kinds      = enum[route.Kind]{route.Keep}
 	states     = enum[account.State](account.States())
 )
 
@@ -175,7 +176,7 @@ const outOfOrderColumn = `, CASE WHEN EXISTS (SELECT 1 FROM host_outages o
 
 const accountTables = `
 FROM accounts a
-JOIN poll_schedule p ON p.account_id = a.id
+JOIN poll_schedule p ON p.route_id = a.id
 JOIN journals j ON j.id = p.journal_id `
 
 // stateOf is an account's state as a number of states, in SQL with arguments.

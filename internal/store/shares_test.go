@@ -159,7 +159,7 @@ func TestWhoHoldsFewestSlowVisitsGoesFirst(t *testing.T) {
 		add := func(user, host string, slow int) account.Account {
 			n++
 			a := w.add(user+"@firma.test", n, at(host, 993, remote.TLS))
-			w.must(w.w.Exec("UPDATE poll_schedule SET due_at_ms = ?, slow = ? WHERE account_id = ?", n, slow,
+			w.must(w.w.Exec("UPDATE poll_schedule SET due_at_ms = ?, slow = ? WHERE route_id = ?", n, slow,
 				string(a.ID)).Error)
 			return a
 		}
@@ -428,7 +428,7 @@ func TestWhoseSlowAccountsWait(t *testing.T) {
 		add := func(user string, due, slow int, host string) account.Account {
 			n++
 			a := w.add(user+"@firma.test", n, at(host, 993, remote.TLS))
-			w.must(w.w.Exec("UPDATE poll_schedule SET due_at_ms = ?, slow = ? WHERE account_id = ?",
+			w.must(w.w.Exec("UPDATE poll_schedule SET due_at_ms = ?, slow = ? WHERE route_id = ?",
 				due, slow, string(a.ID)).Error)
 			return a
 		}
@@ -442,7 +442,7 @@ func TestWhoseSlowAccountsWait(t *testing.T) {
 		elsewhere := add("elsewhere", 1, 3, "a.test")
 		add("elsewhere", 1, 3, "a.test")
 		later := add("later", 1, 3, "a.test")
-		w.must(w.w.Exec("UPDATE poll_schedule SET due_at_ms = ? WHERE account_id = ?",
+		w.must(w.w.Exec("UPDATE poll_schedule SET due_at_ms = ? WHERE route_id = ?",
 			w.clock.now().Add(time.Hour).UnixMilli(), string(later.ID)).Error)
 		for worker, a := range map[string]account.Account{"p1-x": visited, "p2-x/one-1": elsewhere} {
 			_, err := w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, schedule.Claim{

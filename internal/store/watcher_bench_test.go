@@ -41,7 +41,7 @@ func BenchmarkListeners(b *testing.B) {
 						args = append(args, ids[(visits+i*ends+k)%len(ids)])
 					}
 					if _, err := s.on(s.w).exec(b.Context(), "UPDATE poll_schedule SET last_attempt_ms = ?, due_at_ms = ? "+
-						"WHERE lease_owner = '' AND account_id IN "+marks(ends), args...); err != nil {
+						"WHERE lease_owner = '' AND route_id IN "+marks(ends), args...); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -135,7 +135,7 @@ func crowd(b *testing.B, s *Store, n, perUser, visits int) (users []owner.Owner,
 			if i < visits {
 				worker, until = "p/1", now.Add(24*time.Hour).UnixMilli()
 			}
-			if _, err := c.exec(ctx, `INSERT INTO poll_schedule (account_id, journal_id, owner, host_key, circuit, enabled,
+			if _, err := c.exec(ctx, `INSERT INTO poll_schedule (route_id, journal_id, owner, host_key, circuit, enabled,
 				due_at_ms, lease_epoch, lease_owner, lease_until_ms, last_attempt_ms, state) VALUES `+marks(12), row.ID, journal,
 				row.Owner, schedule.HostKey(a.Server), schedule.CircuitKey(a.Server), 1, now.Add(24*time.Hour).UnixMilli(), 1, worker, until,
 				now.UnixMilli(), states.code(account.OK)); err != nil {
