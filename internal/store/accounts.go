@@ -110,8 +110,8 @@ func (r Accounts) Add(ctx context.Context, a account.Account, sealed []byte,
 			return err
 		}
 		c := r.s.on(tx)
-		if _, err := c.exec(ctx, "INSERT INTO secrets (account_id, sealed) VALUES (?, ?)", row.ID,
-			orEmpty(sealed)); err != nil {
+		if _, err := c.exec(ctx, "INSERT INTO secrets (subject, field, sealed) VALUES (?, ?, ?)", row.ID,
+			string(remote.SignsIn), orEmpty(sealed)); err != nil {
 			return err
 		}
 		j, err := r.s.takeUp(ctx, tx, row, a.Journal)
@@ -161,7 +161,7 @@ func (s *Store) dropAccount(ctx context.Context, tx *gorm.DB, id account.ID, sc 
 	c := s.on(tx)
 	for _, stmt := range []string{
 		"DELETE FROM accounts WHERE id = ?",
-		"DELETE FROM secrets WHERE account_id = ?",
+		"DELETE FROM secrets WHERE subject = ?",
 		"DELETE FROM runs WHERE account_id = ?",
 		"DELETE FROM poll_schedule WHERE route_id = ?",
 	} {
@@ -217,8 +217,8 @@ func (r Accounts) SealedSecret(ctx context.Context, ref remote.SecretRef) ([]byt
 	}
 	var sealed []byte
 	err := r.s.on(r.s.r).each(ctx, scanInto(&sealed),
-		"SELECT s.sealed FROM secrets s JOIN accounts a ON a.id = s.account_id WHERE a.id = ? AND a.owner = ?", ref.Subject,
-		ref.Owner.String())
+		`SELECT s.sealed FROM secrets s JOIN accounts a ON a.id = s.subject
+		WHERE s.subject = ? AND s.field = ? AND a.owner = ?`, ref.Subject, string(ref.Field), ref.Owner.String())
 	if err == nil && sealed == nil {
 		err = account.ErrNotFound
 	}

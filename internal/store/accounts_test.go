@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -484,6 +485,51 @@ func TestEverySecretIsFoundForAnotherKey(t *testing.T) {
 			if got, err := w.Accounts().SealedSecret(ctx, x.Ref); err != nil || string(got) != want {
 				w.Errorf("the secret is %q, %v", got, err)
 			}
+		}
+	})
+}
+
+// One subject has a secret in each of several fields: none is taken for another, all are
+// sealed anew, and they go together.
+func TestASubjectHasASecretInEachField(t *testing.T) {
+	onBoth(t, func(w *world) {
+		ctx, a := w.Context(), w.add("anna@firma.test", 1)
+		other := w.add("jan@firma.test", 2)
+		to := a.Secret()
+		to.Field = "to"
+		if _, err := w.Accounts().SealedSecret(ctx, to); !errors.Is(err, account.ErrNotFound) {
+			w.Errorf("before there is one: %v", err)
+		}
+		w.must(w.w.Exec("INSERT INTO secrets (subject, field, sealed) VALUES (?, 'to', ?)", to.Subject,
+			[]byte("another")).Error)
+		var all []vault.SealedSecret
+		for after := (remote.SecretRef{}); ; after = all[len(all)-1].Ref {
+			page, err := w.Secrets().SealedSecrets(ctx, after, 1)
+			w.must(err)
+			if len(page) == 0 {
+				break
+			}
+			all = append(all, page...)
+		}
+		got := map[remote.SecretRef]string{}
+		for _, x := range all {
+			got[x.Ref] = string(x.Sealed)
+		}
+		want := map[remote.SecretRef]string{a.Secret(): "sealed", to: "another", other.Secret(): "sealed"}
+		if len(all) != 3 || !maps.Equal(got, want) {
+			w.Errorf("the secrets are %v", got)
+		}
+		w.must(w.Secrets().ReplaceSealed(ctx, to, []byte("another"), []byte("anew")))
+		_, err := w.Accounts().Update(ctx, a, []byte("changed"), false)
+		w.must(err)
+		for ref, want := range map[remote.SecretRef]string{a.Secret(): "changed", to: "anew"} {
+			if got, err := w.Accounts().SealedSecret(ctx, ref); err != nil || string(got) != want {
+				w.Errorf("%s: %q, %v", ref.Field, got, err)
+			}
+		}
+		w.must(w.Accounts().Remove(ctx, a.Owner, a.ID, true, nil))
+		if left := w.table("SELECT field FROM secrets"); len(left) != 1 {
+			w.Errorf("after the account is removed there are %v", left)
 		}
 	})
 }

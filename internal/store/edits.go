@@ -8,6 +8,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -127,7 +128,8 @@ func (r Accounts) Update(ctx context.Context, a account.Account, sealed []byte,
 			return err
 		}
 		if sealed != nil {
-			if _, err := r.s.on(tx).exec(ctx, "UPDATE secrets SET sealed = ? WHERE account_id = ?", sealed, row.ID); err != nil {
+			if _, err := r.s.on(tx).exec(ctx, "UPDATE secrets SET sealed = ? WHERE subject = ? AND field = ?", sealed,
+				row.ID, string(remote.SignsIn)); err != nil {
 				return err
 			}
 		}

@@ -261,7 +261,7 @@ func TestSecretsArePlantedAndInNoExport(t *testing.T) {
 			}
 			where := "owner = ?"
 			if table == "secrets" {
-				where = "account_id IN (SELECT id FROM accounts WHERE owner = ?)"
+				where = "subject IN (SELECT id FROM accounts WHERE owner = ?)"
 			}
 			n, err := w.on(w.w).exec(w.Context(), "UPDATE "+table+" SET "+column+" = ? WHERE "+where, value, annas)
 			if err != nil || n == 0 {

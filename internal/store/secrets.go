@@ -22,7 +22,7 @@ var (
 // Secrets returns the store as package vault sees it.
 func (s *Store) Secrets() Secrets { return Secrets{s} }
 
-// SealedSecrets returns up to limit secrets that follow after, by subject; the zero
+// SealedSecrets returns up to limit secrets that follow after, by subject and field; the zero
 // SecretRef begins.
 func (x Secrets) SealedSecrets(ctx context.Context, after remote.SecretRef, limit int) ([]vault.SealedSecret, error) {
 	const op = "loading sealed secrets"
@@ -31,20 +31,22 @@ func (x Secrets) SealedSecrets(ctx context.Context, after remote.SecretRef, limi
 		if !isID(after.Subject) {
 			return nil, x.s.wrap(ctx, op, errors.New("they were to begin after what is no account's id"))
 		}
-		where, args = " WHERE a.id > ?", []any{after.Subject}
+		where, args = " WHERE (s.subject, s.field) > (?, ?)", []any{after.Subject, string(after.Field)}
 	}
 	var out []vault.SealedSecret
 	err := x.s.on(x.s.r).each(ctx, func(r rowScanner) error {
-		var id, address string
+		var ref remote.SecretRef
+		var address string
 		var sealed []byte
-		if err := r.Scan(&id, &address, &sealed); err != nil {
+		if err := r.Scan(&ref.Subject, &ref.Field, &address, &sealed); err != nil {
 			return err
 		}
-		o, err := owner.Stored(address)
-		out = append(out, vault.SealedSecret{Ref: remote.SecretRef{Owner: o, Subject: id, Field: remote.SignsIn}, Sealed: sealed})
+		var err error
+		ref.Owner, err = owner.Stored(address)
+		out = append(out, vault.SealedSecret{Ref: ref, Sealed: sealed})
 		return err
-	}, "SELECT a.id, a.owner, s.sealed FROM accounts a JOIN secrets s ON s.account_id = a.id"+where+
-		" ORDER BY a.id LIMIT ?", append(args, limit)...)
+	}, "SELECT s.subject, s.field, a.owner, s.sealed FROM secrets s JOIN accounts a ON a.id = s.subject"+where+
+		" ORDER BY s.subject, s.field LIMIT ?", append(args, limit)...)
 	return out, x.s.wrap(ctx, op, err)
 }
 
@@ -54,8 +56,8 @@ func (x Secrets) ReplaceSealed(ctx context.Context, ref remote.SecretRef, from, 
 	if !isID(ref.Subject) {
 		return account.ErrNotFound
 	}
-	_, err := x.s.on(x.s.w).exec(ctx, `UPDATE secrets SET sealed = ? WHERE account_id = ? AND sealed = ?
-		AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = secrets.account_id AND a.owner = ?)`, to, ref.Subject, from,
-		ref.Owner.String())
+	_, err := x.s.on(x.s.w).exec(ctx, `UPDATE secrets SET sealed = ? WHERE subject = ? AND field = ? AND sealed = ?
+		AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = secrets.subject AND a.owner = ?)`, to, ref.Subject,
+		string(ref.Field), from, ref.Owner.String())
 	return x.s.wrap(ctx, "sealing a secret anew", err)
 }
