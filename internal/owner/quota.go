@@ -102,7 +102,7 @@ func (q Quota) Version() string {
 	return q.Set.Version()
 }
 
-// EveryDomain stands, in the place of a domain, for all that have no default
+// EveryDomain stands, instead of a domain, for all that have no default
 // limit of their own.
 const EveryDomain = "*"
 

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// UserID tells apart the users who have one address one after the other, as the
+// UserID distinguishes the users who have one address one after the other, as the
 // issuer of their tokens names them. The zero UserID is nobody's.
 type UserID struct {
 	text   string
 	number bool
 }
 
-// AnyUser stands in a token, in the place of a user's id, for whoever has the address:
+// AnyUser stands in a token, instead of a user's id, for whoever has the address:
 // it is no user's own.
 const AnyUser = "*"
 

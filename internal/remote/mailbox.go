@@ -9,7 +9,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
-// Field tells apart the secrets of one subject.
+// Field distinguishes the secrets of one subject.
 type Field string
 
 // SignsIn is the field of what a login takes: a password, or what was allowed on a

@@ -27,7 +27,7 @@ type Redactor struct {
 	whole   []string // Forms in lower case, to be found from end to end,
 	pieces  map[string]bool
 	lengths []int           // … and the lengths of their pieces, in letters.
-	short   map[string]bool // Shorter pieces, which count where they are told from words: see markShort.
+	short   map[string]bool // Shorter pieces, which count where they can be distinguished from words: see markShort.
 }
 
 // Add has a secret cut out from now on: a password, a token, or what was made of

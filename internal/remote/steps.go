@@ -29,7 +29,7 @@ type Step struct {
 type stepsKey struct{}
 
 // WithSteps has the connection tests under the returned context tell observe each of
-// their steps as it ends, from one goroutine. What a step that failed tells of itself
+// their steps as it ends, from one goroutine. What a step that failed reports
 // is not fit for users: the report says that.
 func WithSteps(ctx context.Context, observe func(Step)) context.Context {
 	return context.WithValue(ctx, stepsKey{}, observe)

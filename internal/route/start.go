@@ -22,7 +22,7 @@ const (
 // MaxStartDays is the longest way back in days.
 const MaxStartDays = 36500
 
-// Since returns the moment before which mail is passed over, for an account
+// Since returns the moment before which mail is left out, for an account
 // added at created; zero when none is. It is fixed: were it to move on with the
 // clock, mail would be lost when a server is away for longer than the start.
 func (s Start) Since(created time.Time) time.Time {
