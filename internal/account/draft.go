@@ -60,9 +60,9 @@ type Suggestion struct {
 	DidYouMean string
 }
 
-// settle makes an account of a draft: what it leaves open comes from presets
+// fill makes an account of a draft: what it leaves open comes from presets
 // and defaults, then everything is checked.
-func (r *Registry) settle(ctx context.Context, o owner.Owner, d Draft, existing []Account) (Account, login, error) {
+func (r *Registry) fill(ctx context.Context, o owner.Owner, d Draft, existing []Account) (Account, login, error) {
 	d.Settings = d.trimmed()
 	bad, email := &InvalidError{}, value(d.Email, "")
 	bad.email("email", email)

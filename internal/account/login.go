@@ -85,8 +85,8 @@ func (r *Registry) saved(ctx context.Context, a Account, l login) (login, error)
 	return login{tried: s}, nil
 }
 
-// untested makes a report of a test that did not come about because the provider
-// gave no access token, or the server is one of our own; false: err is something else.
+// untested turns a failure to get an access token, or a server of our own, into the report of a failed test;
+// false for any other error.
 func (r *Registry) untested(err error) (TestReport, bool) {
 	var f *fault.Error
 	var held *remote.HeldBackError
@@ -106,9 +106,8 @@ func (r *Registry) untested(err error) (TestReport, bool) {
 	}, true
 }
 
-// taken forgets a grant that an account has taken. What stays behind ends by
-// itself.
-func (r *Registry) taken(ctx context.Context, o owner.Owner, id string) {
+// dropGrant deletes a grant that an account has now; if that fails, the grant expires.
+func (r *Registry) dropGrant(ctx context.Context, o owner.Owner, id string) {
 	if id == "" {
 		return
 	}

@@ -23,7 +23,7 @@ func freeName(name string, others []Account) string {
 	return free
 }
 
-// cut returns at most max bytes of a text, no part of a character and no blank
+// cut returns at most max bytes of a text, no part of a character and no space
 // at the end.
 func cut(s string, max int) string {
 	if len(s) <= max {

@@ -20,7 +20,7 @@ type Repository interface {
 	// the owner may have) and the uniqueness of name, folder and remote inside
 	// that transaction: ErrLimitReached, ErrNameTaken, ErrFolderTaken, ErrExists.
 	// A journal kept from a removed account of the same remote is taken up
-	// again; the returned account bears it.
+	// again; the returned account has it.
 	Add(ctx context.Context, a Account, sealed []byte, limit int) (Account, error)
 	// Update replaces the settings if a.SettingsEpoch is still the saved one and
 	// bumps it; ErrChanged otherwise. A nil sealed keeps the secret. A visit under way is
@@ -51,7 +51,7 @@ type Repository interface {
 }
 
 // Sealer encrypts secrets at rest, bound to owner, subject and field, so that
-// one row's ciphertext is of no use in another.
+// one row's ciphertext is useless in another.
 type Sealer interface {
 	Seal(ref remote.SecretRef, s remote.Secret) ([]byte, error)
 	Unseal(ref remote.SecretRef, sealed []byte) (remote.Secret, error)

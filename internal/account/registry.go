@@ -93,7 +93,7 @@ func (r *Registry) Create(ctx context.Context, o owner.Owner, d Draft) (Account,
 	if err != nil {
 		return Account{}, fmt.Errorf("loading accounts: %w", err)
 	}
-	a, login, err := r.settle(ctx, o, d, existing)
+	a, login, err := r.fill(ctx, o, d, existing)
 	if rep, ok := r.untested(err); ok {
 		return Account{}, &TestFailedError{rep}
 	}
@@ -123,7 +123,7 @@ func (r *Registry) Create(ctx context.Context, o owner.Owner, d Draft) (Account,
 	if err != nil {
 		return Account{}, err
 	}
-	r.taken(ctx, o, d.Grant)
+	r.dropGrant(ctx, o, d.Grant)
 	r.Log.InfoContext(ctx, "account added", "account", a.ID, "protocol", a.Protocol, "host", a.Server.Host)
 	r.Nudger.Nudge()
 	return a, nil
@@ -132,7 +132,7 @@ func (r *Registry) Create(ctx context.Context, o owner.Owner, d Draft) (Account,
 // Test runs a connection test on settings that are not saved. A
 // *HeldBackError says that too many logins failed lately.
 func (r *Registry) Test(ctx context.Context, o owner.Owner, d Draft) (TestReport, error) {
-	a, login, err := r.settle(ctx, o, d, nil)
+	a, login, err := r.fill(ctx, o, d, nil)
 	if rep, ok := r.untested(err); ok {
 		return rep, nil
 	}
@@ -233,7 +233,7 @@ func (r *Registry) Update(ctx context.Context, o owner.Owner, id ID, p Patch) (A
 	if err != nil {
 		return Account{}, err
 	}
-	r.taken(ctx, o, p.Grant)
+	r.dropGrant(ctx, o, p.Grant)
 	r.Log.InfoContext(ctx, "account edited", "account", a.ID, "remote_changed", then.Remote)
 	if then.AtOnce {
 		r.Nudger.Nudge()

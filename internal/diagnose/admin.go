@@ -38,7 +38,7 @@ func (w phrase) then(en, pl string) phrase { return phrase{w.en + en, w.pl + pl}
 // adminAgain ends the advice on what passes by itself.
 var adminAgain = phrase{"It is tried again by itself.", "Kolejne próby nastąpią automatycznie."}
 
-// adminTexts are said to an administrator in the place of texts. An empty title is
+// adminTexts are said to an administrator instead of texts. An empty title is
 // the one of texts.
 var adminTexts = map[fault.Code]text{
 	fault.DNSFailure: {advice: phrase{
@@ -200,7 +200,7 @@ var (
 	}
 )
 
-// adminDelays are said to an administrator in the place of delayTexts; what is
+// adminDelays are said to an administrator instead of delayTexts; what is
 // empty is as there.
 var adminDelays = map[account.DelayKind]delayText{
 	account.DelayPaused: {

@@ -35,7 +35,7 @@ var choosers = []string{"jku", "jwk", "x5u", "x5c", "crit", "b64"}
 
 // read verifies a token: a JWT (RFC 7519) in the compact form, with its one signature.
 // Key returns the key by which it must be signed; what it cannot find makes read's error,
-// as it is. Any other error is ErrToken; none bears anything of the token.
+// as it is. Any other error is ErrToken; none contains anything of the token.
 func (d demands) read(token string, key func(jose.Header) (any, error)) (claims, error) {
 	if err := checkForm(token); err != nil {
 		return claims{}, err

@@ -116,7 +116,7 @@ type panicError struct {
 
 func (e *panicError) Error() string { return "panic: " + e.what + "\n" + string(e.stack) }
 
-// harden sets the headers that every answer bears.
+// harden sets the headers that every answer has.
 func (s *server) harden(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()

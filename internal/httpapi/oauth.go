@@ -29,7 +29,7 @@ type browser struct {
 	known     remote.Secret  // The cookie that SignInWithPassword sets.
 	arrival   arrival
 	crossSite error // Not nil: no page of ours made the request.
-	ours      bool  // The request bears the header that only our pages can send.
+	ours      bool  // The request has the header that only our pages can send.
 	named     named // Whose it is by the proxy's word.
 	peer      netip.Addr
 	client    netip.Addr // As far as proxies vouch for it.
