@@ -56,7 +56,9 @@ func (m *measured) Usage(context.Context, owner.Owner) (account.Size, error) {
 	return m.size, nil
 }
 
-func (m *measured) Shares(ctx context.Context, o owner.Owner, folders []string) (account.Size, []account.Size, error) {
+func (m *measured) Shares(ctx context.Context, o owner.Owner, folders []string) (account.Size, []account.Size,
+	error,
+) {
 	all, err := m.Usage(ctx, o)
 	of := make([]account.Size, len(folders))
 	for i := range of {
