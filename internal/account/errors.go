@@ -94,8 +94,8 @@ func (e *AddressDiffersError) Error() string { return e.Sentence().Error() }
 
 // Sentence names both, for people.
 func (e *AddressDiffersError) Sentence() words.Sentence {
-	return words.Say("the sign-in was for %s, and this account is for %s: "+
-		"confirm it, change the address, or sign in again",
+	return words.Say(
+		"the sign-in was for %s, and this account is for %s: confirm it, change the address, or sign in again",
 		e.Signed, e.Email)
 }
 
