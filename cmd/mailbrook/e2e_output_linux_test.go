@@ -18,8 +18,9 @@ func TestACommandWhoseOutputIsLostHasFailed(t *testing.T) {
 	h := newHouse(t, false)
 	doc := filepath.Join(t.TempDir(), "doc")
 	silent := map[string]string{
-		"serve": "it prints nothing", "demo": "it serves until it is stopped", "init": "it logs", "account add": "it needs a mail server",
-		"migrate up": "it logs", "migrate down": "it logs",
+		"serve": "it prints nothing", "demo": "it serves until it is stopped", "init": "it logs",
+		"account add": "it needs a mail server",
+		"migrate up":  "it logs", "migrate down": "it logs",
 	}
 	further := map[string]string{
 		"account list": "", "account show": h.id, "account test": h.id, "account edit": "--name Y " + h.id,
@@ -35,7 +36,8 @@ func TestACommandWhoseOutputIsLostHasFailed(t *testing.T) {
 	run := func(args []string, out *os.File) (status int, errs string) {
 		cmd := exec.Command(program(t), args...)
 		var said bytes.Buffer
-		cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = h.dir, append(h.env, "MAILBROOK_WEB_PUBLIC_URL=https://mail.firma.test"), strings.NewReader("x\n"), out, &said
+		cmd.Dir, cmd.Env = h.dir, append(h.env, "MAILBROOK_WEB_PUBLIC_URL=https://mail.firma.test")
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader("x\n"), out, &said
 		if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
 			t.Fatal(err)
 		}
