@@ -1027,7 +1027,8 @@ type AccountStatus struct {
 	// is full; it resumes by itself. `paused`: switched off, by the user or by an administrator (`delay` tells which).
 	State AccountState `json:"state"`
 
-	// Totals What the account has brought into the local mailbox so far, `bytes` in octets on disk.
+	// Totals What the account has brought into the local mailbox so far, `bytes` in octets on disk. An account that is added
+	// again within 30 days goes on from what it had brought before, once it has been fetched; until then all are 0.
 	Totals Totals `json:"totals"`
 }
 
@@ -2283,7 +2284,8 @@ type TestStep struct {
 // TestStepName defines model for TestStep.Name.
 type TestStepName string
 
-// Totals What the account has brought into the local mailbox so far, `bytes` in octets on disk.
+// Totals What the account has brought into the local mailbox so far, `bytes` in octets on disk. An account that is added
+// again within 30 days goes on from what it had brought before, once it has been fetched; until then all are 0.
 type Totals struct {
 	Bytes    int64 `json:"bytes"`
 	Folders  int64 `json:"folders"`
@@ -2574,7 +2576,8 @@ type CreateAccountParams struct {
 // DeleteAccountParams defines parameters for DeleteAccount.
 type DeleteAccountParams struct {
 	// Mail What becomes of the mail that was fetched: `keep` leaves the local folder as it is, `delete` removes it with
-	// everything below it.
+	// everything below it. If the account is added again within 30 days, kept mail is not fetched a second time,
+	// whatever folder the account then has.
 	Mail *DeleteAccountParamsMail `form:"mail,omitempty" json:"mail,omitempty"`
 
 	// IfMatch Only if the settings are still those of one of these entity tags (RFC 9110 section 13.1.1), as `ETag` named

@@ -390,6 +390,9 @@ func (c accountDeleteCmd) Run(ctx context.Context, t terminal, load loader) erro
 		names, keep := t.page().names, c.Mail == "keep"
 		question := fmt.Sprintf("Delete the account %s of %s? %s", names(acc.Email), names(acc.Owner.String()),
 			t.fateOf([]string{acc.Folder}, keep))
+		if keep {
+			question += " If the account is added again within 30 days, that mail is not fetched a second time."
+		}
 		if err := t.confirmDeletion(ctx, question, c.Yes); err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
 func TestARecognisedMessageGoesByItsNewNameAndCountsThere(t *testing.T) {
@@ -89,6 +90,7 @@ func TestWhatAnotherProtocolBroughtStillCounts(t *testing.T) {
 			}
 		}
 		is("as it was", a, want)
+		w.must(w.Queue().Finish(w.Context(), l, schedule.Settlement{State: account.OK, Success: true}))
 		change := func(p remote.Protocol) {
 			w.Helper()
 			x := w.load(a)

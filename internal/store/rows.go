@@ -160,10 +160,17 @@ type accountView struct {
 	OutOfOrder     int16 // Whether its circuit is, where that was asked for.
 }
 
+// claimsNothing says that an account took up the journal of one that was removed, and has not been fetched itself:
+// what that one had fetched is not said of it. The journal of no other account has been retired once.
+const claimsNothing = "j.lease_epoch > 0 AND p.last_success_ms = 0"
+
 // accountColumns and accountTables select accountViews; conditions follow them.
 const accountColumns = `
-SELECT a.*, j.uuid AS journal, j.capabilities, j.messages AS total_messages, j.bytes AS total_bytes,
-	(SELECT count(*) FROM folders f WHERE f.journal_id = p.journal_id AND f.selected = 1) AS total_folders,
+SELECT a.*, j.uuid AS journal, j.capabilities,
+	CASE WHEN ` + claimsNothing + ` THEN 0 ELSE j.messages END AS total_messages,
+	CASE WHEN ` + claimsNothing + ` THEN 0 ELSE j.bytes END AS total_bytes,
+	CASE WHEN ` + claimsNothing + ` THEN 0 ELSE (SELECT count(*) FROM folders f
+		WHERE f.journal_id = p.journal_id AND f.selected = 1) END AS total_folders,
 	p.enabled, p.paused_ms, p.paused_by, p.due_at_ms, p.hurried_ms, p.lease_owner, p.lease_epoch, p.lease_until_ms,
 	p.failures, p.state,
 	p.code, p.detail, p.since_ms, p.last_attempt_ms, p.last_success_ms, p.proven, p.slow,

@@ -54,9 +54,9 @@ func TestSuccessCanBeSeen(t *testing.T) {
 			p.enter(sayName.in(dev), "Domowa")
 			p.press(said{"Save", "Zapisz"}.in(dev))
 			p.seesDone(said{"Saved.", "Zapisano."}.in(dev))
-			p.press(said{"Delete Domowa", "Usuń Domowa"}.in(dev))
+			p.press(said{"Delete Domowa", "Usuń konto „Domowa”"}.in(dev))
 			p.press(said{"Delete the account", "Usuń konto"}.in(dev))
-			p.seesDone(said{"Domowa is deleted.", "Usunięto Domowa."}.in(dev))
+			p.seesDone(said{"Domowa is deleted.", "Usunięto konto „Domowa”."}.in(dev))
 			p.quiet()
 		})
 	}

@@ -64,6 +64,49 @@ func TestTheCardAndTheSpaceAgreeAfterAChangeOfProtocol(t *testing.T) {
 	}
 }
 
+// TestMailThatLiesElsewhereIsNotSaidToBeHere: an account that was deleted and added again under another name does not
+// fetch again what was kept, and says that its folder does not hold it; before it has signed in, it claims nothing.
+// The control is the account before, whose mail is all here.
+func TestMailThatLiesElsewhereIsNotSaidToBeHere(t *testing.T) {
+	t.Parallel()
+	d := provider(t, 2, "ewa")
+	s := newSite(t, d.CA)
+	for i, dev := range owners {
+		t.Run(dev.name, func(t *testing.T) {
+			user := fmt.Sprintf("ewa%d@firma.test", i)
+			id := s.add(user, d, "Ewa", "imap", "ewa")
+			s.state(user, id, "ok")
+			p := look(t, dev, s.link(user))
+			p.goTo("/accounts/" + id)
+			all := said{"Everything is here", "Wszystko jest na miejscu"}.in(dev)
+			p.sees(all)
+			p.press(said{"Delete Ewa", "Usuń konto „Ewa”"}.in(dev))
+			p.sees(said{"within 30 days", "w ciągu 30 dni"}.in(dev))
+			p.press(said{"Delete the account", "Usuń konto"}.in(dev))
+			p.until("location.pathname === '/'")
+
+			// Not signed in: nothing is claimed.
+			refused := s.add(user, d, "Firma Ewa", "imap", "ewa", map[string]any{"password": "nie to haslo", "skip_test": true})
+			s.refused(user, refused)
+			p.until(card("Firma Ewa") + "?.dataset.state === 'needs_attention'")
+			fetched := said{"fetched so far", "pobrano dotąd"}.in(dev)
+			if js[bool](p, card("Firma Ewa")+".innerText.includes("+quote(fetched)+")") {
+				t.Error("an account that never signed in claims to have fetched mail")
+			}
+			s.ask(user, "PATCH", "/v1/accounts/"+refused, map[string]any{"password": d.Users["ewa"]})
+			s.state(user, refused, "ok")
+			p.goTo("/accounts/" + refused)
+			p.sees(said{"holds 0 now", "jest teraz 0."}.in(dev))
+			p.sees(said{"goes to “Firma Ewa”", "trafia do folderu „Firma Ewa”"}.in(dev))
+			if js[bool](p, "document.body.innerText.includes("+quote(all)+")") {
+				t.Error("all of it is said to be here")
+			}
+			p.sound("account-elsewhere")
+			p.quiet()
+		})
+	}
+}
+
 // TestWhatAnAccountIsCanBeSeen: a newcomer in Polish, 7 and 8: where it is visited, whether it is,
 // and what the button does, at every width.
 func TestWhatAnAccountIsCanBeSeen(t *testing.T) {

@@ -182,7 +182,7 @@ func states() []aState {
 		}},
 		{"list-delete", func(w *walk) *tab {
 			p := w.at(many, "/", "document.querySelectorAll('.card').length === 9")
-			p.press(w.say("Delete Atlas", "Usuń Atlas"))
+			p.press(w.say("Delete Atlas", "Usuń konto „Atlas”"))
 			p.until(opened)
 			return p
 		}},

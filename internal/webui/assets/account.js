@@ -88,7 +88,7 @@ function explainDelay(ui) {
   const left = known.folders.filter((f) => !f.selected).length;
   const counted = a.status.progress.messages_total > 0;
   const shown = JSON.stringify([{ ...a.status, progress: 0 }, a.enabled, known.quota?.state, left, known.total, asked,
-    counted, document.documentElement.lang]);
+    counted, held(a, known), document.documentElement.lang]);
   if (shown === ui.shownWhy) return;
   ui.shownWhy = shown;
   const because = reason(a, known), n = known.total;
@@ -301,8 +301,18 @@ export function reason(a, known) {
   if (known.quota?.state === "over") return plain("quota", "why.over_quota", "space");
   if (st.state === "fetching") return plain("fetching", "why.fetching", null);
   if (st.state === "pending") return plain("pending", "why.pending", null);
+  const there = held(a, known), { messages } = st.totals;
+  if (there !== null && there < messages) {
+    const words = t("why.elsewhere", { folder: a.folder, there: count(there), fetched: t("messages", { n: messages }) });
+    return { kind: "elsewhere", title: null, words: [words, t("why.elsewhere.again")], help: null };
+  }
   const chosen = known.folders.some((f) => !f.selected && a.protocol !== "pop3") || (a.start ?? "all") !== "all";
   return plain("ok", chosen ? "why.ok.chosen" : a.protocol === "pop3" ? "why.ok.pop3" : "why.ok", null);
+}
+
+/** held is how many messages lie in the account's folder and below it, null where nobody knows. */
+function held(a, known) {
+  return known.quota?.accounts.find((x) => x.account_id === a.id)?.messages ?? null;
 }
 
 /** next is when the next visit comes, as far as anybody knows. */

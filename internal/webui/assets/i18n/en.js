@@ -290,7 +290,9 @@ export default {
   "delete.provider": "Nothing is deleted at {provider}: the mail stays there as it is.",
   "delete.choice": "And the mail already fetched into “{folder}”?",
   "delete.keep": "Keep it",
-  "delete.keep.hint": "The folder stays in your mailbox.",
+  "delete.keep.hint":
+    "The folder stays in your mailbox. If you add this account again within 30 days, this mail is not fetched a " +
+    "second time: it stays in that folder.",
   "delete.drop": "Delete it too",
   "delete.drop.hint": {
     one: "{n} message in your mailbox is deleted.", other: "{n} messages in your mailbox are deleted.",
@@ -303,7 +305,7 @@ export default {
   "account.folders.fetched": "{fetched} of {total} fetched",
   "account.folders.left": "left out",
   "account.folders.shared": "left out: shared by other people",
-  "account.folders.to": "in {folder}",
+  "account.folders.to": "goes to “{folder}”",
   "account.history": "The last two weeks",
   "account.history.empty": "Nothing to show yet.",
   "account.history.picture": "Messages per day: {messages} in all, {failed} failed fetches",
@@ -367,6 +369,10 @@ export default {
   "why.ok.chosen":
     "All the mail you chose to fetch is here. What is left out in the settings (folders, older mail) is not.",
   "why.ok.pop3": "All of the inbox is here. Other folders cannot be seen over POP3.",
+  "why.elsewhere":
+    "So far {fetched} came, and the folder “{folder}”, with those below it, holds {there} now. The rest was moved or " +
+    "deleted, or lies in a folder that this account was fetched into before.",
+  "why.elsewhere.again": "What was fetched once is not fetched again.",
   "why.pending": "It was added a moment ago; the first fetch is about to start.",
   "why.fetching": "It is being fetched right now, newest mail first.",
   "why.over_quota": "Your mailbox is full. Fetching resumes by itself once there is room.",
