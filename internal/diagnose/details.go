@@ -76,8 +76,9 @@ type compiledDetail struct {
 }
 
 var compiledDetails = sync.OnceValue(func() []compiledDetail {
-	out := make([]compiledDetail, len(details))
-	for i, w := range details {
+	all := slices.Concat(details, serverDetails)
+	out := make([]compiledDetail, len(all))
+	for i, w := range all {
 		// {} stands for what is filled in; {:} for all the rest.
 		en := strings.ReplaceAll(regexp.QuoteMeta(w.en), `\{\}`, `(.+?)`)
 		en = strings.ReplaceAll(en, `\{:\}`, `(.+)`)

@@ -5,6 +5,7 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,6 +31,10 @@ func TestDetailsAreInTheReadersLanguage(t *testing.T) {
 			"dozwolonych 8,0 MB; następne 5,3 MB się nie zmieści.",
 		"The mailbox holds 7.9.1 of the v1.5 allowed; the next 2 kB do not fit.": "Skrzynka zajmuje 7.9.1 z dozwolonych " +
 			"v1.5; następne 2 kB się nie zmieści.", // No sizes.
+		"There is no public server named imap.firma-xyz.example.": "W internecie nie ma serwera o nazwie " +
+			"imap.firma-xyz.example.",
+		"Looking up imap.example.org took too long.":        "Szukanie serwera imap.example.org trwało zbyt długo.",
+		"The name imap.example.org could not be looked up.": "Nie udało się sprawdzić nazwy imap.example.org.",
 		"6 folders":                         "Liczba folderów: 6",
 		"1 folder":                          "Liczba folderów: 1",
 		"":                                  "",
@@ -49,7 +54,7 @@ func TestDetailsAreInTheReadersLanguage(t *testing.T) {
 func TestEveryDetailIsSaidSomewhere(t *testing.T) {
 	said := literals(t, "../account", "../fault", "../fetch", "../mailbox", "../oauth", "../outbound", "../schedule",
 		"../source", "../vault", "../wire", "../../cmd/mailbrook", ".")
-	for _, w := range details {
+	for _, w := range slices.Concat(details, serverDetails) {
 		for _, part := range strings.FieldsFunc(w.en, func(r rune) bool { return r == '{' || r == '}' }) {
 			part = strings.TrimPrefix(strings.TrimSpace(part), fault.TooManyFolders)
 			if len(part) > 8 && !strings.Contains(said, part) {
@@ -76,7 +81,7 @@ func literals(t *testing.T, dirs ...string) string {
 			t.Fatal(err)
 		}
 		for _, path := range files {
-			if strings.HasSuffix(path, "_test.go") || filepath.Base(path) == "details.go" && dir == "." {
+			if strings.HasSuffix(path, "_test.go") || strings.HasPrefix(filepath.Base(path), "details") && dir == "." {
 				continue
 			}
 			text, err := os.ReadFile(path)

@@ -149,6 +149,7 @@ export function fieldFor(code) {
 
 /** ours are the diagnoses whose detail is our own words, and no answer of a server. */
 export const ours = new Set([
+  "dns_failure", "connect_refused", "connect_timeout", "host_not_allowed", "tls_failure", "tls_certificate_invalid",
   "local_over_quota", "local_mailbox_unavailable", "visit_aborted", "mail_loop", "internal",
 ]);
 
@@ -201,7 +202,7 @@ export function failure(d, help, wait) {
     wait >= 60 && h("p", null, t("error.wait", { span: span(wait) })),
     links.filter(Boolean).map((l) => h("p", null, l)),
     d.detail && h("details", { class: "detail" }, h("summary", null, t("test.details")),
-      h("p", { class: "mono", lang: "en" }, d.detail)));
+      h("p", { class: "mono", lang: ours.has(d.code) ? undefined : "en" }, d.detail)));
 }
 
 /** order is that of the steps of a test, by how the connection is secured. */
