@@ -1182,7 +1182,8 @@ type AuditEntry struct {
 	// Details What else is known, by the action: `email`, `protocol`, `host`, `port`, `security` and `auth` of an account;
 	// `limit_bytes` and `limit_messages`, with `…_before` where they were others, `limit_source` and `domain`;
 	// `by`, how somebody signed in: `link`, `password`, `header` or `oidc`; `mail`, `accounts`, `messages`,
-	// `sessions`, `admin`, `expires_at`, `diagnosis`, `part`.
+	// `sessions`, `admin`, `expires_at`, `part`; `diagnosis`, which is `interrupted` for a connection test that
+	// whoever asked for it stopped before its end.
 	//
 	//
 	// Example: {"email":"anna@gmail.com","host":"imap.gmail.com"}

@@ -171,7 +171,11 @@ func (r *Registry) admitted(ctx context.Context, a Account, login login) (TestRe
 	}
 	rep := r.probe(ctx, a, login)
 	if rep.Diagnosis != nil {
-		if err := r.Tests.Failed(context.WithoutCancel(ctx), a, rep.Diagnosis.Code); err != nil {
+		code := rep.Diagnosis.Code
+		if ctx.Err() != nil { // Whoever asked for it went away: nothing is known to be wrong.
+			code = fault.Interrupted
+		}
+		if err := r.Tests.Failed(context.WithoutCancel(ctx), a, code); err != nil {
 			return TestReport{}, err
 		}
 	}

@@ -137,6 +137,7 @@ func (p presets) Preset(id, email string) (account.Preset, bool) {
 
 type prober struct {
 	report  account.TestReport
+	during  func() // What happens meanwhile.
 	tested  []account.Account
 	secret  string
 	written []string // What was written down of tests.
@@ -158,6 +159,9 @@ func (p *prober) Failed(_ context.Context, a account.Account, code fault.Code) e
 func (p *prober) Probe(_ context.Context, a account.Account, c remote.Credential) account.TestReport {
 	p.tested = append(p.tested, a)
 	p.secret = c.Secret.Reveal()
+	if p.during != nil {
+		p.during()
+	}
 	return p.report
 }
 
@@ -270,6 +274,25 @@ func TestASecondAccountOfAProviderGetsANumber(t *testing.T) {
 	f.add(t, draft("bea@gmail.com"))
 	if a := f.add(t, draft("cleo@gmail.com")); a.Name != "Google 3" || a.Folder != "Google 3" {
 		t.Errorf("got name %q, folder %q", a.Name, a.Folder)
+	}
+}
+
+// TestATestThatIsStoppedIsWrittenDownAsStopped, and not as one that failed. The control is the same test, not stopped.
+func TestATestThatIsStoppedIsWrittenDownAsStopped(t *testing.T) {
+	for want, stops := range map[fault.Code]bool{fault.Interrupted: true, fault.Internal: false} {
+		f := setup(t)
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		f.prober.report = account.TestReport{Diagnosis: &account.Diagnosis{Code: fault.Internal}}
+		if stops {
+			f.prober.during = stop
+		}
+		if _, err := f.Test(ctx, f.anna, draft("anna@gmail.com")); err != nil && !stops {
+			t.Fatal(err)
+		}
+		if n := len(f.prober.written); n != 2 || !strings.HasPrefix(f.prober.written[1], string(want)+" at ") {
+			t.Errorf("written down: %q, want %s", f.prober.written, want)
+		}
 	}
 }
 

@@ -50,6 +50,11 @@ func acted(tb testing.TB) (s *site, id string) {
 		SELECT 1790000000000 + i, 'user', 'ola@firma.test', '2001:db8::7', 'account.test_failed', 'ola@firma.test', '',
 			'[]', '{"email":"ola@wp.pl","host":"imap.wp.pl","port":"993","diagnosis":"auth_failed"}' FROM n`)
 	if err == nil {
+		_, err = db.Exec(`INSERT INTO audit (at_ms, role, actor, client, action, owner, account_id, changed, details)
+			VALUES (1790000001000, 'user', 'ola@firma.test', '2001:db8::7', 'account.test_failed', 'ola@firma.test', '', '[]',
+			'{"email":"ola@wp.pl","host":"imap.wp.pl","port":"993","diagnosis":"interrupted"}')`)
+	}
+	if err == nil {
 		_, err = db.Exec("UPDATE audit_horizon SET before_ms = 1780000000000")
 	}
 	if err != nil {
@@ -72,7 +77,7 @@ func TestAdministratorsSeeWhoDidWhat(t *testing.T) {
 				"Account added", "Account paused", "Administrator", "Changed: name, sender’s name", "Command line",
 				"Limit: 3 GB (before: 2.5 GB)", "Messages: 5,000 (before: no limit)", "Default limit set", "Everybody else",
 				"default of the domain", "The user", "by a link", "with administrator rights", "Signed out everywhere",
-				"everybody", "password refused", "no longer kept",
+				"everybody", "password refused", "Connection test stopped before its end", "no longer kept",
 			},
 		},
 		"pl": {
@@ -83,7 +88,7 @@ func TestAdministratorsSeeWhoDidWhat(t *testing.T) {
 				"Dodanie konta", "Wstrzymanie konta", "Administrator", "Zmieniono: nazwa, nazwa nadawcy", "Wiersz poleceń",
 				"Limit: 3 GB (przedtem: 2,5 GB)", "Wiadomości: 5 000 (przedtem: bez limitu)", "Ustawienie domyślnego limitu",
 				"Wszyscy pozostali", "domyślny limit domeny", "Użytkownik", "przez link", "z uprawnieniami administratora",
-				"Wylogowanie ze wszystkich urządzeń", "wszyscy", "już nie przechowujemy",
+				"Wylogowanie ze wszystkich urządzeń", "wszyscy", "Test połączenia przerwany przed końcem", "już nie przechowujemy",
 			},
 		},
 	}

@@ -93,13 +93,21 @@ const muted = (text) => text && h("small", { class: "muted account-of" }, text);
 function line(e) {
   const by = e.role === "user" && e.actor === e.user ? t("audit.self") : e.actor;
   return row([t("audit.when"), h("time", { datetime: e.at }, moment(e.at))],
-    [t("audit.what"), known("audit.act." + e.action) ? t("audit.act." + e.action) : e.action],
+    [t("audit.what"), act(e)],
     [t("audit.who"), [
       h("span", { class: "account-of" }, e.role === "user" ? by : t("audit.role." + e.role)),
       e.role !== "user" && by && h("span", { class: "account-of" }, by), muted(e.client),
     ], "actor"],
     [t("audit.whom"), whom(e), "actor"], [t("audit.more"), details(e).map(muted)]);
 }
+
+/** act is what was done. A test that somebody stopped has not failed. */
+function act(e) {
+  if (stopped(e)) return t("audit.test.stopped");
+  return known("audit.act." + e.action) ? t("audit.act." + e.action) : e.action;
+}
+
+const stopped = (e) => e.action === "account.test_failed" && e.details.diagnosis === "interrupted";
 
 function whom(e) {
   if (e.user) return userLink(e.user);
@@ -116,7 +124,7 @@ function details(e) {
   if (e.changed.length && e.action === "account.changed") {
     lines.push(t("audit.changed", { what: e.changed.map(setting).join(", ") }));
   }
-  if (d.diagnosis) lines.push(codeWords(d.diagnosis));
+  if (d.diagnosis && !stopped(e)) lines.push(codeWords(d.diagnosis));
   if (d.limit_bytes) lines.push(t("quotas.limit") + ": " + limit(d, "limit_bytes", size));
   if (d.limit_messages_before || d.limit_messages && d.limit_messages !== "unlimited") {
     lines.push(t("quotas.messages") + ": " + limit(d, "limit_messages", count));
