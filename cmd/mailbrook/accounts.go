@@ -349,6 +349,11 @@ type accountEditCmd struct {
 }
 
 func (c accountEditCmd) Run(ctx context.Context, t terminal, load loader) error {
+	if c.Email != nil {
+		if err := c.slip(); err != nil {
+			return err
+		}
+	}
 	var password *remote.Secret
 	if c.Password || c.PasswordStdin {
 		s, err := t.password(ctx, c.PasswordStdin, c.ID)

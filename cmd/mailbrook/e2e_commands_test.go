@@ -209,6 +209,10 @@ func TestAddingFromTheCommandLineRefusesAndSavesNothing(t *testing.T) {
 		{"no user", canary, []string{"account", "add", "--email", "a@b.test", "--password-stdin"}, exitUsage, "--user"},
 		{"no address", canary, []string{"account", "add", "--user", anna, "--password-stdin"}, exitUsage, "--email"},
 		{
+			"a slip in the domain of an edit", "",
+			[]string{"account", "edit", "01234567", "--email", "anna@wp.p"}, exitUsage, "did you mean wp.pl?",
+		},
+		{
 			"a slip in the domain, before a password is read", "", // None is there to be read.
 			[]string{"account", "add", "--user", anna, "--email", "anna@gmial.com"}, exitUsage, "did you mean gmail.com?",
 		},

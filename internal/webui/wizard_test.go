@@ -1,6 +1,7 @@
 package webui_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -106,6 +107,49 @@ func TestAMistypedDomainIsAskedAbout(t *testing.T) {
 			p.press(said{"No, gmial.com is right", "Nie, gmial.com jest poprawne"}.in(dev))
 			p.press(sayContinue.in(dev))
 			p.until(labelled(sayPassword.in(dev)))
+			p.quiet()
+		})
+	}
+}
+
+// TestAMistypedDomainIsAskedAboutInAnEditToo: the address is saved as it was meant, or as it stands when it is said to
+// be right, which is the control.
+func TestAMistypedDomainIsAskedAboutInAnEditToo(t *testing.T) {
+	t.Parallel()
+	d := provider(t, 1, "anna")
+	s := newSite(t, d.CA)
+	for i, dev := range owners {
+		t.Run(dev.name, func(t *testing.T) {
+			user := fmt.Sprintf("anna%d@firma.test", i)
+			id := s.add(user, d, "Poczta", "imap", "anna")
+			s.state(user, id, "ok")
+			email := func() any { return s.ask(user, "GET", "/v1/accounts/"+id, nil)["email"] }
+			before := email()
+			p := look(t, dev, s.link(user))
+			save := func(address string) {
+				p.goTo("/accounts/" + id + "/edit")
+				p.enter(sayEmail.in(dev), address)
+				p.press(said{"Save", "Zapisz"}.in(dev))
+				p.sees(said{"Did you mean ", "Czy chodziło o "}.in(dev))
+				p.until("document.activeElement?.closest('.trouble-box')")
+				if got := email(); got != before {
+					t.Errorf("it was saved as %v unasked", got)
+				}
+			}
+			saved := func(want string) {
+				p.press(said{"Save", "Zapisz"}.in(dev))
+				p.until("location.pathname === " + quote("/accounts/"+id))
+				if before = email(); before != want {
+					t.Errorf("it is %v, want %s", before, want)
+				}
+			}
+			save("ewa.lis@gmial.com")
+			p.sound("edit-slip")
+			p.press(said{"Yes, ewa.lis@gmail.com", "Tak, ewa.lis@gmail.com"}.in(dev))
+			saved("ewa.lis@gmail.com")
+			save("ewa.lis@wp.p")
+			p.press(said{"No, wp.p is right", "Nie, wp.p jest poprawne"}.in(dev))
+			saved("ewa.lis@wp.p")
 			p.quiet()
 		})
 	}

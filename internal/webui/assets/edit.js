@@ -226,6 +226,7 @@ async function submit(ui) {
   unblame(f);
   if (complain(f, wrongOf(ui, b), ui.adv.el)) return;
   if (!Object.keys(b).length) { go(ui.path); return; }
+  if (b.email && await slipped(ui, b.email)) return;
   if (!b.server && !b.protocol && !b.password && !b.username) {
     await busy(ui, ui.save, () => finish(ui, b, () => t("saved")));
     return;
@@ -241,6 +242,24 @@ async function submit(ui) {
     if (!result) return;
     await finish(ui, { ...b, skip_test: true }, () => t("saved") + warned(result.report), result.close);
   });
+}
+
+/** slipped asks about a domain that is probably mistyped, once. It says whether it has asked. */
+async function slipped(ui, email) {
+  if (ui.meant === email) return false;
+  const found = await get("/v1/autoconfig" + query({ email })).catch(() => null), meant = found?.did_you_mean;
+  if (!meant) return false;
+  const [local, domain] = email.split("@"), right = local + "@" + meant, { input } = ui.f.email;
+  const then = (f) => () => { f(); ui.trouble.replaceChildren(); ui.save.focus(); };
+  const yes = h("button", { type: "button", class: "primary", onclick: then(() => { input.value = right; }) },
+    t("wizard.meant.yes", { email: right }));
+  const no = h("button", { type: "button", onclick: then(() => { ui.meant = email; }) },
+    t("wizard.meant.no", { domain }));
+  ui.trouble.replaceChildren(
+    notice("warn", t("wizard.meant", { domain: meant }), h("p", { class: "actions start" }, yes, no)));
+  announce(t("wizard.meant", { domain: meant }), true);
+  yes.focus();
+  return true;
 }
 
 /** tried tests the connection with these settings. It returns the result where the account is to be saved: the test
