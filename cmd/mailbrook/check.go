@@ -122,6 +122,13 @@ func (c *checkCmd) owners(ctx context.Context, a *app) ([]owner.Owner, error) {
 	}
 	if c.User != "" {
 		o, err := parseUser(c.User)
+		if err != nil {
+			return nil, err
+		}
+		as, err := a.registry.List(ctx, o)
+		if err == nil && len(as) == 0 {
+			err = a.mustKnow(ctx, "--user", o)
+		}
 		return []owner.Owner{o}, err
 	}
 	all, err := a.accountsOf(ctx, "")

@@ -113,18 +113,20 @@ func TestATestOffersWhatItDependsOn(t *testing.T) {
 	}
 }
 
-// pull of a user of whom nothing is known says so, and who was perhaps meant. The
+// A command about a user of whom nothing is known says so, and who was perhaps meant. The
 // control: one who has a mailbox, and no account.
-func TestPullOfAMistypedUserIsRefused(t *testing.T) {
+func TestAMistypedUserIsRefused(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
 	s.ok("", "account", "edit", s.addUntested(), "--disable")
 	for user, want := range map[string]string{
 		"ana@firma.test": "did you mean " + anna + "?", "nikt@example.test": "neither an account nor a mailbox",
 	} {
-		status, shown := s.showing(200, nil, "pull", "--user", user)
-		if status != exitUsage || !strings.Contains(shown, want) {
-			t.Errorf("%s: status %d, %s", user, status, shown)
+		for _, command := range [][]string{{"pull", "--user"}, {"check", "--user"}, {"user", "export"}} {
+			status, shown := s.showing(200, nil, append(command, user)...)
+			if status != exitUsage || !strings.Contains(shown, want) || strings.Contains(shown, "consistent") {
+				t.Errorf("%v of %s: status %d, %s", command, user, status, shown)
+			}
 		}
 	}
 	for _, name := range []string{"cur", "new", "tmp"} {
@@ -134,6 +136,12 @@ func TestPullOfAMistypedUserIsRefused(t *testing.T) {
 	}
 	for _, user := range []string{anna, "nikt@example.test"} {
 		if out := s.ok("", "pull", "--user", user); !strings.Contains(out, "no accounts to visit") {
+			t.Errorf("%s: %s", user, out)
+		}
+		if out := s.ok("", "check", "--user", user); !strings.Contains(out, "consistent") {
+			t.Errorf("%s: %s", user, out)
+		}
+		if out := s.ok("", "user", "export", user); !strings.Contains(out, `"complete"`) {
 			t.Errorf("%s: %s", user, out)
 		}
 	}

@@ -28,12 +28,36 @@ func (c userExportCmd) Run(ctx context.Context, t terminal, load loader) error {
 		return usageError{fmt.Errorf("USER: %w", err)}
 	}
 	return quietly(ctx, t, load, func(a *app) error {
+		stored, err := a.stores(ctx, owner)
+		if err != nil {
+			return err
+		}
+		if !stored {
+			if err := a.mustKnow(ctx, "USER", owner); err != nil {
+				return err
+			}
+		}
 		out := bufio.NewWriterSize(t.out, 64<<10)
 		if err := (users{a}).Export(ctx, owner, out); err != nil {
 			return err
 		}
 		return out.Flush()
 	})
+}
+
+// stores reports whether anything is stored about a user in the database.
+func (a *app) stores(ctx context.Context, o owner.Owner) (bool, error) {
+	errFound := errors.New("there is a row")
+	err := a.store.Export(ctx, o, func(_ string, rows [][]byte) error {
+		if len(rows) > 0 {
+			return errFound
+		}
+		return nil
+	})
+	if errors.Is(err, errFound) {
+		return true, nil
+	}
+	return false, err
 }
 
 // Export writes all that is stored about a user: see httpapi.Users. It writes down

@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/insight"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/settings"
@@ -68,7 +69,10 @@ func (c pullCmd) chosen(ctx context.Context, a *app) ([]account.Account, error) 
 	}
 	all, err := a.accountsOf(ctx, c.User)
 	if err == nil && len(all) == 0 && c.User != "" {
-		err = a.mustKnow(ctx, c.User)
+		var o owner.Owner
+		if o, err = parseUser(c.User); err == nil {
+			err = a.mustKnow(ctx, "--user", o)
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -106,13 +110,9 @@ func (a *app) accountsOf(ctx context.Context, user string) ([]account.Account, e
 }
 
 // mustKnow refuses a user who has neither an account nor a mailbox: the address
-// was mistyped.
-func (a *app) mustKnow(ctx context.Context, user string) error {
-	owner, err := parseUser(user)
-	if err != nil {
-		return err
-	}
-	switch rights, err := a.mailbox.Rights(ctx, owner); {
+// was mistyped. flag is what the user was named by.
+func (a *app) mustKnow(ctx context.Context, flag string, o owner.Owner) error {
+	switch rights, err := a.mailbox.Rights(ctx, o); {
 	case err != nil:
 		return err
 	case rights.Exists:
@@ -124,14 +124,14 @@ func (a *app) mustKnow(ctx context.Context, user string) error {
 	}
 	best, least := "", 3
 	for _, acc := range all {
-		if d := settings.Distance(user, acc.Owner.String()); d < least {
+		if d := settings.Distance(o.String(), acc.Owner.String()); d < least {
 			best, least = acc.Owner.String(), d
 		}
 	}
 	if best != "" {
-		return usageError{fmt.Errorf("--user: nothing is known of %s: did you mean %s?", owner, best)}
+		return usageError{fmt.Errorf("%s: nothing is known of %s: did you mean %s?", flag, o, best)}
 	}
-	return usageError{fmt.Errorf("--user: nothing is known of %s: there is neither an account nor a mailbox", owner)}
+	return usageError{fmt.Errorf("%s: nothing is known of %s: there is neither an account nor a mailbox", flag, o)}
 }
 
 // pulled is what --json prints for an account.

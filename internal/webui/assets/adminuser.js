@@ -42,7 +42,9 @@ export async function user(name) {
   const bar = fillBar(), mark = h("span", { class: "tag" }), used = h("span"), messages = h("span");
   const parts = h("ul", { class: "plain" });
   const limit = userLimit(first, draw);
+  const unknown = h("p", { class: "hint", hidden: true }, t("user.unknown"));
   function draw(q) {
+    show(unknown, !q.used_messages && !q.used_bytes && !q.accounts.length && q.set.source !== "mailbrook");
     bar.update(q);
     mark.className = "tag " + q.state;
     say(mark, t("quotas.state.word." + q.state));
@@ -79,7 +81,7 @@ export async function user(name) {
     panel(t("user.space"),
       h("dl", { class: "evidence" }, fact(t("quotas.used"), used), fact(t("quotas.limit"), limit.el),
         fact(t("quotas.fill"), h("span", { class: "fill-cell" }, bar.el, mark)), fact(t("quotas.messages"), messages)),
-      parts),
+      parts, unknown),
     h("section", { class: "stack", id: "accounts", "aria-labelledby": "accounts-title" },
       h("h2", { id: "accounts-title", tabindex: "-1" }, t("quotas.accounts")),
       h("div", { class: "panel flush" }, list.accounts.length > 0 && accountTable(body, false), none)));
