@@ -189,3 +189,50 @@ func TestATimeToComeIsRoundedUpAsInItsSentence(t *testing.T) {
 		}
 	}
 }
+
+// TestTheFocusStaysNearWhatWasDone: what takes away the button that was pressed leaves the focus beside it, and not on
+// the body of the page.
+func TestTheFocusStaysNearWhatWasDone(t *testing.T) {
+	t.Parallel()
+	d := provider(t, 1, "anna")
+	s := newSite(t, d.CA)
+	for i, dev := range owners {
+		t.Run(dev.name, func(t *testing.T) {
+			user := fmt.Sprintf("anna%d@firma.test", i)
+			id := s.add(user, d, "Poczta", "imap", "anna")
+			s.state(user, id, "ok")
+			s.ask(user, "PATCH", "/v1/accounts/"+id, map[string]any{"enabled": false})
+			p := look(t, dev, s.link(user))
+			p.goTo("/accounts/" + id)
+			p.until("document.querySelector('.why button')")
+			js[any](p, "document.querySelector('.why button').focus(); null")
+			p.keys(kb.Enter)
+			p.until("!document.querySelector('.why button') && document.activeElement?.id === 'why'")
+			p.goTo("/")
+			p.until(card("Poczta"))
+			p.press(said{"Delete Poczta", "Usuń konto „Poczta”"}.in(dev))
+			p.until("document.querySelector('dialog .danger')")
+			js[any](p, "document.querySelector('dialog .danger').focus(); null")
+			p.keys(kb.Enter)
+			p.until("!document.querySelector('dialog') && !document.querySelector('.card') && " +
+				"document.activeElement?.tagName === 'H1'")
+			p.quiet()
+
+			admin := look(t, dev, s.link("root@firma.test", "--admin"))
+			admin.goTo("/admin/users/" + user)
+			admin.until("document.querySelector('.limit button')")
+			admin.hit("document.querySelector('.limit button')")
+			admin.until("document.querySelector('.limit form')")
+			js[any](admin, `document.querySelector('.limit input').value = "2"; null`)
+			admin.hit("document.querySelector('.limit form button[type=submit]')")
+			admin.until("!document.querySelector('.limit form')")
+			asked := js[int](admin, quotaLooks)
+			admin.until(fmt.Sprintf("%s > %d + 1", quotaLooks, asked)) // The page looks every few seconds.
+			admin.until("document.activeElement?.closest('.limit')")
+			admin.quiet()
+		})
+	}
+}
+
+// quotaLooks is how often the page has asked for a user's quota.
+const quotaLooks = `performance.getEntriesByType("resource").filter((e) => e.name.includes("/v1/admin/quotas/")).length`

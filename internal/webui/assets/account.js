@@ -94,7 +94,7 @@ function explainDelay(ui) {
   const because = reason(a, known), n = known.total;
   const focused = why.contains(document.activeElement);
   put(why,
-    h("h2", { id: "why" }, t("why.title")),
+    h("h2", { id: "why", tabindex: "-1" }, t("why.title")),
     n > 0 && notice("warn", t("why.skipped.first", { n }),
       h("p", null, t(asked ? "why.skipped.asked" : "why.skipped.how", { n })),
       h("p", { class: "actions start" },
@@ -103,7 +103,7 @@ function explainDelay(ui) {
       because.words.map((w) => h("p", null, w))),
     because.help in helps && h("p", { class: "actions start" }, action(ui, because.help)),
     evidence(a, known.quota, left));
-  if (focused) why.querySelector("button, a.button")?.focus();
+  if (focused) (why.querySelector("button, a.button") || why.querySelector("h2")).focus();
 }
 
 /** evidence is the list of what is known of the visits. */
@@ -176,22 +176,25 @@ function followed(ui, kind, changed) {
   if (over && kind !== "progress") { ui.asked = false; load(ui); }
 }
 
-/** keeping redraws a part and leaves its folds as they are. */
+/** keeping redraws a part, and leaves its folds as they are and the focus where it was, or on the part's heading. */
 function keeping(el, f) {
+  const stops = () => [...el.querySelectorAll("h2, button, a, summary")];
   const open = [...el.querySelectorAll("details")].map((d) => d.open);
+  const focused = el.contains(document.activeElement) ? stops().indexOf(document.activeElement) : -1;
   f();
   el.querySelectorAll("details").forEach((d, i) => { d.open = open[i] ?? false; });
+  if (focused >= 0) (stops()[focused] || el.querySelector("h2")).focus();
 }
 
 function drawFolders({ folders, known }) {
-  put(folders, h("h2", { id: "folders" }, t("account.folders")),
+  put(folders, h("h2", { id: "folders", tabindex: "-1" }, t("account.folders")),
     known.folders.length ? tree(known.folders) : h("p", { class: "hint" }, t("account.folders.empty")));
 }
 
 function drawHistory({ history, known: { runs } }) {
   const visit = (r) => h("li", null, time(r.started_at),
     h("span", { class: r.finished_at && !r.ok ? "bad" : "" }, outcome(r)));
-  put(history, h("h2", { id: "history" }, t("account.history")),
+  put(history, h("h2", { id: "history", tabindex: "-1" }, t("account.history")),
     runs.length ? days(runs) : h("p", { class: "hint" }, t("account.history.empty")),
     runs.length > 0 && h("details", { class: "detail" }, h("summary", null, t("account.history.visits")),
       h("ul", { class: "visits" }, runs.slice(0, 12).map(visit))));
@@ -257,6 +260,8 @@ async function retryOne(ui, m, retry, said) {
     await post(ui.path + "/skipped/" + m.sid + "/retry");
     say(said, t("account.skipped.asked"));
     toast(t("account.skipped.asked"), "good");
+    const next = retry.closest("li").nextElementSibling?.querySelector("button");
+    if (document.activeElement === document.body) (next || document.getElementById("skipped")).focus();
   } catch (e) {
     retry.disabled = false;
     explain(e);

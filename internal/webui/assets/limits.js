@@ -104,7 +104,18 @@ export function userLimit(q, changed) {
     f.input.select();
   }
   words();
-  return { el, update(next) { q = next; if (!el.querySelector("form")) words(); } };
+  return {
+    el,
+    /** update shows a limit that has changed; what is as it was keeps the focus. */
+    update(next) {
+      const other = next.limit_bytes !== q.limit_bytes || source(next) !== source(q);
+      q = next;
+      if (!other || el.querySelector("form")) return;
+      const focused = el.contains(document.activeElement);
+      words();
+      if (focused) el.querySelector("button").focus();
+    },
+  };
 }
 
 /** bulk asks for a limit for all users that a filter chooses, says how many they

@@ -96,7 +96,9 @@ export function remove(a, done) {
     const text = t("delete.done", { name: a.name });
     done?.({ text });
     live.drop(a.id);
-    if (!done) toast(text, "good");
+    if (done) return;
+    toast(text, "good");
+    document.querySelector("main h1")?.focus(); // Its card is gone.
   });
 }
 
