@@ -60,8 +60,8 @@ func TestWithoutATerminalProgressIsPlainLines(t *testing.T) {
 	p.wait()
 	want := `anna@gmail.test: visiting imap.gmail.test by imap
 anna@gmail.test: INBOX 50/200, 7.5 MB, 1.5 MB/s, 0:15 left
-anna@gmail.test: INBOX 100/200, 15.0 MB, 1.5 MB/s, 0:10 left
-anna@gmail.test: ok, 200 messages, 30.0 MB in 20.0 s
+anna@gmail.test: INBOX 100/200, 15 MB, 1.5 MB/s, 0:10 left
+anna@gmail.test: ok, 200 messages, 30 MB in 20.0 s
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)
@@ -76,7 +76,7 @@ func TestAVisitInPartsIsShownAsOne(t *testing.T) {
 	p.update(gmail.ID, route.Progress{MessagesDone: 100, MessagesTotal: 300, BytesDone: 1000})
 	c.at = c.at.Add(lineEvery)
 	p.update(gmail.ID, route.Progress{MessagesDone: 0, MessagesTotal: 200, BytesDone: 0})
-	if want := "anna@gmail.test: 100/300, 1.0 kB, 200 B/s, 0:10 left\n"; !strings.HasSuffix(out.String(), want) {
+	if want := "anna@gmail.test: 100/300, 1 kB, 200 B/s, 0:10 left\n"; !strings.HasSuffix(out.String(), want) {
 		t.Errorf("said %q, want %q", out.String(), want)
 	}
 }
@@ -130,7 +130,7 @@ func TestBarsEndWithTheResultOfEachAccount(t *testing.T) {
 	wg.Wait()
 	p.wait()
 	for _, want := range []string{
-		"ok, 1000 messages, 1.0 MB in 1.0 s", "auth_failed, 0 messages, 0 B in 0.0 s",
+		"ok, 1000 messages, 1 MB in 1.0 s", "auth_failed, 0 messages, 0 B in 0.0 s",
 		"not finished", "anna@gmail.test",
 	} {
 		if !strings.Contains(out.buf.String(), want) {

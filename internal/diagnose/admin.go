@@ -45,7 +45,7 @@ var adminTexts = map[fault.Code]text{
 		"The user should check the server's name for typing errors. If many users' accounts name it, the trouble is the " +
 			"provider's, or this machine's resolver.",
 		"Użytkownik powinien sprawdzić, czy nazwa serwera jest wpisana bez błędów. Jeśli ten serwer ma wielu użytkowników, " +
-			"kłopot leży po stronie dostawcy albo w konfiguracji DNS tej maszyny.",
+			"problem leży po stronie dostawcy albo w konfiguracji DNS tej maszyny.",
 	}},
 	fault.HostNotAllowed: {advice: phrase{
 		"An external account may not name this host or port. Which ones it may name is set by remote.allow_networks and " +
@@ -129,7 +129,7 @@ var adminTexts = map[fault.Code]text{
 	)},
 	fault.ServerUnavailable: {advice: phrase{
 		"The trouble is at the provider: there is nothing to change here.",
-		"Kłopot leży po stronie dostawcy: tutaj niczego nie trzeba zmieniać.",
+		"Problem leży po stronie dostawcy: tutaj niczego nie trzeba zmieniać.",
 	}},
 	fault.FolderFailed: {advice: phrase{
 		"Whatever could be read was fetched. The user can leave those folders out in the account's settings.",

@@ -213,7 +213,8 @@ func cure(code fault.Code) Help {
 	switch code {
 	case fault.AuthFailed, fault.AppPasswordRequired, fault.OAuthReauthorizationRequired:
 		return SignIn
-	case fault.DNSFailure, fault.HostNotAllowed, fault.TLSCertificateInvalid, fault.STARTTLSUnsupported:
+	case fault.DNSFailure, fault.HostNotAllowed, fault.ConnectRefused,
+		fault.TLSCertificateInvalid, fault.STARTTLSUnsupported:
 		return Server
 	case fault.FolderFailed, fault.MailLoop, fault.VisitAborted:
 		return Settings
@@ -234,7 +235,7 @@ func failures(n int, lang string) string {
 	case n <= 1:
 		return "Ostatnie pobieranie się nie udało"
 	case fewInPolish(n):
-		return "Ostatnie " + number + " pobierania się nie udały"
+		return "Ostatnie " + number + " pobrania się nie udały"
 	}
-	return "Ostatnich " + number + " pobierań się nie udało"
+	return "Ostatnich " + number + " pobrań się nie udało"
 }

@@ -95,6 +95,7 @@ func TestWhatHelpsAgainstADelay(t *testing.T) {
 			fault.ConnectTimeout, diagnose.Nothing,
 			"at imap.firma.example failed",
 		},
+		{account.Delay{Kind: account.DelayBackoff}, fault.ConnectRefused, diagnose.Server, "The last 3 fetches failed"},
 		{account.Delay{Kind: account.DelayWaiting}, "", diagnose.Fetch, "It is due"},
 		{account.Delay{Kind: account.DelayWaiting, Asked: true}, "", diagnose.Nothing, "It is due"},
 	} {

@@ -110,9 +110,9 @@ var details = []phrase{
 	// The own mailbox.
 	{
 		"This is your own mailbox, and would be fetched into itself.",
-		"To Twoja własna skrzynka: poczta byłaby pobierana z niej do niej samej.",
+		"To twoja własna skrzynka: poczta byłaby pobierana z niej do niej samej.",
 	},
-	{"Its messages are those of your inbox.", "Są w niej wiadomości z Twojej skrzynki odbiorczej."},
+	{"Its messages are those of your inbox.", "Są w niej wiadomości z twojej skrzynki odbiorczej."},
 	{
 		"Folders that hold mail fetched from elsewhere are left out: {} and {} more.",
 		"Pominięto foldery z pocztą pobraną z innych kont: {} i jeszcze {}.",
@@ -147,6 +147,10 @@ var details = []phrase{
 	{
 		"The mailbox holds {} of the {} allowed; the next {} do not fit.",
 		"Skrzynka zajmuje {} z dozwolonych {}; następne {} się nie zmieści.",
+	},
+	{
+		"The mailbox holds {} of the {} allowed: nothing more fits.",
+		"Skrzynka zajmuje {} z dozwolonych {}: nic więcej się nie zmieści.",
 	},
 	{
 		"The mailbox holds {} of the {} messages allowed.",

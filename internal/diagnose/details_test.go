@@ -19,16 +19,16 @@ func TestDetailsAreInTheReadersLanguage(t *testing.T) {
 	for en, pl := range map[string]string{
 		"The server says: NO [X] is gone. The server gave no reason.": "Serwer odpowiada: NO [X] is gone. The server gave " +
 			"no reason.",
-		"This is your own mailbox, and would be fetched into itself. Its messages are those of your inbox.": "To Twoja " +
-			"własna skrzynka: poczta byłaby pobierana z niej do niej samej. Są w niej wiadomości z Twojej skrzynki odbiorczej.",
+		"This is your own mailbox, and would be fetched into itself. Its messages are those of your inbox.": "To twoja " +
+			"własna skrzynka: poczta byłaby pobierana z niej do niej samej. Są w niej wiadomości z twojej skrzynki odbiorczej.",
 		"The password has expired. The server says: Password expired": "Hasło wygasło. Serwer odpowiada: Password expired",
 		"folder Sent: The server says: no":                            "folder Sent: Serwer odpowiada: no",
 		"a message in INBOX: The message is no longer there.":         "wiadomość w INBOX: Tej wiadomości już nie ma.",
 		"Folders that hold mail fetched from elsewhere are left out: A, B, C and 2 more. Messages that were fetched there " +
 			"from elsewhere are skipped: 3.": "Pominięto foldery z pocztą pobraną z innych kont: A, B, C i jeszcze 2. " +
 			"Liczba pominiętych wiadomości pobranych tam z innych kont: 3.",
-		"The mailbox holds 7.9 MB of the 8.0 MB allowed; the next 5.3 MB do not fit.": "Skrzynka zajmuje 7,9 MB z " +
-			"dozwolonych 8,0 MB; następne 5,3 MB się nie zmieści.",
+		"The mailbox holds 7.9 MB of the 8 MB allowed; the next 5.3 MB do not fit.": "Skrzynka zajmuje 7,9 MB z " +
+			"dozwolonych 8 MB; następne 5,3 MB się nie zmieści.",
 		"The mailbox holds 7.9.1 of the v1.5 allowed; the next 2 kB do not fit.": "Skrzynka zajmuje 7.9.1 z dozwolonych " +
 			"v1.5; następne 2 kB się nie zmieści.", // No sizes.
 		"There is no public server named imap.firma-xyz.example.": "W internecie nie ma serwera o nazwie " +

@@ -82,7 +82,7 @@ var sentences = []phrase{
 	},
 	{
 		"every mailbox has a folder of this name, for mail of your own: choose another name",
-		"folder o tej nazwie ma każda skrzynka na własną pocztę: wybierz inną nazwę",
+		"taki folder jest już w każdej skrzynce, na jej własną pocztę: wybierz inną nazwę",
 	},
 	{"for administrators only", "tylko dla administratorów"},
 	{
@@ -144,7 +144,7 @@ var sentences = []phrase{
 		"nie podawaj razem z oauth_grant: konto używa jednego albo drugiego",
 	},
 	{"must be left out where user is given", "nie podawaj razem z user"},
-	{"must be a time such as 2026-11-29T08:00:00Z", "musi być czasem, na przykład 2026-11-29T08:00:00Z"},
+	{"must be a time such as 2026-11-29T08:00:00Z", "podaj czas, na przykład 2026-11-29T08:00:00Z"},
 	{
 		"must be next_cursor of the page before, with the other parameters unchanged",
 		"podaj next_cursor z poprzedniej strony, bez zmiany pozostałych parametrów",
@@ -296,7 +296,7 @@ var sentences = []phrase{
 	},
 	{
 		"the user's visits are still ending; the removal then goes on by itself",
-		"wizyty użytkownika jeszcze się kończą; usuwanie będzie potem kontynuowane samo",
+		"trwa jeszcze pobieranie poczty tego użytkownika; potem usuwanie dokończy się samo",
 	},
 	{
 		"the user is being removed; the address is free when that is done",

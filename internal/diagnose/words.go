@@ -150,7 +150,7 @@ var texts = map[fault.Code]text{
 	},
 	fault.ServerUnavailable: {
 		phrase{"The server is out of order for now", "Serwer chwilowo nie działa"},
-		phrase{"The trouble is at the provider: there is nothing for you to change.", "Kłopot leży po stronie dostawcy: " +
+		phrase{"The trouble is at the provider: there is nothing for you to change.", "Problem leży po stronie dostawcy: " +
 			"niczego nie trzeba zmieniać."},
 	},
 	fault.FolderFailed: {
@@ -163,9 +163,9 @@ var texts = map[fault.Code]text{
 	fault.MessageFailed: {
 		phrase{"Some messages could not be fetched", "Niektórych wiadomości nie dało się pobrać"},
 		phrase{
-			"They stay at the provider. The rest of your mail keeps coming. What could not be read is tried again by itself, " +
+			"They stay at the provider, and hold up nothing else. What could not be read is tried again by itself, " +
 				"once a day in the end, and whenever you ask for a fetch; what is too large you fetch with the button “Fetch”.",
-			"Są nadal u dostawcy; reszta poczty przychodzi normalnie. Te, których nie dało się odczytać, spróbujemy pobrać " +
+			"Są nadal u dostawcy i nie wstrzymują reszty poczty. Te, których nie dało się odczytać, spróbujemy pobrać " +
 				"ponownie: z czasem raz na dobę, a także za każdym razem, gdy zlecisz pobranie. Zbyt duże pobierzesz " +
 				"przyciskiem „Pobierz”.",
 		},
@@ -180,10 +180,10 @@ var texts = map[fault.Code]text{
 		},
 	},
 	fault.LocalMailboxUnavailable: {
-		phrase{"Your own mailbox cannot be written to", "Nie można zapisywać w Twojej własnej skrzynce"},
+		phrase{"Your own mailbox cannot be written to", "Nie można zapisywać w twojej własnej skrzynce"},
 		phrase{
 			"The trouble is on our side, and nothing is lost at the provider. If it lasts, tell your administrator.",
-			"Kłopot leży po naszej stronie, a u dostawcy nic nie ginie. Jeśli potrwa dłużej, powiadom administratora.",
+			"Problem leży po naszej stronie, a u dostawcy nic nie ginie. Jeśli potrwa dłużej, powiadom administratora.",
 		},
 	},
 	fault.VisitAborted: {
@@ -192,7 +192,7 @@ var texts = map[fault.Code]text{
 			"The account is tried again by itself, after longer and longer pauses. A very large mailbox can be the reason: " +
 				"leaving out folders that you do not need may help. If the trouble lasts, tell your administrator.",
 			"Będziemy ponawiać próby automatycznie, coraz rzadziej. Przyczyną może być bardzo duża skrzynka: pomóc może " +
-				"pominięcie niepotrzebnych folderów. Jeśli kłopot potrwa dłużej, powiadom administratora.",
+				"pominięcie niepotrzebnych folderów. Jeśli problem potrwa dłużej, powiadom administratora.",
 		},
 	},
 	fault.MailLoop: {
@@ -202,14 +202,14 @@ var texts = map[fault.Code]text{
 				"fetched again: add the account it comes from instead. Your own mailbox cannot be fetched into itself: if " +
 				"that is what this account is, delete it.",
 			"To konto pobiera pocztę ze skrzynki w tej samej usłudze. Wiadomości, które trafiły tam z innych kont, nie są " +
-				"pobierane ponownie: dodaj bezpośrednio konto, z którego pochodzą. Jeśli to Twoja własna skrzynka, usuń to konto.",
+				"pobierane ponownie: dodaj bezpośrednio konto, z którego pochodzą. Jeśli to twoja własna skrzynka, usuń to konto.",
 		},
 	},
 	fault.Internal: {
 		phrase{"Something went wrong on our side", "Coś poszło źle po naszej stronie"},
 		phrase{
 			"If the saved password cannot be read, enter it again. If the trouble lasts, tell your administrator.",
-			"Jeśli zapisanego hasła nie da się odczytać, wpisz je jeszcze raz. Jeśli kłopot potrwa dłużej, powiadom " +
+			"Jeśli zapisanego hasła nie da się odczytać, wpisz je jeszcze raz. Jeśli problem potrwa dłużej, powiadom " +
 				"administratora.",
 		},
 	},
@@ -246,8 +246,8 @@ var heldBack = text{
 var signInAgain = phrase{
 	"Sign in on {provider}'s own page, with the button for it. What was fetched stays, and fetching goes on where it " +
 		"stopped.",
-	"Zaloguj się na stronie dostawcy, przyciskiem do tego służącym. To, co pobrano, zostaje, a pobieranie ruszy tam, " +
-		"gdzie się zatrzymało.",
+	"Zaloguj się na stronie dostawcy jeszcze raz. To, co pobrano, zostaje, a pobieranie ruszy tam, gdzie się " +
+		"zatrzymało.",
 }
 
 // What is added where the provider is known.

@@ -311,8 +311,8 @@ func TestMoreThanTheOperatorTakesIsNotFetchedEvenWhenAskedFor(t *testing.T) {
 		w.ask(t)
 		w.brings(t, 0)
 		s := w.onlySkip(t)
-		if !s.Held || s.Requested || s.Attempts != 2 || s.Detail != "The message is 2.0 kB large; the "+
-			"limit is 1.0 kB." {
+		if !s.Held || s.Requested || s.Attempts != 2 || s.Detail != "The message is 2 kB large; the "+
+			"limit is 1 kB." {
 			t.Errorf("skipped %+v", s)
 		}
 	})

@@ -254,6 +254,9 @@ func limits(l owner.Limit) bool { return l.Bytes != nil || l.Messages != nil }
 // overBy says why u does not fit the limit; "" when it does.
 func overBy(l owner.Limit, used, wanted usage) string {
 	switch {
+	case l.Bytes != nil && wanted.bytes <= 1 && used.bytes+wanted.bytes > *l.Bytes: // Whether there is room at all.
+		return fmt.Sprintf("The mailbox holds %s of the %s allowed: nothing more fits.",
+			words.Size(used.bytes), words.Size(*l.Bytes))
 	case l.Bytes != nil && used.bytes+wanted.bytes > *l.Bytes:
 		return fmt.Sprintf("The mailbox holds %s of the %s allowed; the next %s do not fit.",
 			words.Size(used.bytes), words.Size(*l.Bytes), words.Size(wanted.bytes))

@@ -80,7 +80,7 @@ func TestThePageTellsWhatDelaysTheMailAndTheOneThingThatHelps(t *testing.T) {
 		{name: "backoff", facts: []string{fails(4, "connect_timeout", 3, ms(20*time.Minute))}, says: []string{
 			"It will be tried again", "The last 3 fetches failed: the server did not answer in time.",
 			"as the server puts it",
-		}, helps: "Fetch now", polish: "Ostatnie 3 pobierania się nie udały"},
+		}, helps: "Fetch now", polish: "Ostatnie 3 pobrania się nie udały"},
 		{
 			name: "attention", facts: []string{fails(5, "auth_failed", 3, 1<<63-1)}, says: []string{
 				"It waits for you",

@@ -2,7 +2,10 @@
 // everywhere. It imports nothing of ours and knows no mail.
 package words
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Size is a number of octets in the decimal unit that fits: 999 B, 1.2 kB, 34.5 MB. The
 // pages (i18n.js) and the command line show the same, so that a limit and what is
@@ -17,7 +20,7 @@ func Size(n int64) string {
 		value /= 1000
 		unit++
 	}
-	return fmt.Sprintf("%.1f %s", value, units[unit])
+	return strings.TrimSuffix(fmt.Sprintf("%.1f", value), ".0") + " " + units[unit]
 }
 
 // Count is a number of things in English: "1 folder", "2 folders". many is for words

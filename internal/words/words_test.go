@@ -25,7 +25,7 @@ func ExampleCount() {
 
 func TestASizeFitsItsUnit(t *testing.T) {
 	for n, want := range map[int64]string{
-		-1: "0 B", 0: "0 B", 999: "999 B", 1000: "1.0 kB", 999_949: "999.9 kB", 999_950: "1.0 MB", 1 << 30: "1.1 GB",
+		-1: "0 B", 0: "0 B", 999: "999 B", 1000: "1 kB", 999_949: "999.9 kB", 999_950: "1 MB", 1 << 30: "1.1 GB",
 		math.MaxInt64: "9.2 EB",
 	} {
 		if got := words.Size(n); got != want {

@@ -5,7 +5,7 @@ import { get, patch, query, Problem } from "./api.js";
 import { read, suited, typed, units, written } from "./bytes.js";
 import { h, icon, notice, announce, show, steady } from "./dom.js";
 import * as live from "./events.js";
-import { folderName, t } from "./i18n.js";
+import { folderName, size, t } from "./i18n.js";
 import { labels, letters } from "./letters.js";
 import { explain, go, missing } from "./page.js";
 import {
@@ -192,8 +192,9 @@ function wrongOf(ui, b) {
   if (!portOf(at(ui, "server.port"))) wrong.push(["server.port", t("field.port")]);
   if (f.max_message_bytes?.changed) {
     const got = f.max_message_bytes.read();
-    const out = got.bad || got.bytes < 1024 || got.bytes > most;
-    if (out) wrong.push(["max_message_bytes", t(got.bad ? "field.bytes" : "field.out_of_range")]);
+    const out = got.bad || got.bytes < least || got.bytes > most;
+    const range = () => t("field.size", { least: size(1100), most: size(most) });
+    if (out) wrong.push(["max_message_bytes", got.bad === "limit.number" ? t("field.bytes") : range()]);
   }
   const other = (k) => b.server?.[k] !== undefined && b.server[k] !== a.server[k];
   const elsewhere = other("host") || other("security") || b.username !== undefined;
@@ -333,8 +334,8 @@ async function take(ui, button) {
   });
 }
 
-/** most is the largest limit of a message that the service takes. */
-const most = 268435456;
+/** least and most are the limits of a message that the service takes. */
+const least = 1024, most = 268435456;
 
 /** largest is the limit of a message, with its unit, as it is to the byte. */
 function largest(now) {

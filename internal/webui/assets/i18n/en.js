@@ -81,7 +81,7 @@ export default {
   "error.invalid_request": "Please check what you entered.",
   "field.required": "Please fill this in.",
   "field.email": "Please enter a full address, such as anna@example.org.",
-  "field.out_of_range": "This number is out of range.",
+  "field.size": "Enter from {least} to {most}.",
   "field.bytes": "Enter a number, for example 2.5.",
   "field.port": "A number from 1 to 65535, usually 993 or 995.",
   "field.check": "Check this.",
@@ -328,8 +328,7 @@ export default {
   "account.skipped.never": "Not tried again unless you ask for it",
   "account.skipped.large": "{size}: larger than the limit of {limit}.",
   "account.skipped.large.advice":
-    "They stay at the provider. The rest of your mail keeps coming. What is too large you fetch with the button " +
-    "“Fetch”.",
+    "They stay at the provider, and hold up nothing else. What is too large you fetch with the button “Fetch it”.",
   "account.skipped.more": "Show more",
   "why.skipped.first": { one: "{n} message was skipped", other: "{n} messages were skipped" },
   "why.skipped.how": {
@@ -521,7 +520,7 @@ export default {
   "admin.account.added": "Added",
   "admin.account.edited": "Last changed",
   "admin.account.fetched": "Fetched so far",
-  "admin.account.until": "Until",
+  "admin.account.until": "Next try",
   "admin.account.code": "Diagnosis",
   "admin.account.notagain": "Not tried again unless the user asks for it.",
   "admin.account.skipped.none": "None.",
