@@ -308,8 +308,9 @@ export function reason(a, known) {
   if (st.state === "pending") return plain("pending", "why.pending", null);
   const there = held(a, known), { messages } = st.totals;
   if (there !== null && there < messages) {
-    const words = t("why.elsewhere", { folder: a.folder, there: count(there), fetched: t("messages", { n: messages }) });
-    return { kind: "elsewhere", title: null, words: [words, t("why.elsewhere.again")], help: null };
+    const fetched = t("messages", { n: messages });
+    const words = [t("why.elsewhere", { folder: a.folder, there: count(there), fetched }), t("why.elsewhere.again")];
+    return { kind: "elsewhere", title: null, words, help: null };
   }
   const chosen = known.folders.some((f) => !f.selected && a.protocol !== "pop3") || (a.start ?? "all") !== "all";
   return plain("ok", chosen ? "why.ok.chosen" : a.protocol === "pop3" ? "why.ok.pop3" : "why.ok", null);

@@ -7,7 +7,7 @@ import * as live from "./events.js";
 import { letters } from "./letters.js";
 import { choose, language, languages, t } from "./i18n.js";
 import { page as listPage, ticking } from "./list.js";
-import { arrive, brand, explain, go, missing, quieten, shownBy, setSession, way } from "./page.js";
+import { arrive, brand, explain, go, missing, quieten, shownBy, setSession, toast, way } from "./page.js";
 
 let session = null;
 let current = null;
@@ -145,6 +145,7 @@ async function signOut() {
   try {
     sessionStorage.clear();
     sessionStorage.setItem("mailbrook.tried", "1"); // Who signs out is not signed in again unasked.
+    sessionStorage.setItem("mailbrook.out", "1");
   } catch { /* There is none. */ }
   location.replace("/"); // A new document remembers nothing of what was typed.
 }
@@ -218,6 +219,15 @@ live.follow((kind) => {
 });
 setInterval(ticking, 5000);
 
+/** tellSignedOut says, in the document that follows, that somebody has signed out. */
+function tellSignedOut() {
+  try {
+    if (!sessionStorage.getItem("mailbrook.out")) return;
+    sessionStorage.removeItem("mailbrook.out");
+  } catch { return; }
+  toast(t("signedout"), "good");
+}
+
 async function begin() {
   choose();
   speak(language());
@@ -226,7 +236,7 @@ async function begin() {
     try { sessionStorage.removeItem("mailbrook.tried"); } catch { /* There is none. */ }
   } catch (e) {
     draw();
-    if (e.status === 401) return render(false);
+    if (e.status === 401) { await render(false); tellSignedOut(); return; }
     document.querySelector("main").replaceChildren(failed(e));
     setTimeout(begin, 3000);
     return;

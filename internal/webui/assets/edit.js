@@ -9,7 +9,7 @@ import { folderName, size, t } from "./i18n.js";
 import { labels, letters } from "./letters.js";
 import { explain, go, missing } from "./page.js";
 import {
-  advanced, complain, failure, field, forgetful, given, intervals, isAddress, password, pointedAt, portOf,
+  advanced, complain, dotted, failure, field, forgetful, given, intervals, isAddress, password, pointedAt, portOf,
   problemFields, radios, select, startOptions, startWord, test, unblame, usualPort, warned,
 } from "./form.js";
 import { arrived, differs, leave, signedInAs } from "./signin.js";
@@ -29,6 +29,7 @@ function mount(a, folders, preset, grant) {
   const { id } = a;
   const ui = build(a, folders, preset, grant);
   forgetful(ui.form, ui.trouble, ui.f);
+  dotted(ui.f.folder);
   showFolders(ui);
   listen(ui);
   putBack(ui);

@@ -30,6 +30,15 @@ export function field({ name, label, hint, type = "text", input, ...rest }) {
   return { el: box, input: el, fail, label: box.firstChild, hint: help };
 }
 
+/** dotted tells, while somebody types, that the dots of a folder's name are stored as another sign. */
+export function dotted(folder) {
+  const told = h("p", { class: "hint", role: "status" });
+  folder.hint.after(told);
+  const look = () => say(told, folder.input.value.includes(".") ? t("form.folder.dots") : "");
+  folder.input.addEventListener("input", look);
+  look();
+}
+
 /** password is a field whose text can be shown. */
 export function password(options) {
   const f = field({ name: "password", type: "password", autocomplete: "off", ...options });

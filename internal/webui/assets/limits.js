@@ -232,7 +232,9 @@ export function defaults(changed) {
   };
   ui.limit.select.value = "gigabyte";
   ui.limit.input.removeAttribute("aria-label");
-  ui.domain.addEventListener("input", () => ui.domain.removeAttribute("aria-invalid"));
+  ui.bad = h("span", { class: "error", id: ui.domain.id + "-bad", role: "alert" });
+  ui.domain.setAttribute("aria-describedby", ui.bad.id);
+  ui.domain.addEventListener("input", () => { ui.domain.removeAttribute("aria-invalid"); say(ui.bad, ""); });
   const columns = [
     th(t("defaults.domain")), th(t("quotas.limit"), "num"), th(t("quotas.messages"), "num"), th(t("health.actions")),
   ];
@@ -279,12 +281,12 @@ function addDefault(ui) {
     } catch (e2) {
       if (e2.status !== 404) { explain(e2); return; }
       domain.setAttribute("aria-invalid", "true");
-      toast(t("defaults.invalid"));
+      say(ui.bad, t("defaults.invalid"));
       domain.focus();
     }
   };
   return h("form", { class: "filters", novalidate: true, onsubmit },
-    h("div", { class: "field" }, label, domain),
+    h("div", { class: "field" }, label, domain, ui.bad),
     h("div", { class: "field" }, h("label", { for: limit.input.id }, t("quotas.limit")), limit.el),
     h("div", { class: "export" }, h("button", { type: "submit" }, icon("add"), t("defaults.add"))));
 }
@@ -295,13 +297,27 @@ function defaultRow(ui, x) {
   showDefault(ui, x, cell);
   const drop = h("button", {
     type: "button", class: "icon-button quiet bad", "aria-label": t("defaults.drop", { domain: domainName(x.domain) }),
-    onclick: () => dropDefault(ui, x, drop),
+    onclick: () => askDrop(ui, x, drop),
   }, icon("trash"));
   const link = () => h("a", { href: "/admin/quotas" + query({ domain: x.domain }) }, x.domain);
   return row([t("defaults.domain"), x.domain === "*" ? domainName(x.domain) : link()],
     [t("quotas.limit"), cell, "num limit"],
     [t("quotas.messages"), x.limit_messages === null ? t("unlimited") : count(x.limit_messages), "num"],
     [t("health.actions"), drop]);
+}
+
+/** askDrop asks before a default is taken back: it counts for many. */
+function askDrop(ui, x, drop) {
+  const domain = domainName(x.domain);
+  const ok = h("button", { type: "button", class: "danger" }, t("defaults.drop.do"));
+  const no = h("button", { type: "button" }, t("cancel"));
+  const d = dialog({
+    title: t("defaults.drop", { domain }),
+    body: h("p", null, t("defaults.drop.text", { limit: limitWords(x.limit_bytes) })),
+    actions: [no, ok],
+  });
+  no.addEventListener("click", () => d.close());
+  ok.addEventListener("click", () => { d.close(); dropDefault(ui, x, drop); });
 }
 
 async function dropDefault(ui, x, drop) {

@@ -4,8 +4,8 @@ import { post, Problem } from "./api.js";
 import { announce, h, icon, notice, show, steady } from "./dom.js";
 import * as live from "./events.js";
 import {
-  advanced, complain, failure, field, forgetful, given, others, password, pointedAt, portOf, problemFields, radios,
-  startOptions, test, unblame, usualPort, warned,
+  advanced, complain, dotted, failure, field, forgetful, given, others, password, pointedAt, portOf, problemFields,
+  radios, startOptions, test, unblame, usualPort, warned,
 } from "./form.js";
 import { t } from "./i18n.js";
 import { labels, letters } from "./letters.js";
@@ -21,6 +21,7 @@ export function mount(turnTo) {
   const ui = build(turnTo);
   advise(ui);
   forgetful(ui.form, ui.trouble, ui.fields);
+  dotted(ui.folder);
   show(ui.pass.el, false);
   if (state.refused && !ui.byGrant) askAgain(ui);
   listen(ui);

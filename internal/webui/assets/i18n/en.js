@@ -62,6 +62,7 @@ export default {
   "online": "The connection is back.",
 
   "error.title": "That did not work",
+  "signedout": "You are signed out.",
   "error.offline": "The server does not answer. Check your connection and try again.",
   "error.internal": "Something went wrong on our side. Try again in a minute.",
   "error.wait": "Time until the next try: {span}.",
@@ -217,6 +218,7 @@ export default {
   "form.sender.hint": "Shown as the sender when you write from this address. You may leave it empty.",
   "form.folder": "Folder",
   "form.folder.hint": "Where its mail goes in your mailbox.",
+  "form.folder.dots": "Dots in the name of the folder are stored as “_”.",
   "form.folder.change": "Mail already fetched stays in the old folder.",
   "form.protocol": "What to fetch",
   "form.protocol.imap": "All folders (IMAP)",
@@ -493,6 +495,10 @@ export default {
   "defaults.add": "Set the default",
   "defaults.set": "Change the default of {domain}",
   "defaults.drop": "Remove the default of {domain}",
+  "defaults.drop.text":
+    "The limit of {limit} then no longer counts for users who have none of their own. The one for everybody else " +
+    "does, if there is one.",
+  "defaults.drop.do": "Remove it",
   "defaults.done": "Default of {domain}: {limit}.",
   "defaults.dropped": "The default of {domain} was removed.",
   "defaults.invalid": "This is not a domain.",

@@ -62,6 +62,7 @@ export default {
   "online": "Połączenie wróciło.",
 
   "error.title": "Nie udało się",
+  "signedout": "Wylogowano.",
   "error.offline": "Serwer nie odpowiada. Sprawdź połączenie i spróbuj ponownie.",
   "error.internal": "Coś poszło nie tak po naszej stronie. Spróbuj za minutę.",
   "error.wait": "Czas do kolejnej próby: {span}.",
@@ -219,6 +220,7 @@ export default {
   "form.sender.hint": "Tak podpisane będą wiadomości wysyłane z tego adresu. Możesz zostawić puste.",
   "form.folder": "Folder",
   "form.folder.hint": "Folder twojej skrzynki, do którego trafia poczta.",
+  "form.folder.dots": "Kropki w nazwie folderu zapisujemy jako „_”.",
   "form.folder.change": "Poczta już pobrana zostanie w dotychczasowym folderze.",
   "form.protocol": "Co pobierać",
   "form.protocol.imap": "Wszystkie foldery (IMAP)",
@@ -398,8 +400,8 @@ export default {
     "starsza poczta).",
   "why.ok.pop3": "Wszystkie wiadomości odebrane są na miejscu. Innych folderów przez POP3 nie widać.",
   "why.elsewhere":
-    "Pobraliśmy dotąd {fetched}, ale w folderze „{folder}” i jego podfolderach jest teraz {there}. Resztę przeniesiono " +
-    "lub usunięto, albo leży w folderze, do którego trafiała poczta z tego konta wcześniej.",
+    "Pobraliśmy dotąd {fetched}, ale w folderze „{folder}” i jego podfolderach jest teraz {there}. Resztę " +
+    "przeniesiono lub usunięto, albo leży w folderze, do którego trafiała poczta z tego konta wcześniej.",
   "why.elsewhere.again": "Tego, co już raz pobrano, nie pobieramy ponownie.",
   "why.pending": "Konto dodano przed chwilą i zaraz zostanie sprawdzone.",
   "why.fetching": "Trwa pobieranie, od najnowszych wiadomości.",
@@ -549,6 +551,10 @@ export default {
   "defaults.add": "Ustaw domyślny",
   "defaults.set": "Zmień domyślny limit: {domain}",
   "defaults.drop": "Usuń domyślny limit: {domain}",
+  "defaults.drop.text":
+    "Limit {limit} przestanie obowiązywać użytkowników, którzy nie mają własnego limitu. Będzie ich dotyczyć limit " +
+    "dla wszystkich pozostałych, jeśli go ustawiono.",
+  "defaults.drop.do": "Usuń limit",
   "defaults.done": "Domyślny limit ({domain}): {limit}.",
   "defaults.dropped": "Usunięto domyślny limit: {domain}.",
   "defaults.invalid": "To nie jest nazwa domeny.",
