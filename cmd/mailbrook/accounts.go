@@ -119,6 +119,7 @@ func (c accountAddCmd) Run(ctx context.Context, t terminal, load loader) error {
 		names := t.page().names
 		fmt.Fprintf(t.out, "%s: %s by %s from %s into folder %q\n", names(added.Name), names(added.Email), added.Protocol,
 			names(added.Server.Host), added.Folder)
+		t.tellFolder(c.Folder, added.Folder)
 		return nil
 	})
 }
@@ -376,8 +377,16 @@ func (c accountEditCmd) Run(ctx context.Context, t terminal, load loader) error 
 			return a.explain(t, acc, err)
 		}
 		fmt.Fprintln(t.out, acc.ID)
+		t.tellFolder(c.Folder, acc.Folder)
 		return nil
 	})
+}
+
+// tellFolder says that a folder is not called as it was asked for.
+func (t terminal) tellFolder(asked *string, is string) {
+	if asked != nil && *asked != is {
+		fmt.Fprintf(t.err, "the folder is stored as %q: dots, and what is too long, cannot stand in its name\n", is)
+	}
 }
 
 type accountDeleteCmd struct {

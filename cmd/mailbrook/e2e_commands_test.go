@@ -210,7 +210,8 @@ func TestAddingFromTheCommandLineRefusesAndSavesNothing(t *testing.T) {
 		{"no address", canary, []string{"account", "add", "--user", anna, "--password-stdin"}, exitUsage, "--email"},
 		{
 			"a slip in the domain of an edit", "",
-			[]string{"account", "edit", "01234567", "--email", "anna@wp.p"}, exitUsage, "did you mean wp.pl?",
+			[]string{"account", "edit", "01234567", "--email", "anna@wp.p"},
+			exitUsage, "did you mean wp.pl?",
 		},
 		{
 			"a slip in the domain, before a password is read", "", // None is there to be read.

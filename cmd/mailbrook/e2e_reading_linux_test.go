@@ -229,3 +229,31 @@ func TestDoctorLooksAtMailboxes(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// What the command line cannot take is said in plain words and with the flag that was given; "help" is a way to ask.
+func TestMistakesOnTheCommandLineAreSaidPlainly(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	add := []string{"account", "add", "--user", anna, "--email", "anna@poczta.example.test", "--password-stdin"}
+	with := func(flags ...string) []string { return append(slices.Clone(add), flags...) }
+	for _, tc := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"check", "--explain"}, "--explain: its value is missing"},
+		{[]string{"account", "list", "--user"}, "--user: its value is missing"},
+		{with("--port", "abc"), `--port: "abc" is no whole number`},
+		{with("--host", "mail.example.test", "--folder", "a//b"), "--folder: a part of the folder's name is empty"},
+		{with("--host", "not a host"), "--host: must be the name"},
+		{with("--host", "mail.example.test", "--max-message-bytes", "1"), "--max-message-bytes: must be"},
+		{with("--host", "mail.example.test", "--poll-interval", "1s"), "--poll-interval: must be"},
+	} {
+		r := s.run(canary+"\n", tc.args...)
+		if r.status != exitUsage || !strings.Contains(r.err, tc.says) {
+			t.Errorf("%v: status %d, want %q: %s", tc.args, r.status, tc.says, r.err)
+		}
+	}
+	if out := s.ok("", "help", "account", "add"); !strings.Contains(out, "--folder") { // The control.
+		t.Errorf("help says %s", out)
+	}
+}

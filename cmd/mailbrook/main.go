@@ -12,6 +12,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
+	"slices"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -145,6 +147,9 @@ func perform(ctx context.Context, t terminal, args []string) (status int, err er
 		t.complain(err.Error())
 		return exitFailed, err
 	}
+	if len(args) > 0 && args[0] == "help" {
+		args = append(slices.Clone(args[1:]), "--help")
+	}
 	k, err := parser.Parse(args)
 	if exited >= 0 { // --help was asked for and answered.
 		return exited, nil
@@ -160,7 +165,7 @@ func perform(ctx context.Context, t terminal, args []string) (status int, err er
 		}
 	}
 	if err != nil {
-		t.complain(err.Error())
+		t.complain(plainly(err.Error()))
 		fmt.Fprintln(t.err, `Run "mailbrook --help" for what there is.`)
 		return exitUsage, err
 	}
@@ -190,6 +195,17 @@ func perform(ctx context.Context, t terminal, args []string) (status int, err er
 	t.complain(err.Error())
 	return exitFailed, err
 }
+
+// plainly says in plain words what the parser says of a flag's value.
+func plainly(text string) string {
+	text = noValue.ReplaceAllString(text, "$1: its value is missing")
+	return noNumber.ReplaceAllString(text, "$1: $2 is no whole number")
+}
+
+var (
+	noValue  = regexp.MustCompile(`^(\S+): expected .* but got "EOL" \(<EOL>\)$`)
+	noNumber = regexp.MustCompile(`^(\S+): expected a valid \d+ bit u?int but got (".*")$`)
+)
 
 // unfinished returns where a command line ends that is right as far as it goes, but names
 // no command, or only a group of them; else nil.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -292,7 +293,7 @@ func (a *app) explain(t terminal, acc account.Account, err error) error {
 				fmt.Fprintln(t.err, `mailbrook: --provider: there is no such provider: see "mailbrook providers"`)
 				continue
 			}
-			t.complain(fmt.Sprintf("%s %s", f.Field, f.Detail))
+			t.complain(fmt.Sprintf("%s: %s", flagFor(f.Field), f.Detail))
 		}
 		return usageError{errors.New("nothing was saved")}
 	case errors.As(err, &failed):
@@ -309,6 +310,21 @@ func (a *app) explain(t terminal, acc account.Account, err error) error {
 		return usageError{fmt.Errorf("%s. %s\n%s", title, advice, forOperators(fault.HostNotAllowed))}
 	}
 	return err
+}
+
+// flagFor is the flag by which a setting is given, by the setting's name in REST.
+func flagFor(field string) string {
+	switch name, _, _ := strings.Cut(field, "["); name {
+	case "password":
+		return "the password"
+	case "poll_interval_seconds":
+		return "--poll-interval"
+	default:
+		for _, group := range []string{"server.", "folders."} {
+			name = strings.TrimPrefix(name, group)
+		}
+		return "--" + strings.ReplaceAll(name, "_", "-")
+	}
 }
 
 // forOperators is what an operator can do about a code, where a user cannot.

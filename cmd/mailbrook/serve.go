@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -61,19 +62,28 @@ func (c serveCmd) Run(ctx context.Context, t terminal, load loader) error {
 		}
 		l, err := net.Listen("tcp", a.cfg.Listen)
 		if err != nil {
-			return fmt.Errorf("listen: %w", err)
+			return fmt.Errorf("listen: %w", taken(err))
 		}
 		attrs := []any{"listen", l.Addr().String(), "roles", roles, "version", version}
 		var ops net.Listener
 		if a.cfg.Ops != "" {
 			if ops, err = net.Listen("tcp", a.cfg.Ops); err != nil {
-				return errors.Join(fmt.Errorf("listen_ops: %w", err), l.Close())
+				return errors.Join(fmt.Errorf("listen_ops: %w", taken(err)), l.Close())
 			}
 			attrs = append(attrs, "listen_ops", ops.Addr().String())
 		}
 		a.log.InfoContext(ctx, "serving", attrs...)
 		return a.serve(ctx, l, ops, roles)
 	})
+}
+
+// taken adds what to do where another program listens already.
+func taken(err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w: end the program that listens there, such as a demo that still runs, or choose another "+
+			"address", err)
+	}
+	return err
 }
 
 // shutdownGrace is how long requests under way may take once the process is
