@@ -187,6 +187,10 @@ func TestActsOfADay(t *testing.T) {
 		p.until(fmt.Sprintf("document.querySelectorAll('tbody tr').length === %d && "+
 			"document.querySelector('.empty-row').hidden === %v", tc.rows, tc.rows > 0))
 	}
+	p.goTo("/admin/audit?from=2026-02-02&to=2026-02-01")
+	p.sees("The day “From” is after “To”.")
+	p.goTo("/admin/audit?action=bogus") // The control: what is no action narrows nothing.
+	p.until("document.querySelectorAll('tbody tr').length === 50")
 	p.quiet()
 }
 

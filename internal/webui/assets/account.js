@@ -1,7 +1,7 @@
 // One account: how it is and why, its folders, its visits, what was skipped.
 
 import { get, post, query } from "./api.js";
-import { h, put, say, icon, announce, notice } from "./dom.js";
+import { address as broken, h, put, say, icon, announce, notice } from "./dom.js";
 import * as live from "./events.js";
 import { count, date, folderName, full, size, t } from "./i18n.js";
 import { explain, go, missing, toast } from "./page.js";
@@ -67,10 +67,11 @@ function build(a) {
 function draw(ui) {
   const { a } = ui, sum = fetched(a);
   say(ui.heading, a.name);
-  put(ui.who, h("span", { class: "address" }, a.email), h("span", { class: "badge" }, t(a.protocol)),
+  put(ui.who, h("span", { class: "address" }, broken(a.email)), h("span", { class: "badge" }, t(a.protocol)),
     h("span", { class: "server muted" }, serverName(a.server)), sum && h("span", { class: "muted" }, sum));
   for (const part of [ui.state, ui.progress, ui.paused]) part.update(a);
   ui.now.disabled = a.status.state === "fetching" || !a.enabled;
+  ui.now.title = a.enabled ? "" : t("card.fetch.paused");
   ui.trash.setAttribute("aria-label", t("card.delete.of", { name: a.name }));
   explainDelay(ui);
 }

@@ -210,6 +210,7 @@ export function actions(a, changed) {
       toggle.setAttribute("aria-label", t(a.enabled ? "health.pause" : "health.resume") + ": " + label());
       now.setAttribute("aria-label", t("card.fetch.of", { name: label() }));
       now.disabled = !a.enabled;
+      now.title = a.enabled ? "" : t("card.fetch.paused");
     },
   };
 }

@@ -2,7 +2,7 @@
 // show without a secret, and what they can do.
 
 import { get, post, query } from "./api.js";
-import { h, put, say, show, icon, announce, dialog, notice } from "./dom.js";
+import { address as broken, h, put, say, show, icon, announce, dialog, notice } from "./dom.js";
 import { count, every, size, t } from "./i18n.js";
 import { accountRow, accountTable, actions, reason } from "./admin.js";
 import { codeWords, panel, serverLink, serverName, stateView, stateWords, userLink } from "./adminparts.js";
@@ -134,7 +134,7 @@ async function mountAccount(a, path) {
 function draw(ui, next) {
   ui.a = next;
   say(ui.heading, next.name);
-  put(ui.who, userLink(next.user), h("span", { class: "address" }, next.email),
+  put(ui.who, userLink(next.user), h("span", { class: "address" }, broken(next.email)),
     h("span", { class: "badge" }, t(next.protocol)));
   for (const part of [ui.state, ui.progress, ui.act]) part.update(next);
   explained(ui);

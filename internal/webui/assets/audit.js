@@ -19,6 +19,7 @@ const names = ["query", "user", "account", "actor", "action", "from", "to"];
 export async function acts() {
   const given = new URLSearchParams(location.search);
   const filter = Object.fromEntries(names.map((n) => [n, given.get(n) || ""]));
+  if (!actions.includes(filter.action)) filter.action = "";
   const typed = (name) => h("input", {
     type: "text", id: uid("q"), value: letters(filter[name]), maxlength: "254", autocomplete: "off",
     spellcheck: "false", autocapitalize: "off",
@@ -35,6 +36,7 @@ export async function acts() {
     const answer = await get("/v1/admin/audit" + query({ ...filter, ...days, limit: 50, cursor }), signal);
     list.replaceChildren(...answer.entries.map(line));
     show(none, !answer.entries.length);
+    say(none, t(filter.from && filter.to && filter.from > filter.to ? "audit.days" : "audit.none"));
     show(old, answer.complete_since);
     if (answer.complete_since) say(old, t("audit.since", { time: moment(answer.complete_since, "long") }));
     return { ...answer, n: answer.entries.length };

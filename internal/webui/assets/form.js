@@ -1,7 +1,7 @@
 // The fields of an account, for adding and editing, and the connection test.
 
 import { stream, Problem } from "./api.js";
-import { h, say, show, icon, dialog, uid, notice, external } from "./dom.js";
+import { address as broken, h, put, say, show, icon, dialog, uid, notice, external } from "./dom.js";
 import { every, t, span } from "./i18n.js";
 import { letters } from "./letters.js";
 
@@ -242,7 +242,7 @@ export async function test(body, { email, help, protocol, known }) {
   };
   ui.steps.append(...first.map((name) => stepRow(ui, name)));
   ui.d = dialog({
-    title: t("test.title", { email }), body: [ui.steps, ui.outcome], actions: [ui.cancel],
+    title: broken(t("test.title", { email })), body: [ui.steps, ui.outcome], actions: [ui.cancel],
     onclose: () => stop.abort(), kind: "testing",
   });
   ui.d.dataset.busy = "1";
@@ -299,7 +299,7 @@ function showSteps(ui, report, first) {
 
 /** failedTest shows what went wrong, and waits for what the user does about it. */
 function failedTest({ d, email, outcome }, diagnosis, help, known) {
-  say(d.querySelector("h2"), t("test.bad", { email }));
+  put(d.querySelector("h2"), broken(t("test.bad", { email })));
   outcome.replaceChildren(failure(diagnosis, help));
   return new Promise((done) => {
     let anyway = false;

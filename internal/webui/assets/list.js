@@ -1,7 +1,7 @@
 // The owner's list: the accounts, live, and how full the own mailbox is.
 
 import { call, patch, post, get, Problem } from "./api.js";
-import { h, s, say, show, icon, announce, dialog, uid } from "./dom.js";
+import { address as broken, h, s, put, say, show, icon, announce, dialog, uid } from "./dom.js";
 import * as live from "./events.js";
 import { folderName, t, when, full, size, span } from "./i18n.js";
 import { letters } from "./letters.js";
@@ -302,7 +302,7 @@ function card(first) {
       leftOut.href = "/accounts/" + a.id + "#skipped";
       say(title, a.name);
       title.href = "/accounts/" + a.id;
-      say(address, a.email);
+      if (address.textContent !== letters(a.email)) put(address, broken(a.email));
       say(protocol, t(a.protocol));
       el.dataset.state = st.state;
       for (const part of [state, progress, paused]) part.update(a);
@@ -321,7 +321,7 @@ function card(first) {
       now.disabled = st.state === "fetching" || !a.enabled;
       now.setAttribute("aria-label",
         st.state === "fetching" ? t("card.fetching") : t("card.fetch.of", { name: a.name }));
-      now.title = t("card.fetch");
+      now.title = t(a.enabled ? "card.fetch" : "card.fetch.paused");
       trash.setAttribute("aria-label", t("card.delete.of", { name: a.name }));
       trash.title = t("card.delete.of", { name: a.name });
       more.setAttribute("aria-label", t("card.more.of", { name: a.name }));

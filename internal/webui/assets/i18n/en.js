@@ -122,6 +122,7 @@ export default {
   "card.next": "next fetch {when}",
   "card.fetched": "{messages} fetched so far ({size})",
   "card.fetch": "Fetch now",
+  "card.fetch.paused": "Switch fetching on first",
   "card.fetch.of": "Fetch now: {name}",
   "card.fetching": "A fetch is under way",
   "card.asked": "{name} will be fetched in a moment.",
@@ -554,6 +555,7 @@ export default {
   "health.shown": { one: "{n} account on this page", other: "{n} accounts on this page" },
 
   "audit.title": "Who did what",
+  "audit.days": "The day “From” is after “To”.",
   "audit.none": "Nothing matches.",
   "audit.since": "What was done before {time} is no longer kept.",
   "audit.when": "When",

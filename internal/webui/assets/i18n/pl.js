@@ -122,6 +122,7 @@ export default {
   "card.next": "następne pobieranie: {when}",
   "card.fetched": "pobrano dotąd: {messages} ({size})",
   "card.fetch": "Pobierz teraz",
+  "card.fetch.paused": "Najpierw wznów pobieranie",
   "card.fetch.of": "Pobierz teraz: {name}",
   "card.fetching": "Trwa pobieranie",
   "card.asked": "{name}: pobieranie za chwilę.",
@@ -613,6 +614,7 @@ export default {
   },
 
   "audit.title": "Historia działań",
+  "audit.days": "Dzień „Od” jest późniejszy niż „Do”.",
   "audit.none": "Nic nie pasuje.",
   "audit.since": "Działań sprzed {time} już nie przechowujemy.",
   "audit.when": "Kiedy",
