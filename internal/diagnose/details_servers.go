@@ -94,7 +94,7 @@ var serverDetails = []phrase{
 		"Serwer nie podaje, ile jest wiadomości.",
 	},
 	{
-		"The server sends a notice of its own in the place of this message.",
+		"The server sends a notice of its own instead of this message.",
 		"Zamiast tej wiadomości serwer wysyła własne powiadomienie.",
 	},
 	{"The server stopped in the middle of the message.", "Serwer przerwał w środku wiadomości."},
@@ -129,7 +129,7 @@ var serverDetails = []phrase{
 	{"The server's challenge is empty.", "Wezwanie serwera do logowania jest puste."},
 	{"The server's challenge cannot be used.", "Wezwania serwera do logowania nie da się użyć."},
 	{
-		"The server asks for {} rounds of reckoning, which is no sound number.",
+		"The server asks for {} rounds, which is not an acceptable number.",
 		"Serwer żąda {} powtórzeń obliczeń, a to niewiarygodna liczba.",
 	},
 }

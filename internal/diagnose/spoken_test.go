@@ -15,7 +15,9 @@ import (
 // fetched comes before people, as the detail of a diagnosis. The control is a sentence that nobody has translated.
 func TestEverySentenceOfADetailIsInPolish(t *testing.T) {
 	found := 0
-	for _, dir := range []string{"fault", "fetch", "mailbox", "oauth", "outbound", "schedule", "source", "vault", "wire"} {
+	for _, dir := range []string{
+		"disk", "fault", "fetch", "mailbox", "oauth", "outbound", "schedule", "source", "spool", "vault", "wire",
+	} {
 		for at, text := range sentencesOf(t, filepath.Join("..", dir)) {
 			if filepath.Base(strings.SplitN(at, ":", 2)[0]) == "metrics.go" {
 				continue // Those are for operators.
