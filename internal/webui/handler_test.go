@@ -47,6 +47,17 @@ func TestTheShellIsServedForEveryPageAndNothingElse(t *testing.T) {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
 	}
+	for asked, says := range map[string]string{
+		"": "There is no such page", "de, en": "There is no such page", "en-GB, pl": "There is no such page",
+		"pl-PL, en;q=0.5": "Nie ma takiej strony", "fr, pl;q=0.8": "Nie ma takiej strony",
+	} {
+		r, w := httptest.NewRequest(http.MethodGet, "/nothing", http.NoBody), httptest.NewRecorder()
+		r.Header.Set("Accept-Language", asked)
+		h.ServeHTTP(w, r)
+		if body := w.Body.String(); !strings.Contains(body, says) || strings.Count(body, "<h") != 3 {
+			t.Errorf("for %q: %s", asked, body)
+		}
+	}
 	if w := served(h, "POST", "/", ""); w.Code != 405 || w.Header().Get("Allow") != "GET, HEAD" {
 		t.Errorf("POST: %d %v", w.Code, w.Header())
 	}

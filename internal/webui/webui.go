@@ -149,9 +149,12 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !isPage(r.URL.Path) {
 		h.Set("Content-Type", kinds[".html"])
 		h.Set("Cache-Control", "no-cache")
+		h.Set("Vary", "Accept-Language")
+		lang := languageOf(r)
+		h.Set("Content-Language", lang)
 		w.WriteHeader(http.StatusNotFound)
 		if r.Method == http.MethodGet {
-			_, _ = io.WriteString(w, p.lost) // Whoever asked may be gone.
+			_, _ = io.WriteString(w, lostIn[lang].Replace(p.lost)) // Whoever asked may be gone.
 		}
 		return
 	}
@@ -161,11 +164,28 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // lost is said where there is no page. It shows nothing of what was asked for.
 const lost = `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<html lang="{{lang}}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark"><title>{{name}}</title></head>
-<body><main><h1>There is no such page</h1><p><a href="/">Go to your accounts</a></p>
-<div lang="pl"><h2>Nie ma takiej strony</h2><p><a href="/">Przejdź do swoich kont</a></p></div></main></body></html>
+<body><main><h1>{{title}}</h1><p><a href="/">{{back}}</a></p></main></body></html>
 `
+
+// lostIn says it in each language.
+var lostIn = map[string]*strings.Replacer{
+	"en": strings.NewReplacer("{{lang}}", "en", "{{title}}", "There is no such page", "{{back}}", "Go to your accounts"),
+	"pl": strings.NewReplacer("{{lang}}", "pl", "{{title}}", "Nie ma takiej strony", "{{back}}", "Przejdź do swoich kont"),
+}
+
+// languageOf is the first language that a browser asks for and that there is; else English.
+func languageOf(r *http.Request) string {
+	for wanted := range strings.SplitSeq(r.Header.Get("Accept-Language"), ",") {
+		lang, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(wanted)), ";")
+		lang, _, _ = strings.Cut(lang, "-")
+		if lostIn[lang] != nil {
+			return lang
+		}
+	}
+	return "en"
+}
 
 // addresses are those of the pages, as path.Match has them: all routes of app.js, as any page may be reloaded,
 // bookmarked or opened in a new tab.
