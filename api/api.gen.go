@@ -1028,7 +1028,7 @@ type AccountStatus struct {
 	State AccountState `json:"state"`
 
 	// Totals What the account has brought into the local mailbox so far, `bytes` in octets on disk. An account that is added
-	// again within 30 days goes on from what it had brought before, once it has been fetched; until then all are 0.
+	// again within 30 days continues from what it had brought before, once it has been fetched; until then all are 0.
 	Totals Totals `json:"totals"`
 }
 
@@ -2286,7 +2286,7 @@ type TestStep struct {
 type TestStepName string
 
 // Totals What the account has brought into the local mailbox so far, `bytes` in octets on disk. An account that is added
-// again within 30 days goes on from what it had brought before, once it has been fetched; until then all are 0.
+// again within 30 days continues from what it had brought before, once it has been fetched; until then all are 0.
 type Totals struct {
 	Bytes    int64 `json:"bytes"`
 	Folders  int64 `json:"folders"`

@@ -51,7 +51,7 @@ func TestWhatWasLeftOutIsSaidFirst(t *testing.T) {
 			p.until(fmt.Sprintf("document.querySelectorAll('.skipped li').length === %v", left))
 			p.press(fmt.Sprintf(said{"Fetch all of these (%v)", "Pobierz wszystkie (%v)"}.in(dev), left))
 			p.until("!document.querySelector('.skipped li')")
-			p.until("document.activeElement?.id === 'skipped'") // Whatever was drawn anew meanwhile.
+			p.until("document.activeElement?.id === 'skipped'") // Whatever was redrawn meanwhile.
 			p.sees(said{
 				"None: no message was skipped.", "Brak: żadna wiadomość nie została pominięta.",
 			}.in(dev))
