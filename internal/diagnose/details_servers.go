@@ -9,7 +9,7 @@ var serverDetails = []phrase{
 	{"Only https addresses are followed.", "Dozwolone są tylko adresy https."},
 	{
 		"The server must be a host name or an address and nothing else, such as imap.example.org.",
-		"Serwer to sama nazwa lub sam adres, na przykład imap.example.org.",
+		"Jako serwer podaj tylko nazwę, na przykład imap.example.org, lub jego numer IP.",
 	},
 
 	// Sign-in services of providers.

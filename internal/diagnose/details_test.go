@@ -52,8 +52,8 @@ func TestDetailsAreInTheReadersLanguage(t *testing.T) {
 
 // TestEveryDetailIsSaidSomewhere: one whose English was changed is found.
 func TestEveryDetailIsSaidSomewhere(t *testing.T) {
-	said := literals(t, "../account", "../disk", "../fault", "../fetch", "../mailbox", "../oauth", "../outbound", "../schedule",
-		"../source", "../spool", "../vault", "../wire", "../../cmd/mailbrook", ".")
+	said := literals(t, "../account", "../disk", "../fault", "../fetch", "../mailbox", "../oauth", "../outbound",
+		"../schedule", "../source", "../spool", "../vault", "../wire", "../../cmd/mailbrook", ".")
 	for _, w := range slices.Concat(details, serverDetails) {
 		for _, part := range strings.FieldsFunc(w.en, func(r rune) bool { return r == '{' || r == '}' }) {
 			part = strings.TrimPrefix(strings.TrimSpace(part), fault.TooManyFolders)
