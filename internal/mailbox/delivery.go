@@ -27,7 +27,7 @@ type Delivery struct {
 	looked   bool        // Whether this delivery has seen the quota file.
 	own      owner.Limit // The mailbox's own limits, as they stand in the quota file …
 	ownSeen  disk.Stat   // … that this was.
-	outdated bool        // Its first line tells of limits that we set before.
+	outdated bool        // Its first line has limits that we set before.
 }
 
 // ErrNoMailbox says that a user has no mailbox; it has the code

@@ -204,7 +204,7 @@ func TestDovecotTakesOurNames(t *testing.T) {
 		{"a*b%c"},
 		{`back\slash "quote"`},
 		{"~tilde"},
-		{" blank "},
+		{" padded "},
 		{"nul\x00"},
 		{"cur"},
 		{"INBOX"},

@@ -392,7 +392,7 @@ var rules = map[string]happening{
 	// F19: what a failed fsync leaves behind is not known. Here it is synced again.
 	"a failed fsync is final": {mode: &faulty{err: unix.EIO}, broken: func(d disk.Disk) disk.Disk { return stubborn{d} }},
 	// F21: what was not written yet is written.
-	"a short write goes on": {mode: &faulty{short: true}, broken: func(d disk.Disk) disk.Disk { return curt{d} }},
+	"a short write continues": {mode: &faulty{short: true}, broken: func(d disk.Disk) disk.Disk { return curt{d} }},
 }
 
 // heedless takes every write for a success.
@@ -477,7 +477,7 @@ func TestABrokenRuleOfTheDiskIsNoticed(t *testing.T) {
 	}
 }
 
-// forgetful is a disk that keeps, over a power cut, nothing but what it was told
+// forgetful is a disk that keeps, over a power cut, nothing but what it was asked
 // to: of a file what was there at its fsync, of a directory the entries that it
 // had at its own. Real file systems keep more, such as the name of a new file
 // with its text, and need not. A rename is atomic, and what was removed stays

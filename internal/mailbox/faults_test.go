@@ -610,7 +610,7 @@ func (w *lockWatch) Lstat(dir int, name string) (disk.Stat, error) {
 	return w.Disk.Lstat(dir, name)
 }
 
-// codeOf is what an error of the disk is told as: our own want of descriptors is
+// codeOf is what an error of the disk is reported as: our own want of descriptors is
 // no fault of the mailbox.
 func codeOf(err error) fault.Code {
 	switch {

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// placeFile is in the place of mailboxes, and userFile in each mailbox's
+	// placeFile lies where mailboxes are, and userFile in each mailbox's
 	// spool: the identity of the installation that delivers there.
 	placeFile = ".mailbrook-installation"
 	userFile  = "installation"
@@ -21,8 +21,8 @@ const (
 	identityBytes = 256 // At most.
 )
 
-// Expect names the identity that mailboxes bear from now on: one with another is
-// not delivered into. One that bears the former identity, as after a move into
+// Expect names the identity that mailboxes have from now on: one with another is
+// not delivered into. One that has the former identity, as after a move into
 // another installation, is given the new one. It is called before the store is
 // shared.
 func (s *Store) Expect(id, former string) { s.installation, s.former = id, former }
@@ -30,7 +30,7 @@ func (s *Store) Expect(id, former string) { s.installation, s.former = id, forme
 // ErrDamaged says that something else is where the identity was written, or where
 // the mailboxes are to be: a directory, a pipe, a huge file, a file. A disk that does
 // not answer says nothing of the kind.
-var ErrDamaged = errors.New("something else is in the place of what was there")
+var ErrDamaged = errors.New("something else lies where the identity or the mailboxes should be")
 
 // misplaced adds ErrDamaged to what says so.
 func misplaced(err error) error {
@@ -41,8 +41,8 @@ func misplaced(err error) error {
 	return err
 }
 
-// Installation returns the identity that the place of mailboxes bears; "" where
-// it bears none, or is not there. Its error may wrap ErrDamaged.
+// Installation returns the identity that the place of mailboxes has; "" where
+// it has none, or is not there. Its error may wrap ErrDamaged.
 func (s *Store) Installation() (string, error) {
 	const op = "reading whose the mailboxes are"
 	r, err := s.place()
@@ -82,9 +82,9 @@ func (s *Store) Inhabited() (bool, error) {
 	return false, disk.Trouble(op, err)
 }
 
-// SetInstallation has the place of mailboxes bear an identity, durably; what it
+// SetInstallation has the place of mailboxes have an identity, durably; what it
 // bore before is replaced. It reports false where the place is somebody else's
-// directory, such as /home, in which we may not write: then each mailbox bears
+// directory, such as /home, in which we may not write: then each mailbox has
 // the identity only in its spool.
 func (s *Store) SetInstallation(id string) (bool, error) {
 	const op = "marking the place of mailboxes"
@@ -120,7 +120,7 @@ func (s *Store) place() (*root, error) {
 
 // belong sees to it that the mailbox is this installation's: two that deliver
 // into one mailbox would take each other's spool for their own. A mailbox that
-// bears nothing yet is marked.
+// has nothing yet is marked.
 func (r *root) belong(id, former string) error {
 	fd, _, err := r.OpenDir(r.FD, spool.Dir)
 	if err != nil {

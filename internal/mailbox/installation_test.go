@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Whatever is in the place of the identity, or of the mailboxes themselves, is told
+// Whatever is where the identity, or the mailboxes themselves, should be is distinguished
 // from a disk that does not answer, and nobody waits for who writes into a pipe.
 func TestWhatIsNoIdentityIsDamage(t *testing.T) {
 	for what, spoil := range map[string]func(path string) error{
@@ -23,7 +23,7 @@ func TestWhatIsNoIdentityIsDamage(t *testing.T) {
 	} {
 		s, path := marked(t)
 		if id, err := s.Installation(); id != "ours" || err != nil {
-			t.Fatalf("it bears %q, %v", id, err)
+			t.Fatalf("it has %q, %v", id, err)
 		}
 		if err := spoil(path); err != nil {
 			t.Fatal(err)
@@ -39,14 +39,14 @@ func TestWhatIsNoIdentityIsDamage(t *testing.T) {
 			f := &faulty{Disk: well, n: n, err: outage}
 			s.disk = f
 			if _, err := s.Installation(); errors.Is(err, ErrDamaged) {
-				t.Errorf("%v at operation %d is told as %v", outage, n, err)
+				t.Errorf("%v at operation %d is reported as %v", outage, n, err)
 			}
 			tripped = f.tripped
 		}
 	}
 }
 
-// marked returns a store whose place of mailboxes bears an identity, in this file.
+// marked returns a store whose place of mailboxes has an identity, in this file.
 func marked(t *testing.T) (*Store, string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "mail")

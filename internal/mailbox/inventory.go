@@ -51,7 +51,7 @@ func found(folder, sub, name string) (mail.Found, mail.Token) {
 // messages in it meanwhile.
 const maxLooks = 3
 
-// Tokens looks through the whole mailbox for messages that bear tokens. New
+// Tokens looks through the whole mailbox for messages that have tokens. New
 // mail is looked for before read mail, as it becomes that; and while messages
 // are moved between folders it is looked through again, and what was seen once
 // is there.

@@ -22,7 +22,7 @@ import (
 // replacing it; it reads the file again when its date, in seconds, is another, and asks for
 // that only where a letter's number is beyond those that it knows. A letter that stands for
 // nothing becomes a keyword "unknown-0". Hence a name is added under that lock, behind all
-// others, with a date that differs, and durably, before a message bears its letter.
+// others, with a date that differs, and durably, before a message has its letter.
 const (
 	keywordsFile  = "dovecot-keywords"
 	keywordsMax   = 64 << 10 // Octets.

@@ -97,7 +97,7 @@ func served(t *testing.T, d disk.Disk) (*mailtest.Dovecot, *Delivery) {
 }
 
 // Keywords that a message has at its own server, a real one, it has in the mailbox that
-// another real one serves; and its date is in the zone in which it was told.
+// another real one serves; and its date is in the zone in which it was sent.
 func TestKeywordsArriveFromOneDovecotInAnother(t *testing.T) {
 	from := mailtest.StartDovecot(t, mailtest.DovecotOptions{})
 	mailtest.Append(t, from.Addr("imaps"), from.CA.Client(), "anna", "sekret", mailtest.Corpus(7, 12, false))
@@ -129,7 +129,7 @@ func TestKeywordsArriveFromOneDovecotInAnother(t *testing.T) {
 	}
 }
 
-// copyFolder delivers a folder of a real server and returns the dates as they were told.
+// copyFolder delivers a folder of a real server and returns the dates as they were sent.
 func copyFolder(t *testing.T, from *mailtest.Dovecot, folder string, d *Delivery) (dates []time.Time) {
 	t.Helper()
 	c := source.New(source.Options{Dialer: outbound.New(outbound.Options{

@@ -148,7 +148,7 @@ func (d *Delivery) over(used, wanted usage) string {
 	return "The mailbox is nearly full; what is left is kept free for the mail that comes there by itself."
 }
 
-// renewQuotaFile writes the quota file anew. What the mail server wrote into its
+// renewQuotaFile rewrites the quota file. What the mail server wrote into its
 // first line stays; what we write there is noted as ours before, beside the line
 // whose place it takes, which a power cut may bring back.
 func (d *Delivery) renewQuotaFile(old string, u usage) error {

@@ -207,7 +207,7 @@ func TestD2_RemovingAUserTouchesNobodyElsesMailbox(t *testing.T) {
 		t.Error("another user's folder or spool is gone")
 	}
 	s.Expect("ours", "")
-	must(t, s.Make(ctx, anna(t))) // The mailbox bears it from now on.
+	must(t, s.Make(ctx, anna(t))) // The mailbox has it from now on.
 	s.Expect("theirs", "")
 	wantCode(t, remove(s, anna(t)), fault.LocalMailboxUnavailable)
 	if !there() {

@@ -67,7 +67,7 @@ type Store struct {
 	log      *slog.Logger
 	disk     disk.Disk
 
-	installation, former string // The identity that mailboxes bear: see Expect.
+	installation, former string // The identity that mailboxes have: see Expect.
 
 	droppedKeywords atomic.Int64
 

@@ -49,7 +49,7 @@ func Reserved(name string) bool {
 
 // AccountFolder maps what a user calls an account folder, "/" between its
 // parts, to the name that it has in the mailbox: that name itself where Maildir++
-// permits, else as LocalName maps a remote folder's. Blanks around a part are
+// permits, else as LocalName maps a remote folder's. Spaces around a part are
 // left out, a "~" in front and slashes beyond the third level become "_", what is
 // too long is cut and marked. What it returns it maps to itself. An
 // words.Sentence says what is wrong with a path that is no name;
@@ -110,7 +110,7 @@ func checkLocal(folder string) error {
 
 // LocalName maps a remote folder to one below the account folder for which
 // taken is false. Parts keep their names where Maildir++ permits: in others,
-// "." and "/", control characters, blanks at the ends and octets that are no
+// "." and "/", control characters, spaces at the ends and octets that are no
 // text become "_". What is too long is cut and marked with "~" and a hash of the
 // whole. When the name is taken, or one that differs from it in nothing but
 // Unicode normalisation, " (2)" and so on is added to its last part. An empty

@@ -202,7 +202,7 @@ func (p *publication) rename(m arrival) error {
 		if same {
 			break
 		}
-		p.d.store.log.Warn("another message bears the name of this one, which is put beside it", "mailbox", r.Path,
+		p.d.store.log.Warn("another message has the name of this one, which is put beside it", "mailbox", r.Path,
 			"name", m.name)
 		m.name = beside(own, n)
 		err = p.put(m)
@@ -225,7 +225,7 @@ func (p *publication) rename(m arrival) error {
 }
 
 // beside is the n-th other name for a message whose own is taken: the second of its
-// arrival is a later one. Its token is the same, so check tells of the two.
+// arrival is a later one. Its token is the same, so check reports both.
 func beside(name string, n int) string {
 	second, rest, _ := strings.Cut(name, ".")
 	at, _ := strconv.ParseInt(second, 10, 64) // It is a number: see fileName.

@@ -18,7 +18,7 @@ import (
 // messages" for each change, whose sum is the usage. Whoever finds more than
 // quotaFileMax octets in it, something that does not add up, or a full mailbox
 // by figures that are old or of more than one line, measures the mailbox and
-// writes the file anew.
+// rewrites the file.
 const (
 	quotaFile    = "maildirsize"
 	quotaFileMax = 5120
@@ -75,7 +75,7 @@ func parseSizes(text string) sizes {
 }
 
 // readQuotaFile returns the quota file as it is; lines is 0 for one that has
-// to be written anew.
+// to be rewritten.
 func (r *root) readQuotaFile() (sizes, error) {
 	fd, err := r.Open(r.FD, quotaFile, disk.OpenFile, 0)
 	if err != nil {
@@ -208,7 +208,7 @@ func (r *root) changedSince(ctx context.Context, t time.Time) (bool, error) {
 }
 
 // appendQuota adds a change to the quota file. It reports false where the file
-// has to be written anew; a mailbox without one needs none.
+// has to be rewritten; a mailbox without one needs none.
 func (r *root) appendQuota(change usage) (bool, error) {
 	fd, err := r.Open(r.FD, quotaFile, disk.OpenAppend, 0)
 	if disk.Missing(err) {
@@ -320,7 +320,7 @@ func (d *Delivery) reserve(n usage, measured bool, unchanged disk.Stat) (need, d
 		return needNothing, disk.Stat{}, err
 	}
 	if d.outdated && !measured {
-		return needMeasure, disk.Stat{}, nil // Measuring writes the limits anew.
+		return needMeasure, disk.Stat{}, nil // Measuring rewrites the limits.
 	}
 	if d.limited() {
 		if next, file, err := d.look(measured, unchanged); err != nil || next != needNothing {
@@ -379,7 +379,7 @@ func (d *Delivery) doubt(unchanged disk.Stat) (need, disk.Stat) {
 	return needNothing, disk.Stat{}
 }
 
-// remeasure counts the mailbox and writes the quota file anew. What cannot be
+// remeasure counts the mailbox and rewrites the quota file. What cannot be
 // written is known all the same, until the next time.
 func (d *Delivery) remeasure(ctx context.Context) error {
 	t, r := d.tracker, d.root

@@ -156,10 +156,10 @@ func TestQuotaFileIsKept(t *testing.T) {
 		"of both":                         {limit(1<<20, 100), "", "1048576S,100C"},
 		"the mail server's limit stays":   {limit(1<<20, 100), "5000000S\n0 0\n", "5000000S"},
 		"without a limit it is kept too":  {limit(-1, -1), "5000000S\n0 0\n", "5000000S"},
-		"a broken one is made anew":       {limit(-1, 100), "5000000S\nwhat?\n", "5000000S"},
-		"an empty one is made anew":       {limit(-1, 100), "\n", "100C"},
-		"a negative one is made anew":     {limit(-1, 100), "1000000S\n-5 -5\n", "1000000S"},
-		"a long one is made anew":         {limit(-1, 100), "7700000S\n" + strings.Repeat("0 0\n", 2000), "7700000S"},
+		"a broken one is rewritten":       {limit(-1, 100), "5000000S\nwhat?\n", "5000000S"},
+		"an empty one is rewritten":       {limit(-1, 100), "\n", "100C"},
+		"a negative one is rewritten":     {limit(-1, 100), "1000000S\n-5 -5\n", "1000000S"},
+		"a long one is rewritten":         {limit(-1, 100), "7700000S\n" + strings.Repeat("0 0\n", 2000), "7700000S"},
 		"a long one, without a limit too": {limit(-1, -1), "7700000S\n" + strings.Repeat("0 0\n", 2000), "7700000S"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -250,7 +250,7 @@ func TestRoomMadeByHandIsSeen(t *testing.T) {
 }
 
 // slow is a disk on which looking through a directory is noticed before its first name
-// is told.
+// is reported.
 type slow struct {
 	disk.Disk
 	listing func()
@@ -306,10 +306,10 @@ func TestReservingRoomEndsWithItsContext(t *testing.T) {
 				case !ends:
 					must(t, err)
 				case !errors.Is(err, context.Canceled) || fault.CodeOf(err) != fault.Interrupted:
-					t.Errorf("the context's end is told as %v", err)
+					t.Errorf("the context's end is reported as %v", err)
 				}
 				if names == 0 || ends && names > 2 {
-					t.Errorf("with a context that ends (%t) %d names were told", ends, names)
+					t.Errorf("with a context that ends (%t) %d names were read", ends, names)
 				}
 				must(t, d.Close())
 			}
