@@ -8,7 +8,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/insight"
-	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/maildir"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/store"
@@ -27,7 +27,7 @@ func (r quotaRows) Limit(ctx context.Context, o owner.Owner) (owner.Limit, error
 }
 
 // mailboxes is the local mailboxes for account.Quotas.
-type mailboxes struct{ *mailbox.Store }
+type mailboxes struct{ *maildir.Store }
 
 func (m mailboxes) Usage(ctx context.Context, o owner.Owner) (account.Size, error) {
 	bytes, messages, err := m.Store.Usage(ctx, o)
@@ -47,7 +47,7 @@ func (m mailboxes) Shares(ctx context.Context, o owner.Owner, folders []string) 
 
 // absent says in the words of package account that there is no mailbox, and all else that err says.
 func absent(err error) error {
-	if errors.Is(err, mailbox.ErrNoMailbox) {
+	if errors.Is(err, maildir.ErrNoMailbox) {
 		return fmt.Errorf("%w: %w", account.ErrNoMailbox, err)
 	}
 	return err

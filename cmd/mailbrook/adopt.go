@@ -7,7 +7,7 @@ import (
 	"os"
 
 	"github.com/mailbrook/mailbrook/internal/audit"
-	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/maildir"
 	"github.com/mailbrook/mailbrook/internal/store"
 	"github.com/mailbrook/mailbrook/internal/vault"
 )
@@ -143,7 +143,7 @@ func borneParts(t terminal, load loader) (*installation, borne, error) {
 		}
 	}
 	n := &installation{cfg: cfg, log: newLogger(cfg, t.err)}
-	if n.mailbox, err = mailbox.New(mailbox.Options{Template: cfg.Mailbox, Log: n.log, Existing: true}); err != nil {
+	if n.mailbox, err = maildir.New(maildir.Options{Template: cfg.Mailbox, Log: n.log, Existing: true}); err != nil {
 		return nil, borne{}, usageError{fmt.Errorf("mailbox: %w", err)}
 	}
 	b, err := n.read()

@@ -20,7 +20,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/logins"
-	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/maildir"
 	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/provider"
@@ -42,7 +42,7 @@ type app struct {
 	store    *store.Store
 	dialer   *outbound.Dialer
 	source   *source.Client
-	mailbox  *mailbox.Store
+	mailbox  *maildir.Store
 	catalog  *provider.Catalog
 	logins   *logins.Limiter
 	oauth    *oauth.Service
@@ -184,7 +184,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	a.engine = fetch.New(fetch.Options{
 		Source: sources{a}, Mailbox: boxes, Journal: a.store.Journal(), Quirks: a.visitQuirks,
 		Credentials: credentials{a.vault, a.store.Accounts(), a.oauth}, TokenKey: a.vault.TokenKey(),
-		LocalName: mailbox.LocalName, MaxMessageBytes: route.MostMessageBytes, Budget: budget, Log: log, Now: a.store.Now,
+		LocalName: maildir.LocalName, MaxMessageBytes: route.MostMessageBytes, Budget: budget, Log: log, Now: a.store.Now,
 		OnProgress: func(l fetch.Lease, p route.Progress) { a.progress(l.Route.ID, p) },
 	})
 	a.runner = schedule.New(schedule.Options{
@@ -199,7 +199,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 		Repository: a.store.Accounts(), Sealer: a.vault, Presets: presets{a.catalog, a.dialer},
 		Prober: diagnose.NewDoctor(a.source, a.catalog), Tests: tests{a.store.Audit()},
 		Remotes: remotes{a.dialer}, Folders: a.mailbox, Nudger: a.runner, Grants: a.oauth,
-		AccountFolder: mailbox.AccountFolder,
+		AccountFolder: maildir.AccountFolder,
 		Limit:         cfg.Accounts.MaxPerUser, PollInterval: cfg.Poll.Interval, MinInterval: cfg.Poll.MinInterval,
 		AllowPlaintext: cfg.Remote.AllowPlaintext, Log: log, Now: a.store.Now,
 	})

@@ -11,7 +11,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/check"
-	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/maildir"
 	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
@@ -35,7 +35,7 @@ func (c checkCmd) Run(ctx context.Context, t terminal, load loader) error {
 			return err
 		}
 		checker := check.Checker{
-			Journals: a.store, Mailboxes: a.mailbox, TokenKey: a.vault.TokenKey(), DirName: mailbox.DirName,
+			Journals: a.store, Mailboxes: a.mailbox, TokenKey: a.vault.TokenKey(), DirName: maildir.DirName,
 		}
 		shadows, err := a.store.Shadows(ctx)
 		if err != nil {

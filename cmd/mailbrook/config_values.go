@@ -15,7 +15,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/hostname"
-	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/maildir"
 	"github.com/mailbrook/mailbrook/internal/memory"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
@@ -86,7 +86,7 @@ func checkMailbox(v string) error {
 	if !personal {
 		return errors.New("must contain {user} or {local}, or all users would share one mailbox")
 	}
-	if err := mailbox.CheckTemplate(v); errors.Is(err, mailbox.ErrShared) {
+	if err := maildir.CheckTemplate(v); errors.Is(err, maildir.ErrShared) {
 		return fmt.Errorf("must not be so: %w", err)
 	}
 	return checkText(v)

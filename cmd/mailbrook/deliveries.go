@@ -10,7 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
-	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/maildir"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
@@ -18,7 +18,7 @@ import (
 // deliveries gives the engine its mailboxes, and knows which of them may be made:
 // only such as were never there, and only where the operator lets us.
 type deliveries struct {
-	boxes  *mailbox.Store
+	boxes  *maildir.Store
 	rows   *store.Store
 	create bool
 	log    *slog.Logger
@@ -49,7 +49,7 @@ func (d deliveries) Open(ctx context.Context, o owner.Owner, journal string, epo
 	limit owner.Limit,
 ) (fetch.Delivery, error) {
 	delivery, err := d.boxes.Open(ctx, o, journal, epoch, limit)
-	if errors.Is(err, mailbox.ErrNoMailbox) {
+	if errors.Is(err, maildir.ErrNoMailbox) {
 		return nil, d.missing(ctx, o, err)
 	}
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/insight"
-	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/maildir"
 	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/owner"
@@ -144,7 +144,7 @@ func (d *doctor) process() {
 // stores looks at database, keys and mailboxes, and whether they belong together.
 func (d *doctor) stores(ctx context.Context) (err error) {
 	n := &installation{cfg: d.cfg, log: slog.New(slog.DiscardHandler)} // What went wrong is found, not logged.
-	if n.mailbox, err = mailbox.New(mailbox.Options{Template: d.cfg.Mailbox, Log: n.log, Existing: true}); err != nil {
+	if n.mailbox, err = maildir.New(maildir.Options{Template: d.cfg.Mailbox, Log: n.log, Existing: true}); err != nil {
 		return usageError{fmt.Errorf("mailbox: %w", err)}
 	}
 	keys, unusable := d.dataDir()
@@ -348,7 +348,7 @@ func (d *doctor) clock(skew time.Duration) {
 }
 
 // mailboxes looks at the place of mailboxes.
-func (d *doctor) mailboxes(ctx context.Context, boxes *mailbox.Store) {
+func (d *doctor) mailboxes(ctx context.Context, boxes *maildir.Store) {
 	place := d.cfg.mailboxPlace()
 	info, err := os.Stat(place)
 	if errors.Is(err, fs.ErrNotExist) {

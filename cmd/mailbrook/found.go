@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/maildir"
 	"github.com/mailbrook/mailbrook/internal/settings"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
@@ -83,7 +83,7 @@ func (c config) stands() (bool, error) {
 	}
 	n := &installation{cfg: c}
 	var err error
-	if n.mailbox, err = mailbox.New(mailbox.Options{Template: c.Mailbox, Existing: true}); err != nil {
+	if n.mailbox, err = maildir.New(maildir.Options{Template: c.Mailbox, Existing: true}); err != nil {
 		return false, usageError{fmt.Errorf("mailbox: %w", err)}
 	}
 	b, err := n.read()

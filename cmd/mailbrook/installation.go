@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
-	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/maildir"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/schedule"
@@ -49,7 +49,7 @@ type installation struct {
 	cfg     config
 	log     *slog.Logger
 	store   *store.Store
-	mailbox *mailbox.Store
+	mailbox *maildir.Store
 
 	id     string // Set by settle, as are those below.
 	proof  string // Of the keys.
@@ -68,7 +68,7 @@ func openInstallation(ctx context.Context, cfg config, allowed schedule.Allowanc
 ) (_ *installation, err error) {
 	n := &installation{cfg: cfg, log: log}
 	n.held, n.losing = context.WithCancelCause(context.WithoutCancel(ctx))
-	if n.mailbox, err = mailbox.New(mailbox.Options{
+	if n.mailbox, err = maildir.New(maildir.Options{
 		Template: cfg.Mailbox, HeldOpen: shareFiles(openFiles(), cfg.Poll.Workers).spare,
 		Log: log,
 	}); err != nil {
@@ -205,7 +205,7 @@ func (n *installation) read() (b borne, err error) {
 		return b, fmt.Errorf("data_dir: %w", err)
 	}
 	b.mailboxes, err = n.mailbox.Installation()
-	if errors.Is(err, mailbox.ErrDamaged) {
+	if errors.Is(err, maildir.ErrDamaged) {
 		return b, notOurs(partMailboxes, err)
 	}
 	if err != nil {
@@ -390,7 +390,7 @@ func (n *installation) verifyKeys(context.Context) error {
 func (n *installation) verifyMailboxes(context.Context) error {
 	id, err := n.mailbox.Installation()
 	switch {
-	case errors.Is(err, mailbox.ErrDamaged) && n.marked:
+	case errors.Is(err, maildir.ErrDamaged) && n.marked:
 		return &mismatch{partMailboxes, err}
 	case err != nil:
 		return err

@@ -10,7 +10,7 @@ import (
 )
 
 // What descriptors are counted for: a visit holds a connection, a few directories
-// and up to 32 files on their way to the disk (mailbox.Delivery); a caller its
+// and up to 32 files on their way to the disk (maildir.Delivery); a caller its
 // connection, and as much for what its request opens; the rest is the database.
 const (
 	perVisit      = 40

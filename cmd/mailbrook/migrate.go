@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/maildir"
 	"github.com/mailbrook/mailbrook/internal/store"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
@@ -45,7 +45,7 @@ func withStore(ctx context.Context, t terminal, load loader, do func(*installati
 // file that was lost or emptied is no new one.
 func openedStore(ctx context.Context, t terminal, cfg config, do func(*installation, borne) error) (err error) {
 	n := &installation{cfg: cfg, log: newLogger(cfg, t.err)}
-	if n.mailbox, err = mailbox.New(mailbox.Options{Template: cfg.Mailbox, Log: n.log, Existing: true}); err != nil {
+	if n.mailbox, err = maildir.New(maildir.Options{Template: cfg.Mailbox, Log: n.log, Existing: true}); err != nil {
 		return usageError{fmt.Errorf("mailbox: %w", err)}
 	}
 	b, err := n.read()

@@ -53,7 +53,7 @@ func TestRulesBite(t *testing.T) {
 			"internal/fetch/fetch.go: fetch imports mailtest, which is for tests only",
 			"internal/fetch/fetch.go: fetch must not import account",
 			"internal/fetch/fetch.go: fetch must not import source",
-			"internal/fetch/sub/sub.go: fetch must not import mailbox",
+			"internal/fetch/sub/sub.go: fetch must not import maildir",
 			"internal/utils/strings.go: package utils is not on the map of internal/archtest",
 		}},
 		{"grants", checkGrants("example.test/house", files, map[string][]string{
@@ -92,11 +92,11 @@ func TestRulesBite(t *testing.T) {
 		{"names", checkNames(files), []string{"internal/utils: a package called utils says nothing of what is in it"}},
 		{"docs", checkDocs(files), []string{
 			"internal/fetch/sub: no file has a package comment that begins with Package sub",
-			"internal/mailbox/mailbox.go:12: exported Box has no comment",
-			"internal/mailbox/mailbox.go:14: exported Open has no comment",
-			"internal/mailbox/mailbox.go:18: exported Close has no comment",
-			"internal/mailbox/mailbox.go:20: endless has 122 lines, more than 120",
-			"internal/mailbox/mailbox.go:5: exported Limit has no comment",
+			"internal/maildir/maildir.go:12: exported Box has no comment",
+			"internal/maildir/maildir.go:14: exported Open has no comment",
+			"internal/maildir/maildir.go:18: exported Close has no comment",
+			"internal/maildir/maildir.go:20: endless has 122 lines, more than 120",
+			"internal/maildir/maildir.go:5: exported Limit has no comment",
 			"internal/utils: no file has a package comment that begins with Package utils",
 		}},
 		{"subtests", checkSubtests(t, root), []string{

@@ -37,7 +37,7 @@ var mayImport = map[string][]string{
 	"source":     {"fault", "mail", "memory", "outbound", "wire", "words", "remote"},
 	"disk":       {"fault"},
 	"spool":      {"disk", "fault", "mail", "words"},
-	"mailbox":    {"account", "disk", "fault", "mail", "spool", "words", "owner"},
+	"maildir":    {"account", "disk", "fault", "mail", "spool", "words", "owner"},
 	"fetch":      {"fault", "mail", "memory", "words", "owner", "remote", "route"},
 	"diagnose":   {"account", "fault", "mail", "provider", "words", "remote", "route"},
 	"check":      {"account", "fetch", "mail", "owner"},
@@ -69,7 +69,7 @@ var confined = map[string][]string{
 	"github.com/pressly/goose/":            {"store"},
 	"github.com/labstack/echo/":            {"httpapi", "webui", "api"},
 	"github.com/knadh/go-pop3":             {"wire"},
-	"github.com/emersion/go-imap/":         {"wire", "source", "mailbox", "mailtest", "demo"},
+	"github.com/emersion/go-imap/":         {"wire", "source", "maildir", "mailtest", "demo"},
 	"github.com/tink-crypto/":              {"vault"},
 	"github.com/go-jose/":                  {"httpapi"},
 	"github.com/golang-jwt/":               {}, // go-jose verifies tokens: decision 6.

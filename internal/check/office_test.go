@@ -19,7 +19,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
-	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/maildir"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
@@ -48,7 +48,7 @@ type office struct {
 	dsn     string
 	root    string
 	account account.Account
-	mailbox *mailbox.Store
+	mailbox *maildir.Store
 }
 
 func newOffice(t *testing.T, postgres bool) *office {
@@ -61,7 +61,7 @@ func newOffice(t *testing.T, postgres bool) *office {
 		o.dsn = migrated.SQLite(t, filepath.Join(mailtest.InMemory(t), "journal.db"))
 	}
 	var err error
-	o.mailbox, err = mailbox.New(mailbox.Options{Template: "maildir:" + o.root + "/{domain}/{local}"})
+	o.mailbox, err = maildir.New(maildir.Options{Template: "maildir:" + o.root + "/{domain}/{local}"})
 	o.must(err)
 	owner, err := owner.Parse("anna@firma.test")
 	o.must(err)
@@ -106,7 +106,7 @@ func (o *office) checkAs(edit func(r *check.JournalReport)) (f *check.Findings) 
 	o.with(func(db *store.Store) {
 		var err error
 		f, err = check.Checker{
-			Journals: edited{db, edit}, Mailboxes: o.mailbox, TokenKey: tokenKey, DirName: mailbox.DirName,
+			Journals: edited{db, edit}, Mailboxes: o.mailbox, TokenKey: tokenKey, DirName: maildir.DirName,
 		}.Check(o.t.Context(), o.account.Owner)
 		o.must(err)
 	})
@@ -155,7 +155,7 @@ func (o *office) lease(db *store.Store) fetch.Lease {
 func (o *office) engine(j fetch.Journal, batch int, step func(string)) *fetch.Engine {
 	return fetch.New(fetch.Options{
 		Source: o.remote, Mailbox: boxes{o.mailbox}, Journal: j, Credentials: noCredentials{}, TokenKey: tokenKey,
-		LocalName: mailbox.LocalName, BatchMessages: batch, Log: slog.New(slog.DiscardHandler), Step: step,
+		LocalName: maildir.LocalName, BatchMessages: batch, Log: slog.New(slog.DiscardHandler), Step: step,
 	})
 }
 
@@ -254,7 +254,7 @@ func (o *office) send(folder string, names ...string) {
 }
 
 // boxes adapts the mailbox, as cmd does.
-type boxes struct{ *mailbox.Store }
+type boxes struct{ *maildir.Store }
 
 func (b boxes) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
 	l owner.Limit,

@@ -202,7 +202,7 @@ func (k *killer) nth(t *testing.T, by int64, seam string, after bool, user strin
 }
 
 // F15 to F23 of the fault matrix, as far as the engine sees them; what the
-// file system says is up to the tests of package mailbox.
+// file system says is up to the tests of package maildir.
 func TestWhicheverCallFailsTheNextVisitCompletes(t *testing.T) {
 	t.Parallel()
 	by := mailtest.Stride(t, 1, 11)

@@ -25,7 +25,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/check"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
-	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/maildir"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
@@ -66,7 +66,7 @@ type proof struct {
 	Stop    bool     // It is stopped there, until somebody continues it.
 	Power   []string // The file systems that lose power there; it dies then.
 	Broken  string   // The rule to break; "": none.
-	// Together is mailbox.Options.SyncTogether.
+	// Together is maildir.Options.SyncTogether.
 	Together int
 
 	boxes     func(fetch.Mailbox) fetch.Mailbox // Of visits in this process: wraps the mailboxes.
@@ -179,7 +179,7 @@ func (j noticedJournal) AddFolders(ctx context.Context, l fetch.Lease, fs []fetc
 func (p proof) visit(ctx context.Context, db *store.Store, j fetch.Journal, source fetch.Source,
 	step func(string),
 ) (fetch.Report, fetch.Lease, error) {
-	boxes, err := mailbox.New(mailbox.Options{
+	boxes, err := maildir.New(maildir.Options{
 		Template: "maildir:" + p.Root + "/{domain}/{local}", Host: "proof",
 		Step: step, SyncTogether: p.Together,
 	})
@@ -222,7 +222,7 @@ func (p proof) visit(ctx context.Context, db *store.Store, j fetch.Journal, sour
 	}
 	e := fetch.New(fetch.Options{
 		Source: source, Mailbox: all, Journal: j, Credentials: canaryCredentials{},
-		TokenKey: proofKey(), LocalName: mailbox.LocalName, BatchMessages: 3, Step: step, Now: p.now, Log: slog.New(
+		TokenKey: proofKey(), LocalName: maildir.LocalName, BatchMessages: 3, Step: step, Now: p.now, Log: slog.New(
 			slog.DiscardHandler),
 	})
 	return e.Visit(ctx, lease), lease, nil
@@ -241,7 +241,7 @@ func (p proof) inconsistent(ctx context.Context, db *store.Store, held ...fetch.
 			return err.Error()
 		}
 	}
-	boxes, err := mailbox.New(mailbox.Options{Template: "maildir:" + p.Root + "/{domain}/{local}"})
+	boxes, err := maildir.New(maildir.Options{Template: "maildir:" + p.Root + "/{domain}/{local}"})
 	if err != nil {
 		return err.Error()
 	}
@@ -250,7 +250,7 @@ func (p proof) inconsistent(ctx context.Context, db *store.Store, held ...fetch.
 		return err.Error()
 	}
 	f, err := check.Checker{
-		Journals: db, Mailboxes: boxes, TokenKey: proofKey(), DirName: mailbox.DirName,
+		Journals: db, Mailboxes: boxes, TokenKey: proofKey(), DirName: maildir.DirName,
 	}.Check(ctx, owner)
 	if err != nil {
 		return err.Error()
@@ -588,7 +588,7 @@ func (d noDirectorySync) Publish(ctx context.Context, ps []mail.Placement) ([]ma
 		if err := d.EnsureFolders(ctx, []string{p.Folder}); err != nil {
 			return nil, err
 		}
-		err := os.Rename(filepath.Join(d.spool, p.Spool), filepath.Join(d.home, mailbox.DirName(p.Folder), "new",
+		err := os.Rename(filepath.Join(d.spool, p.Spool), filepath.Join(d.home, maildir.DirName(p.Folder), "new",
 			string("1."+p.Token+".proof")))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, err

@@ -16,7 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/check"
 	"github.com/mailbrook/mailbrook/internal/fetch"
-	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/maildir"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
@@ -44,7 +44,7 @@ func newOffice(t *testing.T, postgres bool) *office {
 	} else {
 		o.dsn = migrated.SQLite(t, filepath.Join(mailtest.InMemory(t), "journal.db"))
 	}
-	boxes, err := mailbox.New(mailbox.Options{Template: "maildir:" + o.root + "/{domain}/{local}"})
+	boxes, err := maildir.New(maildir.Options{Template: "maildir:" + o.root + "/{domain}/{local}"})
 	o.must(err)
 	o.boxes = realBoxes{boxes}
 	owner, err := owner.Parse("anna@firma.test")
@@ -92,7 +92,7 @@ func (o *office) visit() (bodies int) {
 		o.must(err)
 		e := fetch.New(fetch.Options{
 			Source: o.remote, Mailbox: o.boxes, Journal: db.Journal(), Credentials: noCredentials{},
-			TokenKey: []byte("a key that outlives the database"), LocalName: mailbox.LocalName, BatchMessages: 3, Log: slog.New(
+			TokenKey: []byte("a key that outlives the database"), LocalName: maildir.LocalName, BatchMessages: 3, Log: slog.New(
 				slog.DiscardHandler),
 		})
 		if rep := e.Visit(ctx, l); rep.Err != nil {
@@ -109,12 +109,12 @@ func (o *office) visit() (bodies int) {
 // check compares everything of the office's user.
 func (o *office) check() (f *check.Findings) {
 	o.t.Helper()
-	boxes, err := mailbox.New(mailbox.Options{Template: "maildir:" + o.root + "/{domain}/{local}"})
+	boxes, err := maildir.New(maildir.Options{Template: "maildir:" + o.root + "/{domain}/{local}"})
 	o.must(err)
 	o.with(func(db *store.Store) {
 		f, err = check.Checker{
 			Journals: db, Mailboxes: boxes, TokenKey: []byte("a key that outlives the database"),
-			DirName: mailbox.DirName,
+			DirName: maildir.DirName,
 		}.Check(o.t.Context(), o.account.Owner)
 		o.must(err)
 	})
@@ -377,7 +377,7 @@ func (o *office) killedAt(step string) {
 		reached := make(chan struct{})
 		e := fetch.New(fetch.Options{
 			Source: o.remote, Mailbox: o.boxes, Journal: deadJournal{db.Journal(), ctx}, Credentials: noCredentials{},
-			TokenKey: []byte("a key that outlives the database"), LocalName: mailbox.LocalName, BatchMessages: 100,
+			TokenKey: []byte("a key that outlives the database"), LocalName: maildir.LocalName, BatchMessages: 100,
 			Log: slog.New(slog.DiscardHandler),
 			Step: func(name string) {
 				if name == step && ctx.Err() == nil {

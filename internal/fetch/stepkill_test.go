@@ -25,7 +25,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
-	"github.com/mailbrook/mailbrook/internal/mailbox"
+	"github.com/mailbrook/mailbrook/internal/maildir"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
@@ -97,7 +97,7 @@ func work(text string) int {
 			return err
 		}
 		defer db.Close()
-		boxes, err := mailbox.New(mailbox.Options{Template: "maildir:" + o.Root + "/{domain}/{local}", Step: step})
+		boxes, err := maildir.New(maildir.Options{Template: "maildir:" + o.Root + "/{domain}/{local}", Step: step})
 		if err != nil {
 			return err
 		}
@@ -121,7 +121,7 @@ func work(text string) int {
 				Journal: db.Journal(),
 				rule:    o.Broken,
 			}, Credentials: noCredentials{},
-			TokenKey: []byte("a key that outlives the process"), LocalName: mailbox.LocalName, BatchMessages: 3, Step: step,
+			TokenKey: []byte("a key that outlives the process"), LocalName: maildir.LocalName, BatchMessages: 3, Step: step,
 			Log: slog.New(slog.DiscardHandler),
 		})
 		rep := e.Visit(ctx, lease)
@@ -145,7 +145,7 @@ func work(text string) int {
 }
 
 // realBoxes adapts the mailbox, as cmd does.
-type realBoxes struct{ *mailbox.Store }
+type realBoxes struct{ *maildir.Store }
 
 func (b realBoxes) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
 	l owner.Limit,

@@ -59,7 +59,7 @@ func (r *Redactor) Redact(text string) string {
 	return r.cut(r.cutCoded(text))
 }
 
-// Holds reports whether a name that a server gives is a whole secret, or holds one that is told from words: of six
+// Holds reports whether a name that a server gives is a whole secret, or holds one that differs from words: of six
 // letters or more, not letters alone. Pieces do not count, unlike in what is cut out: a folder of the year that is in
 // the password too is nothing but a folder.
 func (r *Redactor) Holds(name string) bool {

@@ -3,5 +3,5 @@ package sub
 import (
 	_ "os/exec"
 
-	_ "example.test/house/internal/mailbox"
+	_ "example.test/house/internal/maildir"
 )
