@@ -164,7 +164,7 @@ func TestHostsOfThisNetworkAreRefusedUnlessTheOperatorAllowsThem(t *testing.T) {
 		"localhost", "127.0.0.1", "127.1.2.3", "::1", "[::1]", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254",
 		"100.64.0.1",
 		"0.0.0.0", "::", "fe80::1", "fd00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "224.0.0.1",
-		"255.255.255.255", "host.localhost", "localhost.",
+		"255.255.255.255", "host.localhost", "localhost.", "127.1", "2130706433", "0x7f.1", "żółw.test",
 	} {
 		t.Run(host, func(t *testing.T) {
 			u := p.as(fmt.Sprintf("ktos%d@firma.test", i)) // One user may ask only so often.

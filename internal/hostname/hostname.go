@@ -4,8 +4,10 @@ package hostname
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
+	"unicode"
 )
 
 // Most is the longest name of the DNS in text (RFC 1035 section 2.3.4: 255 octets with the length bytes).
@@ -29,8 +31,22 @@ func Key(host string) string {
 	return host
 }
 
-// Check refuses what is no host at all, and addresses with a zone, which mean something on one machine only.
+// ErrUnusual is wrapped by Parse's error where some resolver may take the text for a host though it is no name:
+// "127.1", letters that are not ASCII. No one may dial it; it is refused as other servers that an account may not name
+// (host_not_allowed), and not as a slip of the pen.
+var ErrUnusual = errors.New("only some resolvers know this spelling")
+
+// Check refuses what is no host at all, and addresses with a zone, which mean something on one machine only. What is
+// ErrUnusual passes: Parse refuses it.
 func Check(host string) error {
+	err := check(host)
+	if errors.Is(err, ErrUnusual) {
+		return nil
+	}
+	return err
+}
+
+func check(host string) error {
 	a, _, err := Parse(host)
 	if err == nil && a.Zone() != "" {
 		err = errors.New("an address with a zone means something on one machine only")
@@ -38,10 +54,10 @@ func Check(host string) error {
 	return err
 }
 
-// Checked returns the Key of what is a host by Check.
+// Checked returns the Key of what is a host, and has no zone.
 func Checked(host string) (string, error) {
 	host = Lower(host)
-	if err := Check(host); err != nil {
+	if err := check(host); err != nil {
 		return "", err
 	}
 	return Key(host), nil
@@ -75,7 +91,7 @@ func Parse(host string) (a netip.Addr, literal bool, err error) {
 		}
 	}
 	if numeric(labels[len(labels)-1]) {
-		return a, false, errors.New("a name cannot end in a number")
+		return a, false, fmt.Errorf("a name cannot end in a number: %w", ErrUnusual)
 	}
 	return a, false, nil
 }
@@ -88,6 +104,9 @@ func Unbracket(host string) (bare string, bracketed bool) {
 	return host, false
 }
 
+// elsewhere are characters of URLs, addresses of people and sentences, which say that something else was written.
+const elsewhere = " /\\@%?#\"'()<>,;:[]"
+
 // checkLabel takes letters, digits, hyphens and underscores. Names in other
 // scripts come in their ASCII form (xn--…), so that no look-alike is dialled
 // unseen.
@@ -95,12 +114,17 @@ func checkLabel(l string) error {
 	if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' {
 		return errors.New("a part of the name is empty, too long, or begins or ends with a hyphen")
 	}
-	for _, c := range []byte(l) {
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+	var unusual error
+	for _, c := range l {
+		switch {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_':
+		case strings.ContainsRune(elsewhere, c), unicode.IsControl(c):
 			return errors.New("the name has a character that no host name has")
+		default:
+			unusual = fmt.Errorf("the name has a character that no host name has: %w", ErrUnusual)
 		}
 	}
-	return nil
+	return unusual
 }
 
 func numeric(label string) bool {

@@ -1,6 +1,8 @@
 package hostname_test
 
 import (
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,13 +20,22 @@ func TestWhatIsAHost(t *testing.T) {
 			t.Errorf("%q: %q, %v", host, got, err)
 		}
 	}
-	for _, host := range []string{
-		"", ".", "a b", "a..b", "-a.test", "a-.test", "https://a.test", "a.test:993", "u@a.test", "a\r\nb", "żółw.test",
-		"127.1", "2130706433", "0x7f.1", "1.2.3.4.5", "[10.0.0.1]", "[a.test]", "fe80::1%eth0", "a/b", "a%b",
-		strings.Repeat("a", 64) + ".test", strings.Repeat("a.", 200) + "test",
-	} {
+	// No host, and not taken for a slip either: it is refused as a server that an account may not name.
+	unusual := []string{"127.1", "2130706433", "0x7f.1", "1.2.3.4.5", "żółw.test", "a*b.test"}
+	for _, host := range unusual {
+		if _, _, err := hostname.Parse(host); hostname.Check(host) != nil || !errors.Is(err, hostname.ErrUnusual) {
+			t.Errorf("%q: %v, %v", host, hostname.Check(host), err)
+		}
+	}
+	for _, host := range append(unusual,
+		"", ".", "a b", "a..b", "-a.test", "a-.test", "https://a.test", "a.test:993", "u@a.test", "a\r\nb", "[10.0.0.1]", "[a.test]", "fe80::1%eth0", "a/b", "a%b",
+		strings.Repeat("a", 64)+".test", strings.Repeat("a.", 200)+"test",
+	) {
 		if got, err := hostname.Checked(host); err == nil {
 			t.Errorf("%q is taken for %q", host, got)
+		}
+		if !slices.Contains(unusual, host) && hostname.Check(host) == nil {
+			t.Errorf("%q passes the check", host)
 		}
 	}
 }
