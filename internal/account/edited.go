@@ -33,7 +33,7 @@ type Consequences struct {
 
 func journalStep(before, after Account) JournalStep {
 	switch {
-	case before.SameRemote(after):
+	case before.sameRemote(after):
 		return JournalStays
 	case before.Protocol != after.Protocol || !SameUser(before.Username, after.Username):
 		return JournalReplaced
@@ -101,8 +101,8 @@ func (a Account) Clash(others []Account) error {
 	return nil
 }
 
-// SameRemote reports whether two accounts read the same mailbox the same way.
-func (a Account) SameRemote(b Account) bool {
+// sameRemote reports whether two accounts read the same mailbox the same way.
+func (a Account) sameRemote(b Account) bool {
 	return a.Protocol == b.Protocol && owner.FoldASCII(a.Server.Host) == owner.FoldASCII(b.Server.Host) &&
 		a.Server.Port == b.Server.Port && a.Username == b.Username
 }
@@ -114,7 +114,7 @@ func (a Account) sameMailbox(b Account) bool {
 	if hasA && hasB && localA == localB && LabelsOf(owner.Domain(a.Username)) == LabelsOf(owner.Domain(b.Username)) {
 		b.Username = a.Username
 	}
-	return a.SameRemote(b)
+	return a.sameRemote(b)
 }
 
 // SameUser takes "anna" and "anna@example.org" for two ways to sign in to one mailbox.

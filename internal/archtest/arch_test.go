@@ -28,6 +28,7 @@ func TestHouse(t *testing.T) {
 		{"contexts end every wait", checkContexts(files, beginsContext)},
 		{"packages are named after what they are about", checkNames(files)},
 		{"everything exported says what it is, and no function is endless", checkDocs(files)},
+		{"what is exported is used elsewhere", checkExports(module, files, loadTests(t, root), keptExports)},
 		{"a subtest's failure ends that subtest alone", checkSubtests(t, root)},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -98,6 +99,13 @@ func TestRulesBite(t *testing.T) {
 			"internal/maildir/maildir.go:20: endless has 122 lines, more than 120",
 			"internal/maildir/maildir.go:5: exported Limit has no comment",
 			"internal/utils: no file has a package comment that begins with Package utils",
+		}},
+		{"exports", checkExports("example.test/house", load(t, "testdata/exports"), loadTests(t, "testdata/exports"),
+			map[string]string{"parcel.Listed": "a reason", "parcel.Post": "none is needed"}), []string{
+			"internal/archtest: parcel.Post needs no reason to be exported: take it away",
+			"internal/parcel/parcel.go:20: parcel.Alone is used by no other package: it need not be exported",
+			"internal/parcel/parcel.go:35: parcel.Parcel.Shake is used by no other package: it need not be exported",
+			"internal/parcel/parcel.go:44: parcel.Inside is used by no other package: it need not be exported",
 		}},
 		{"subtests", checkSubtests(t, root), []string{
 			"internal/fetch/fetch_test.go:26: w keeps another test's *testing.T beside it: take w.in(t)",

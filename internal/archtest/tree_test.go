@@ -29,6 +29,18 @@ type file struct {
 // load parses every such file below root.
 func load(t *testing.T, root string) []file {
 	t.Helper()
+	return loadAll(t, root, func(name string) bool { return !strings.HasSuffix(name, "_test.go") })
+}
+
+// loadTests parses every test file below root.
+func loadTests(t *testing.T, root string) []file {
+	t.Helper()
+	return loadAll(t, root, func(name string) bool { return strings.HasSuffix(name, "_test.go") })
+}
+
+// loadAll parses the Go files below root that are wanted.
+func loadAll(t *testing.T, root string, wanted func(name string) bool) []file {
+	t.Helper()
 	var files []file
 	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 		switch {
@@ -41,7 +53,7 @@ func load(t *testing.T, root string) []file {
 				return fs.SkipDir
 			}
 			return nil
-		case !strings.HasSuffix(name, ".go"), strings.HasSuffix(name, "_test.go"):
+		case !strings.HasSuffix(name, ".go"), !wanted(name):
 			return nil
 		}
 		f, err := parse(root, name)

@@ -59,7 +59,7 @@ func (u *undescribed) note(p *plan, it mail.Item, s Skipped, why *fault.Error) {
 // it refuses here, or if it ends the connection, is no failure and keeps nothing away.
 // A visit that skips nothing new asks nothing.
 func (v *visit) describeSkipped(ctx context.Context) error {
-	session, ok := v.session.(HeaderSession)
+	session, ok := v.session.(headerSession)
 	todo := slices.Concat(v.undescribed.tooLarge, v.undescribed.refused)
 	v.undescribed = undescribed{}
 	if !ok || len(todo) == 0 {

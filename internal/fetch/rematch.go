@@ -12,9 +12,9 @@ import (
 	"github.com/mailbrook/mailbrook/internal/memory"
 )
 
-// HeaderSession is a Session that can read headers alone. Sessions that cannot
+// headerSession is a Session that can read headers alone. Sessions that cannot
 // have whole messages downloaded to be compared.
-type HeaderSession interface {
+type headerSession interface {
 	// Headers reads at least the Message-ID, Date, From and Subject fields of
 	// the wanted messages. What does not come is left out.
 	Headers(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, header []byte) error) error
@@ -83,7 +83,7 @@ func (v *visit) rematch(ctx context.Context) error {
 	if any, err := v.anyStale(ctx); err != nil || !any {
 		return err
 	}
-	if session, ok := v.session.(HeaderSession); ok {
+	if session, ok := v.session.(headerSession); ok {
 		if err := v.byHeaders(ctx, session, plans); err != nil {
 			return err
 		}
@@ -172,7 +172,7 @@ type candidate struct {
 // known has to be in memory. All messages of one size are in one group, for pairs
 // are made only where as many seem new as are known; a size that fills more than
 // a window is left to be told by content.
-func (v *visit) byHeaders(ctx context.Context, session HeaderSession, plans []*plan) error {
+func (v *visit) byHeaders(ctx context.Context, session headerSession, plans []*plan) error {
 	bounds, err := v.sizeGroups(ctx, plans)
 	if err != nil {
 		return err
@@ -278,7 +278,7 @@ func (v *visit) withoutTwins(ctx context.Context, group []candidate) ([]candidat
 // has, and rematches them where as many seem new as are known: then it does not
 // matter which is which. A message without a Message-ID is known by its content
 // only.
-func (v *visit) rematchGroup(ctx context.Context, session HeaderSession, group []candidate) error {
+func (v *visit) rematchGroup(ctx context.Context, session headerSession, group []candidate) error {
 	sizes := map[int64]bool{} // True: known.
 	for _, c := range group {
 		sizes[c.item.Size] = false
@@ -323,7 +323,7 @@ func (v *visit) rematchGroup(ctx context.Context, session HeaderSession, group [
 }
 
 // headers reads the headers of candidates and returns these by header and size.
-func (v *visit) headers(ctx context.Context, session HeaderSession,
+func (v *visit) headers(ctx context.Context, session headerSession,
 	group []candidate,
 ) (map[headerKey][]candidate, error) {
 	found := map[headerKey][]candidate{}

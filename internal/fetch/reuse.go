@@ -123,7 +123,7 @@ func (v *visit) watch(p *plan, l *mail.Listing, c *comparison) error {
 // examineSuspects looks at the suspects. A folder in which a UID is another message's is
 // listed and compared again as a whole.
 func (v *visit) examineSuspects(ctx context.Context) error {
-	session, ok := v.session.(HeaderSession)
+	session, ok := v.session.(headerSession)
 	var again []*plan
 	for _, p := range v.plans {
 		if len(p.suspects) == 0 {
@@ -233,7 +233,7 @@ func idsOf(ss []suspect) []mail.ID {
 }
 
 // headersOf reads the suspects' headers and returns their hashes.
-func (v *visit) headersOf(ctx context.Context, session HeaderSession, p *plan,
+func (v *visit) headersOf(ctx context.Context, session headerSession, p *plan,
 	ss []suspect,
 ) (map[mail.ID][16]byte, error) {
 	want := mail.Want{Folder: p.remote, Validity: p.folder.UIDValidity}

@@ -152,7 +152,7 @@ func (v *visit) oldBefore(ctx context.Context, p *plan) (bits, error) {
 // a row are older that the rest can be taken to be, unless the server lists its
 // mail in another order.
 func (v *visit) older(ctx context.Context, p *plan, since time.Time, among bits) (bits, error) {
-	session, ok := v.session.(HeaderSession)
+	session, ok := v.session.(headerSession)
 	if !ok {
 		return nil, nil // Better too much than too little.
 	}
@@ -213,7 +213,7 @@ func (o oldest) with(p place) oldest {
 // dating is the reading of dates in one folder.
 type dating struct {
 	visit   *visit
-	session HeaderSession
+	session headerSession
 	plan    *plan
 	since   time.Time
 	old     bits

@@ -18,7 +18,7 @@ func Lower(host string) string { return strings.ToLower(strings.TrimSuffix(host,
 
 // Normal returns a host as it is saved: Lower, and without the brackets of an IPv6 address.
 func Normal(host string) string {
-	bare, _ := Unbracket(Lower(host))
+	bare, _ := unbracket(Lower(host))
 	return bare
 }
 
@@ -70,7 +70,7 @@ func Parse(host string) (a netip.Addr, literal bool, err error) {
 	if host == "" || len(host) > Most+1 {
 		return a, false, errors.New("the host is empty or longer than any name")
 	}
-	bare, bracketed := Unbracket(host)
+	bare, bracketed := unbracket(host)
 	if a, err := netip.ParseAddr(bare); err == nil {
 		if bracketed && !a.Is6() {
 			return a, false, errors.New("brackets are for IPv6 addresses")
@@ -96,8 +96,8 @@ func Parse(host string) (a netip.Addr, literal bool, err error) {
 	return a, false, nil
 }
 
-// Unbracket takes the brackets off that an IPv6 address has in URLs.
-func Unbracket(host string) (bare string, bracketed bool) {
+// unbracket takes the brackets off that an IPv6 address has in URLs.
+func unbracket(host string) (bare string, bracketed bool) {
 	if len(host) > 2 && host[0] == '[' && host[len(host)-1] == ']' {
 		return host[1 : len(host)-1], true
 	}

@@ -64,13 +64,13 @@ func (s *server) AdminListAudit(ctx context.Context,
 		Entries: make([]api.AuditEntry, len(page.Entries)), CompleteSince: when(page.Since), NextCursor: text(page.Next),
 	}
 	for i, e := range page.Entries {
-		out.Entries[i] = AuditJSON(e)
+		out.Entries[i] = auditJSON(e)
 	}
 	return out, nil
 }
 
-// AuditJSON is an act as the document has it.
-func AuditJSON(e audit.Entry) api.AuditEntry {
+// auditJSON is an act as the document has it.
+func auditJSON(e audit.Entry) api.AuditEntry {
 	out := api.AuditEntry{
 		Id: strconv.FormatInt(e.ID, 10), At: utc(e.At), Role: api.AuditEntryRole(e.Actor.Role), Actor: text(e.Actor.Name),
 		Client: text(e.Actor.Client), Action: api.AuditAction(e.Action), AccountId: text(string(e.Account)),

@@ -157,7 +157,7 @@ func TestALoginHasOneNameHoweverItIsSpelt(t *testing.T) {
 		{name: "+", spelt: []string{"+", "+@x.test"}},
 	} {
 		for _, s := range tc.spelt {
-			if got, _ := Name(s); got != tc.name {
+			if got, _ := reduce(s); got != tc.name {
 				t.Errorf("%q is %q, not %q", s, got, tc.name)
 			}
 		}
@@ -171,11 +171,11 @@ func TestALoginHasOneNameHoweverItIsSpelt(t *testing.T) {
 		}
 	}
 	for _, other := range []string{"anny", "hanna", "anna1", "bartek@anna.test"} {
-		if got, _ := Name(other); got == "anna" {
+		if got, _ := reduce(other); got == "anna" {
 			t.Errorf("%q is taken for anna", other)
 		}
 	}
-	if _, domain := Name("Anna@GMail.com."); domain != "gmail.com" {
+	if _, domain := reduce("Anna@GMail.com."); domain != "gmail.com" {
 		t.Errorf("domain %q", domain)
 	}
 }

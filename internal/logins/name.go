@@ -18,7 +18,7 @@ import (
 // counted have no host in them: of hosts there are as many spellings as somebody
 // cares to make, by other names, addresses, ports and protocols.
 func attempt(m remote.Mailbox, addrs []netip.Addr) Attempt {
-	name, domain := Name(m.Username)
+	name, domain := reduce(m.Username)
 	at := Attempt{Owner: m.Secret.Owner, Subject: m.Secret.Subject}
 	for _, name := range Names(m.Username) {
 		at.Names = append(at.Names, key(name))
@@ -39,12 +39,12 @@ func key(words ...string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// Name reduces a login to what servers distinguish users by, and the domain that
+// reduce reduces a login to what servers distinguish users by, and the domain that
 // was written with it, "" for none. Servers take "Anna", "anna@example.org",
 // "anna+x@example.org", "EXAMPLE\anna" and "a.n.n.a" for the same user: each of
 // them some. Where two users are taken for one here, they share a limit and
 // nothing else.
-func Name(login string) (name, domain string) {
+func reduce(login string) (name, domain string) {
 	s, domain := split(login)
 	s = s[strings.LastIndex(s, ":")+1:] // Gmail's "recent:".
 	if path := strings.FieldsFunc(s, among(`\/!`)); len(path) == 3 {
@@ -66,7 +66,7 @@ func Name(login string) (name, domain string) {
 // Name, and each part before the domain. Which part it is, servers decide, and
 // whoever guesses writes whatever they like into the others.
 func Names(login string) []string {
-	first, _ := Name(login)
+	first, _ := reduce(login)
 	names := []string{first}
 	s, _ := split(login)
 	for _, part := range strings.FieldsFunc(s, among(`\/!+*=#:;,|&~^<>()[]{}`)) {

@@ -177,26 +177,6 @@ func (s *Store) Rights(ctx context.Context, o owner.Owner) (Rights, error) {
 	return Rights{Exists: true, UID: r.Stat.UID, Writable: may == nil}, nil
 }
 
-// FolderExists reports whether the user's mailbox has the folder.
-func (s *Store) FolderExists(ctx context.Context, o owner.Owner, folder string) (bool, error) {
-	if err := errors.Join(ctx.Err(), checkLocal(folder)); err != nil {
-		return false, err
-	}
-	r, err := s.openRoot(o, toLook)
-	if disk.Missing(err) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	defer r.close()
-	st, err := s.disk.Lstat(r.FD, dirName(folder))
-	if disk.Missing(err) {
-		return false, nil
-	}
-	return err == nil && st.IsDir(), disk.Trouble("looking for a folder", err)
-}
-
 // Usage returns what the user's mailbox holds, all folders together, as
 // Dovecot's Maildir++ quota counts. Without a mailbox the error is ErrNoMailbox.
 func (s *Store) Usage(ctx context.Context, o owner.Owner) (bytes, messages int64, err error) {

@@ -31,10 +31,10 @@ const (
 // reserved are the folders that every mailbox has or mail programs make.
 var reserved = []string{"INBOX", "Sent", "Drafts", "Trash", "Junk", "Spam", "Archive", "Templates", "Outbox"}
 
-// Reserved reports whether a folder of this name has a meaning of its own in
+// isReserved reports whether a folder of this name has a meaning of its own in
 // every mailbox and so cannot be an account folder. Folders below one can be,
 // except below INBOX.
-func Reserved(name string) bool {
+func isReserved(name string) bool {
 	first, _, _ := strings.Cut(name, "/")
 	if strings.EqualFold(first, "INBOX") {
 		return true
@@ -81,7 +81,7 @@ func AccountFolder(name string) (string, error) {
 		}
 		folder = strings.Join(parts, "/")
 	}
-	if Reserved(folder) {
+	if isReserved(folder) {
 		return "", fmt.Errorf("%q cannot be an account folder: %w", folder, account.ErrFolderReserved)
 	}
 	return folder, nil

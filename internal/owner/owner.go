@@ -30,9 +30,9 @@ func (o Owner) LogValue() slog.Value { return slog.StringValue(o.address) }
 // IsZero reports whether this is no user at all.
 func (o Owner) IsZero() bool { return o.address == "" }
 
-// MaxAddress is how many bytes an address may have: RFC 5321 section 4.5.3.1.3, less
+// maxAddress is how many bytes an address may have: RFC 5321 section 4.5.3.1.3, less
 // the angle brackets.
-const MaxAddress = 254
+const maxAddress = 254
 
 // Parse checks that s is a plain mailbox address in ASCII (no display
 // name, no comments, no quoted local part) and returns the user it names, with
@@ -124,8 +124,8 @@ func IsASCII(s string) bool {
 
 // plainAddress accepts local@domain and nothing around it.
 func plainAddress(s string) (string, error) {
-	if len(s) > MaxAddress {
-		return "", words.Say("must not be longer than %d bytes", MaxAddress)
+	if len(s) > maxAddress {
+		return "", words.Say("must not be longer than %d bytes", maxAddress)
 	}
 	a, err := mail.ParseAddress(s)
 	if err != nil || a.Address != s || a.Name != "" {

@@ -77,7 +77,7 @@ func (q Quota) Used() []int64 {
 
 // Limited returns q with the limits that count: the tighter of Set and Own.
 func (q Quota) Limited() Quota {
-	l := q.Set.Tighter(q.Own)
+	l := q.Set.tighter(q.Own)
 	q.LimitBytes, q.LimitMessages = l.Bytes, l.Messages
 	return q
 }
@@ -130,7 +130,7 @@ func (q Quota) Source() LimitSource {
 	here := cmp.Or(q.SetBy, LimitByMailbrook)
 	set := max(share(q.UsedBytes, q.Set.Bytes), share(q.UsedMessages, q.Set.Messages))
 	own := max(share(q.UsedBytes, q.Own.Bytes), share(q.UsedMessages, q.Own.Messages))
-	switch l := q.Set.Tighter(q.Own); {
+	switch l := q.Set.tighter(q.Own); {
 	case l == Limit{}:
 		return ""
 	case q.Own == Limit{}, set > own:
@@ -216,8 +216,8 @@ type Limit struct {
 	Messages *int64
 }
 
-// Tighter returns what keeps within both.
-func (l Limit) Tighter(m Limit) Limit {
+// tighter returns what keeps within both.
+func (l Limit) tighter(m Limit) Limit {
 	return Limit{Bytes: tighter(l.Bytes, m.Bytes), Messages: tighter(l.Messages, m.Messages)}
 }
 

@@ -257,9 +257,9 @@ func (c *Catalog) ByHost(host string) Provider {
 	return Provider{}
 }
 
-// ByMX returns the provider that the mail exchangers of a domain belong to, the
+// forExchangers returns the provider that the mail exchangers of a domain belong to, the
 // most preferred first, or the zero Provider. Of suffixes the longest decides.
-func (c *Catalog) ByMX(exchangers []string) Provider {
+func (c *Catalog) forExchangers(exchangers []string) Provider {
 	for _, host := range exchangers {
 		host = strings.ToLower(strings.TrimSuffix(host, "."))
 		for suffix := host; suffix != ""; _, suffix, _ = strings.Cut(suffix, ".") {
@@ -274,7 +274,7 @@ func (c *Catalog) ByMX(exchangers []string) Provider {
 // Hosted is what to suggest for an address whose domain has these mail
 // exchangers: false when they are nobody's that is known, or its servers are not.
 func (c *Catalog) Hosted(email string, exchangers []string) (account.Suggestion, bool) {
-	p := c.ByMX(exchangers)
+	p := c.forExchangers(exchangers)
 	servers := p.ServersFor(email)
 	if p.ID == "" || len(servers) == 0 && !p.unsupported {
 		return account.Suggestion{}, false

@@ -41,8 +41,8 @@ const (
 // Value is what was set, as text, and where: a file's name, a variable's, or CommandLine.
 type Value struct{ Text, From string }
 
-// CommandLine is where a value came from that no file and no variable has.
-const CommandLine = "the command line"
+// commandLine is where a value came from that no file and no variable has.
+const commandLine = "the command line"
 
 // Values are what was set, by key. A key that is not in it has its default.
 type Values map[string]Value
@@ -79,9 +79,9 @@ func (s Schema[C]) Load(ctx context.Context, file string, environ []string, flag
 	maps.Copy(values, env)
 	for key, value := range flags {
 		if _, ok := s.key(key); !ok {
-			return none, nil, s.unknownKey(key, CommandLine)
+			return none, nil, s.unknownKey(key, commandLine)
 		}
-		values[key] = Value{value, CommandLine}
+		values[key] = Value{value, commandLine}
 	}
 	c, err := s.set(values)
 	if err != nil {

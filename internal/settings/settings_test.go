@@ -65,7 +65,7 @@ func TestTheLaterSourceWinsAndEachValueSaysWhereItCameFrom(t *testing.T) {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(Values{
-		"name": {"env", "APP_NAME"}, "part.count": {"4", CommandLine}, "part.tags": {"a,5", path},
+		"name": {"env", "APP_NAME"}, "part.count": {"4", commandLine}, "part.tags": {"a,5", path},
 		"part.secret": {"geheim", path},
 	}, values); diff != "" {
 		t.Errorf("values (-want +got):\n%s", diff)

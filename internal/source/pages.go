@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	// DefaultWindow is how many listed messages a session keeps in memory unless
+	// defaultWindow is how many listed messages a session keeps in memory unless
 	// Options says otherwise.
-	DefaultWindow = 20_000
+	defaultWindow = 20_000
 	// maxPaged bounds the messages of all long listings of a session.
 	maxPaged = 16_000_000
 	// pagedCost is what a message of a long listing takes in memory: where it

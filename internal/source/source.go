@@ -65,7 +65,7 @@ func New(o Options) *Client {
 		o.MaxMessageBytes = wire.DefaultMaxMessageBytes
 	}
 	if o.Window <= 0 {
-		o.Window = DefaultWindow
+		o.Window = defaultWindow
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

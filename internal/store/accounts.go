@@ -16,8 +16,8 @@ import (
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
-// JournalKept is how long the journal of a removed account is kept.
-const JournalKept = 30 * 24 * time.Hour
+// journalKept is how long the journal of a removed account is kept.
+const journalKept = 30 * 24 * time.Hour
 
 // Accounts keeps accounts for package account. Whatever it is asked, it names
 // the owner in the statement.

@@ -318,7 +318,7 @@ func TestWhatIsToBeForgottenIsForgotten(t *testing.T) {
 				w.must(w.Accounts().Remove(ctx, a.Owner, a.ID, c.keep, nil))
 				now := w.clock.pass(c.pass)
 				if strings.Contains(name, "pruned") || !c.keep {
-					w.must(w.Prune(ctx, now.Add(-JournalKept)))
+					w.must(w.Prune(ctx, now.Add(-journalKept)))
 					for table, want := range map[string]string{
 						"messages": "8|", "folders": "1|", "skipped": "1|", "batches": "1|",
 						"journals": "1|",

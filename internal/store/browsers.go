@@ -16,10 +16,10 @@ type Browsers struct{ s *Store }
 // Browsers returns the store of known browsers.
 func (s *Store) Browsers() Browsers { return Browsers{s} }
 
-// BrowsersKnown is how many browsers of one user are known at a time: one that signs in
+// browsersKnown is how many browsers of one user are known at a time: one that signs in
 // takes the place of the one that did not for the longest time. Who collects them
 // while the password is known to them has no more guesses afterwards.
-const BrowsersKnown = 5
+const browsersKnown = 5
 
 // knownOnes are a user's browsers that count, whichever transactions wrote them at the
 // same time.
@@ -30,7 +30,7 @@ const knownOnes = `(SELECT hash FROM known_browsers WHERE owner = ? AND expires_
 func (r Browsers) Knows(ctx context.Context, name string, o owner.Owner) (bool, error) {
 	found := 0
 	err := r.s.on(r.s.r).each(ctx, scanInto(&found), "SELECT 1 FROM known_browsers WHERE hash = ? AND hash IN "+knownOnes,
-		nameHash(name), o.String(), r.s.now().UnixMilli(), BrowsersKnown)
+		nameHash(name), o.String(), r.s.now().UnixMilli(), browsersKnown)
 	return found > 0, r.s.wrap(ctx, "looking for a browser", err)
 }
 
@@ -46,7 +46,7 @@ func (r Browsers) Remember(ctx context.Context, name string, o owner.Owner, unti
 			return err
 		}
 		_, err := c.exec(ctx, "DELETE FROM known_browsers WHERE owner = ? AND hash NOT IN "+knownOnes, o.String(), o.String(),
-			r.s.now().UnixMilli(), BrowsersKnown)
+			r.s.now().UnixMilli(), browsersKnown)
 		return err
 	})
 }

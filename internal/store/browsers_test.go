@@ -58,7 +58,7 @@ func TestAFewBrowsersOfAUserAreKnown(t *testing.T) {
 		if others := w.known("jan@firma.test"); len(others) > 0 {
 			w.Errorf("anna's are jan's: %v", others)
 		}
-		if rows := w.table("SELECT owner FROM known_browsers"); len(rows) != BrowsersKnown {
+		if rows := w.table("SELECT owner FROM known_browsers"); len(rows) != browsersKnown {
 			w.Errorf("%d are kept", len(rows))
 		}
 	})
@@ -76,7 +76,7 @@ func TestOfBrowsersThatSignInAtTheSameTimeNoMoreAreKnown(t *testing.T) {
 			})
 		}
 		w.must(g.Wait())
-		if names := w.known(annas); len(names) != BrowsersKnown {
+		if names := w.known(annas); len(names) != browsersKnown {
 			w.Errorf("known are %v", names)
 		}
 	})

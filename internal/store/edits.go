@@ -26,7 +26,7 @@ func (s *Store) takeUp(ctx context.Context, tx *gorm.DB, row accountRow, fresh s
 	err = c.each(ctx, scanInto(&j.id, &j.leaseEpoch), `UPDATE journals SET retired_ms = 0 WHERE retired_ms > 1 AND id = (
 		SELECT id FROM journals WHERE owner = ? AND retired_ms > ? AND protocol = ? AND host = ? AND port = ? AND username = ?
 		ORDER BY retired_ms DESC, id DESC LIMIT 1) RETURNING id, lease_epoch`,
-		row.Owner, max(1, s.now().Add(-JournalKept).UnixMilli()), row.Protocol, row.Host, row.Port, row.Username)
+		row.Owner, max(1, s.now().Add(-journalKept).UnixMilli()), row.Protocol, row.Host, row.Port, row.Username)
 	if err != nil || j.id != 0 {
 		return j, err
 	}

@@ -43,7 +43,7 @@ func (s *Store) Noted(ctx context.Context, n Note) (string, error) {
 	value := ""
 	err := s.on(s.r).each(ctx, scanInto(&value), "SELECT value FROM meta WHERE name = ?", string(n))
 	if gone(err) {
-		return "", s.Ping(ctx) // No table, or no database.
+		return "", s.ping(ctx) // No table, or no database.
 	}
 	return value, s.wrap(ctx, "reading what is noted of the installation", err)
 }
@@ -137,7 +137,7 @@ func (s *Store) Emptied(ctx context.Context) (bool, error) {
 	err := s.on(s.r).each(ctx, scanInto(&emptied),
 		"SELECT 1 FROM meta WHERE name = ? AND NOT EXISTS (SELECT 1 FROM accounts)", string(noteAccounts))
 	if gone(err) {
-		return false, s.Ping(ctx)
+		return false, s.ping(ctx)
 	}
 	return emptied > 0, s.wrap(ctx, "looking whether there are accounts", err)
 }

@@ -68,7 +68,7 @@ func (s *Store) SchemaVersion(ctx context.Context, version int64) (applied int64
 		if s.versioned(ctx) {
 			applied, err = p.GetDBVersion(ctx)
 		} else {
-			err = s.Ping(ctx) // No table, or no database.
+			err = s.ping(ctx) // No table, or no database.
 		}
 		return err
 	})
@@ -117,7 +117,7 @@ func (s *Store) ActsKept(ctx context.Context) (int64, error) { return s.rowsOf(c
 // rowsOf counts the rows of a table that need not be there.
 func (s *Store) rowsOf(ctx context.Context, table string) (n int64, err error) {
 	if !s.w.WithContext(ctx).Migrator().HasTable(table) {
-		return 0, s.Ping(ctx)
+		return 0, s.ping(ctx)
 	}
 	err = s.on(s.r).row(ctx, "SELECT count(*) FROM "+table).Scan(&n)
 	return n, s.wrap(ctx, "counting the rows of "+table, err)
@@ -151,7 +151,7 @@ func (s *Store) MigrationStatus(ctx context.Context) ([]Migration, error) {
 			for _, m := range p.ListSources() {
 				out = append(out, Migration{Version: m.Version, Name: m.Path})
 			}
-			return s.Ping(ctx) // No table, or no database.
+			return s.ping(ctx) // No table, or no database.
 		}
 		status, err := p.Status(ctx)
 		for _, m := range status {
@@ -183,7 +183,7 @@ func (s *Store) CheckSchema(ctx context.Context) error {
 			&have); err != nil {
 			return s.wrap(ctx, "reading the schema's version", err)
 		}
-	} else if err := s.Ping(ctx); err != nil { // No table, or no database.
+	} else if err := s.ping(ctx); err != nil { // No table, or no database.
 		return err
 	}
 	switch {

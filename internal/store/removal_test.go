@@ -117,7 +117,7 @@ func TestD2_NothingOfARemovedUserIsLeft(t *testing.T) {
 		}
 		w.end(bob)
 		w.clock.pass(removalKept + time.Second)
-		w.must(w.Prune(ctx, w.clock.now().Add(-JournalKept)))
+		w.must(w.Prune(ctx, w.clock.now().Add(-journalKept)))
 		if rows := w.table("SELECT count(*) FROM removals"); rows[0] != "0|" {
 			w.Errorf("an hour later %v are remembered", rows)
 		}
@@ -258,7 +258,7 @@ func TestD5_WhatIsRepeatableIsKeptForADay(t *testing.T) {
 		if e := begin("1", "c"); e == nil || !e.Done || string(e.Sealed) != "answered" {
 			w.Errorf("once it is answered: %+v", e)
 		}
-		w.clock.pass(RepeatableKept + time.Second)
+		w.clock.pass(repeatableKept + time.Second)
 		if begin("1", "d") != nil {
 			w.Error("a day later the name is taken")
 		}

@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	// RepeatableKept is how long the answer to a repeatable request is kept.
-	RepeatableKept = 24 * time.Hour
-	// RepeatableAtMost is how many of one user are kept: the newest.
-	RepeatableAtMost = 1000
+	// repeatableKept is how long the answer to a repeatable request is kept.
+	repeatableKept = 24 * time.Hour
+	// repeatableAtMost is how many of one user are kept: the newest.
+	repeatableAtMost = 1000
 )
 
 // Repeatable keeps requests that may be repeated, under hashes of their names. What
@@ -54,7 +54,7 @@ func (r Repeatable) Begin(ctx context.Context, o owner.Owner, name, attempt stri
 		}
 		// No more of one user's than fit; those under way stay.
 		_, err = c.exec(ctx, `DELETE FROM repeatable WHERE done = 1 AND owner = ? AND made_ms < (SELECT made_ms FROM
-			repeatable WHERE owner = ? ORDER BY made_ms DESC LIMIT 1 OFFSET ?)`, o.String(), o.String(), RepeatableAtMost-1)
+			repeatable WHERE owner = ? ORDER BY made_ms DESC LIMIT 1 OFFSET ?)`, o.String(), o.String(), repeatableAtMost-1)
 		return err
 	})
 	return earlier, err
@@ -85,10 +85,10 @@ func (r Repeatable) Keep(ctx context.Context, name, attempt string, until time.T
 	return r.s.wrap(ctx, "keeping a repeatable request", err)
 }
 
-// Finish keeps the answer for RepeatableKept, if the request is still the attempt's.
+// Finish keeps the answer for repeatableKept, if the request is still the attempt's.
 func (r Repeatable) Finish(ctx context.Context, name, attempt string, sealed []byte) error {
 	_, err := r.s.on(r.s.w).exec(ctx, "UPDATE repeatable SET sealed = ?, done = 1, until_ms = ? WHERE hash = ? AND "+
-		"attempt = ? AND done = 0", orEmpty(sealed), r.s.now().Add(RepeatableKept).UnixMilli(), nameHash(name), attempt)
+		"attempt = ? AND done = 0", orEmpty(sealed), r.s.now().Add(repeatableKept).UnixMilli(), nameHash(name), attempt)
 	return r.s.wrap(ctx, "keeping the answer to a repeatable request", err)
 }
 
@@ -104,6 +104,6 @@ func (r Repeatable) Forget(ctx context.Context, name, attempt string) error {
 func (r Repeatable) Prune(ctx context.Context) error {
 	now := r.s.now()
 	_, err := r.s.on(r.s.w).exec(ctx, "DELETE FROM repeatable WHERE done = 1 AND until_ms <= ? OR made_ms <= ?",
-		now.UnixMilli(), now.Add(-2*RepeatableKept).UnixMilli())
+		now.UnixMilli(), now.Add(-2*repeatableKept).UnixMilli())
 	return r.s.wrap(ctx, "pruning repeatable requests", err)
 }

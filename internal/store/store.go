@@ -178,8 +178,8 @@ func closeDB(db *gorm.DB) error {
 	return pool.Close()
 }
 
-// Ping reports whether the database answers.
-func (s *Store) Ping(ctx context.Context) error {
+// ping reports whether the database answers.
+func (s *Store) ping(ctx context.Context) error {
 	var one int
 	return s.wrap(ctx, "asking the database for a sign of life", s.on(s.r).row(ctx, "SELECT 1").Scan(&one))
 }

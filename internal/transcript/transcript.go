@@ -20,12 +20,12 @@ import (
 )
 
 const (
-	// MaxBytes is how long a transcript may become: some 100,000 lines.
-	MaxBytes = 8 << 20
-	// Day is how long an account's transcript is written once it is switched on.
-	Day = 24 * time.Hour
-	// Kept is how long it lies there after that, to be downloaded.
-	Kept = 7 * Day
+	// maxBytes is how long a transcript may become: some 100,000 lines.
+	maxBytes = 8 << 20
+	// day is how long an account's transcript is written once it is switched on.
+	day = 24 * time.Hour
+	// kept is how long it lies there after that, to be downloaded.
+	kept = 7 * day
 )
 
 const full = "-- the transcript is full: what follows is left out --\n"
@@ -64,7 +64,7 @@ func open(path string, how int, now func() time.Time) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", op, errors.Join(err, f.Close()))
 	}
-	return &File{now: now, f: f, left: MaxBytes - st.Size()}, nil
+	return &File{now: now, f: f, left: maxBytes - st.Size()}, nil
 }
 
 // Line writes a line, after the time. What does not fit any more is left out, and
@@ -163,7 +163,7 @@ func (d *Dir) SwitchOn(id string) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	until := d.now().Add(Day).UTC().Truncate(time.Millisecond)
+	until := d.now().Add(day).UTC().Truncate(time.Millisecond)
 	name := id + "." + strconv.FormatInt(until.UnixMilli(), 10) + suffix
 	if old == "" {
 		f, err := open(filepath.Join(d.path, name), os.O_CREATE, d.now)
@@ -239,7 +239,7 @@ func (d *Dir) Prune(exists func(id string) (bool, error)) error {
 		if !ok {
 			continue
 		}
-		stays := d.now().Before(until.Add(Kept))
+		stays := d.now().Before(until.Add(kept))
 		if stays {
 			if stays, err = exists(id); err != nil {
 				errs = append(errs, err)

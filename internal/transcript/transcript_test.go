@@ -62,7 +62,7 @@ func TestATranscriptIsBounded(t *testing.T) {
 	}
 	must(t, f.Close())
 	text := lines(t, path)
-	if len(text) > MaxBytes || len(text) < MaxBytes/2 || !strings.HasSuffix(text, full) || strings.Count(text, full) != 1 {
+	if len(text) > maxBytes || len(text) < maxBytes/2 || !strings.HasSuffix(text, full) || strings.Count(text, full) != 1 {
 		t.Errorf("%d bytes, ending in %q", len(text), text[len(text)-80:])
 	}
 }
@@ -88,16 +88,16 @@ func TestAnAccountsTranscriptIsWrittenForADay(t *testing.T) {
 	}
 	st, err := d.SwitchOn(id)
 	must(t, err)
-	if !st.Until.Equal(now.Add(Day)) || visit(other, "C: other") || !visit(id, "C: one") {
+	if !st.Until.Equal(now.Add(day)) || visit(other, "C: other") || !visit(id, "C: one") {
 		t.Errorf("%+v", st)
 	}
 	now = now.Add(23 * time.Hour)
 	st, err = d.SwitchOn(id)
 	must(t, err)
-	if !st.Until.Equal(now.Add(Day)) || st.Bytes == 0 || !visit(id, "C: two") {
+	if !st.Until.Equal(now.Add(day)) || st.Bytes == 0 || !visit(id, "C: two") {
 		t.Errorf("switched on again: %+v", st)
 	}
-	now = now.Add(Day)
+	now = now.Add(day)
 	text, err := d.Read(id)
 	must(t, err)
 	if visit(id, "C: three") || !strings.Contains(text, "C: one\n") || !strings.Contains(text, "C: two\n") {
@@ -108,7 +108,7 @@ func TestAnAccountsTranscriptIsWrittenForADay(t *testing.T) {
 	if st, err := d.Status(id); err != nil || st.Bytes == 0 {
 		t.Errorf("after a day: %+v, %v", st, err)
 	}
-	now = now.Add(Kept)
+	now = now.Add(kept)
 	must(t, d.Prune(there))
 	if st, err := d.Status(id); err != nil || st != (Status{}) {
 		t.Errorf("after a week: %+v, %v", st, err)

@@ -1,0 +1,5 @@
+package parcel_test
+
+import "example.test/house/internal/parcel"
+
+var _ = parcel.Tested
