@@ -1,0 +1,18 @@
+package parcel
+
+import (
+	"context"
+	"fmt"
+)
+
+// Post has a comment.
+func Post(err error) error {
+	go send()
+	return fmt.Errorf("posting: %w", err)
+}
+
+func Open(err error) error { return fmt.Errorf("opening with all that is needed to make of this one line a line that is too wide: %v", err) }
+
+func send() {
+	<-context.Background().Done()
+}
