@@ -95,8 +95,9 @@ func (r *Registry) fill(ctx context.Context, o owner.Owner, d Draft, existing []
 	a := d.Merge(Account{
 		ID: cmp.Or(d.ID, ID(uuid.NewString())), Owner: o, Protocol: protocol, Server: server,
 		Name:     freeName(cmp.Or(preset.Name, Letters(owner.Domain(email))), existing),
-		Username: cmp.Or(preset.Username, email), Auth: remote.Password, Start: route.StartAll, MaxMessageBytes: route.DefaultMessageBytes,
-		PollInterval: r.PollInterval, Enabled: true, CreatedAt: now, UpdatedAt: now, Journal: uuid.NewString(),
+		Username: cmp.Or(preset.Username, email), Auth: remote.Password, Start: route.StartAll,
+		MaxMessageBytes: route.DefaultMessageBytes,
+		PollInterval:    r.PollInterval, Enabled: true, CreatedAt: now, UpdatedAt: now, Journal: uuid.NewString(),
 	})
 	a.Provider = preset.Provider
 	if !a.Enabled {

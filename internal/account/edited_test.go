@@ -50,7 +50,10 @@ func TestWhatFollowsFromAnEdit(t *testing.T) {
 		{"a host", func(a *account.Account) { a.Server.Host = "mail.example.org" }, false, with(elsewhere,
 			account.JournalCompared)},
 		{"a user", func(a *account.Account) { a.Username = "ola" }, false, with(elsewhere, account.JournalReplaced)},
-		{"a protocol", func(a *account.Account) { a.Protocol = remote.POP3 }, false, with(elsewhere, account.JournalReplaced)},
+		{
+			"a protocol", func(a *account.Account) { a.Protocol = remote.POP3 }, false,
+			with(elsewhere, account.JournalReplaced),
+		},
 		{"the folder", func(a *account.Account) { a.Folder = "Praca" }, false, account.Consequences{Fence: true}},
 		{
 			"which folders", func(a *account.Account) { a.Folders.Include = []string{"INBOX"} }, false,

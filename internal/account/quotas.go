@@ -27,7 +27,8 @@ type QuotaRows interface {
 	SetLimits(ctx context.Context, o owner.Owner, l owner.Limit, match Match) error
 	ClearLimits(ctx context.Context, o owner.Owner, match Match) error
 	// SaveUsage keeps a measure; nil shares stay as they are.
-	SaveUsage(ctx context.Context, o owner.Owner, bytes, messages int64, own owner.Limit, shares []owner.AccountUsage) error
+	SaveUsage(ctx context.Context, o owner.Owner, bytes, messages int64, own owner.Limit,
+		shares []owner.AccountUsage) error
 	// MailboxSeen reports whether the user's mailbox was there once.
 	MailboxSeen(ctx context.Context, o owner.Owner) (bool, error)
 }

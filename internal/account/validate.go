@@ -126,7 +126,8 @@ func (e *InvalidError) start(s route.Start) {
 
 func (e *InvalidError) messageBytes(n int64) {
 	if n < route.LeastMessageBytes || n > route.MostMessageBytes {
-		e.Add("max_message_bytes", "out_of_range", "must be between %d and %d", route.LeastMessageBytes, route.MostMessageBytes)
+		e.Add("max_message_bytes", "out_of_range", "must be between %d and %d",
+			route.LeastMessageBytes, route.MostMessageBytes)
 	}
 }
 

@@ -28,7 +28,8 @@ func TestWhatIsAHost(t *testing.T) {
 		}
 	}
 	for _, host := range append(unusual,
-		"", ".", "a b", "a..b", "-a.test", "a-.test", "https://a.test", "a.test:993", "u@a.test", "a\r\nb", "[10.0.0.1]", "[a.test]", "fe80::1%eth0", "a/b", "a%b",
+		"", ".", "a b", "a..b", "-a.test", "a-.test", "https://a.test", "a.test:993", "u@a.test", "a\r\nb",
+		"[10.0.0.1]", "[a.test]", "fe80::1%eth0", "a/b", "a%b",
 		strings.Repeat("a", 64)+".test", strings.Repeat("a.", 200)+"test",
 	) {
 		if got, err := hostname.Checked(host); err == nil {

@@ -130,7 +130,7 @@ func (s *server) testJSON(ctx context.Context, r account.TestReport, a account.A
 func quotaJSON(q owner.Quota) api.Quota {
 	usage := make([]api.AccountUsage, len(q.Accounts))
 	for i, a := range q.Accounts {
-		usage[i] = api.AccountUsage{AccountId: string(a.ID), Name: a.Name, Bytes: a.Bytes, Messages: a.Messages}
+		usage[i] = api.AccountUsage{AccountId: a.ID, Name: a.Name, Bytes: a.Bytes, Messages: a.Messages}
 	}
 	out := api.Quota{
 		UsedBytes: q.UsedBytes, LimitBytes: q.LimitBytes, UsedMessages: q.UsedMessages, LimitMessages: q.LimitMessages,

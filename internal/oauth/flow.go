@@ -247,7 +247,8 @@ func (s *Service) Grant(ctx context.Context, o owner.Owner, id string) (account.
 // one before anything is done with it.
 func (s *Service) renewGrant(ctx context.Context, p Provider, o owner.Owner, id string, g granted) (granted, error) {
 	ctx = context.WithoutCancel(ctx) // A lasting token that was replaced and not kept would be lost.
-	t, err := s.refresh(ctx, p, remote.Mailbox{Username: g.Email, Secret: remote.SecretRef{Owner: o}}, remote.NewSecret(g.Refresh))
+	m := remote.Mailbox{Username: g.Email, Secret: remote.SecretRef{Owner: o}}
+	t, err := s.refresh(ctx, p, m, remote.NewSecret(g.Refresh))
 	if err != nil {
 		return g, err
 	}

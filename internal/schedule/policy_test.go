@@ -33,8 +33,8 @@ func TestAWantOfDescriptorsIsRetriedSoon(t *testing.T) {
 		err  error
 		soon bool
 	}{{syscall.EMFILE, true}, {syscall.ENFILE, true}, {syscall.EIO, false}} {
-		s := Policy{}.Next(Leased(a), Outcome{Err: &fault.Error{Code: fault.Internal, Err: fmt.Errorf("opening: %w", tc.err)}}, noon,
-			0.5)
+		failed := Outcome{Err: &fault.Error{Code: fault.Internal, Err: fmt.Errorf("opening: %w", tc.err)}}
+		s := Policy{}.Next(Leased(a), failed, noon, 0.5)
 		if got := s.DueAt.Sub(noon) <= 2*time.Minute; got != tc.soon || s.State != account.Retrying {
 			t.Errorf("%v: next in %v, %s", tc.err, s.DueAt.Sub(noon), s.State)
 		}

@@ -211,8 +211,8 @@ func (q *memory) Overdue(_ context.Context, now time.Time, closed []string) (sin
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, r := range q.rows {
-		if !r.due.IsZero() && !r.due.After(now) && !slices.Contains(closed, CircuitKey(r.account.Server)) && (since.IsZero() ||
-			r.due.Before(since)) {
+		if !r.due.IsZero() && !r.due.After(now) && !slices.Contains(closed, CircuitKey(r.account.Server)) &&
+			(since.IsZero() || r.due.Before(since)) {
 			since = r.due
 		}
 	}

@@ -245,7 +245,8 @@ func actsWhere(f audit.Filter, postgres bool) (where []string, args []any, err e
 func scanEntry(row rowScanner) (e audit.Entry, err error) {
 	var at int64
 	var address, changed, details string
-	if err := row.Scan(&e.ID, &at, &e.Actor.Role, &e.Actor.Name, &e.Actor.Client, &e.Action, &address, &e.Account, &changed,
+	if err := row.Scan(
+		&e.ID, &at, &e.Actor.Role, &e.Actor.Name, &e.Actor.Client, &e.Action, &address, &e.Account, &changed,
 		&details); err != nil {
 		return e, err
 	}

@@ -48,7 +48,8 @@ func BenchmarkJournal10000Messages(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		l, err := leaseOf(s.Queue().ClaimOne(ctx, a.Owner, a.ID, schedule.Claim{Worker: "p/1", Now: time.Now(), Lease: time.Minute}))
+		claim := schedule.Claim{Worker: "p/1", Now: time.Now(), Lease: time.Minute}
+		l, err := leaseOf(s.Queue().ClaimOne(ctx, a.Owner, a.ID, claim))
 		if err != nil {
 			b.Fatal(err)
 		}

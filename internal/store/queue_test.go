@@ -242,7 +242,8 @@ func TestWhatAnAccountBroughtWithinADayIsAddedUp(t *testing.T) {
 		var want []schedule.Brought
 		for i, n := range []int64{100, 0, 200, 300} {
 			at := w.clock.pass(10 * time.Hour)
-			l, err := leaseOf(w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, schedule.Claim{Worker: "p1/1", Now: at, Lease: time.Minute}))
+			claim := schedule.Claim{Worker: "p1/1", Now: at, Lease: time.Minute}
+			l, err := leaseOf(w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, claim))
 			w.must(err)
 			w.must(w.Queue().Finish(w.Context(), l, schedule.Settlement{
 				State: account.OK, At: at, DueAt: at, Keep: true, Run: account.Run{StartedAt: at, FinishedAt: at, Bytes: n},

@@ -150,7 +150,7 @@ func (s *Store) SaveUsage(ctx context.Context, o owner.Owner, bytes, messages in
 	return s.changeOwner(ctx, "noting a mailbox's usage", o, func(tx *gorm.DB, r *ownerRow) (map[string]any, error) {
 		for _, u := range shares {
 			err := tx.Exec("UPDATE accounts SET held_bytes = ?, held_messages = ? WHERE id = ? AND owner = ?",
-				u.Bytes, u.Messages, string(u.ID), o.String()).Error
+				u.Bytes, u.Messages, u.ID, o.String()).Error
 			if err != nil {
 				return nil, err
 			}

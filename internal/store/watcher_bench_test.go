@@ -137,8 +137,8 @@ func crowd(b *testing.B, s *Store, n, perUser, visits int) (users []owner.Owner,
 			}
 			if _, err := c.exec(ctx, `INSERT INTO poll_schedule (route_id, journal_id, owner, host_key, circuit, enabled,
 				due_at_ms, lease_epoch, lease_owner, lease_until_ms, last_attempt_ms, state) VALUES `+marks(12), row.ID, journal,
-				row.Owner, schedule.HostKey(a.Server), schedule.CircuitKey(a.Server), 1, now.Add(24*time.Hour).UnixMilli(), 1, worker, until,
-				now.UnixMilli(), states.code(account.OK)); err != nil {
+				row.Owner, schedule.HostKey(a.Server), schedule.CircuitKey(a.Server), 1,
+				now.Add(24*time.Hour).UnixMilli(), 1, worker, until, now.UnixMilli(), states.code(account.OK)); err != nil {
 				return err
 			}
 			ids = append(ids, row.ID)

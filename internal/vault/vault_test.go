@@ -173,10 +173,13 @@ func TestASecretThatCanBeMovedIsNoticed(t *testing.T) {
 		v    unbound
 		says []string
 	}{
-		"bound to no account": {unbound{Vault: v, to: remote.SecretRef{Subject: "1"}}, []string{"another account: <nil>", "owner and account run " +
-			"into: " +
-			"<nil>"}},
-		"bound to no owner": {unbound{Vault: v, to: remote.SecretRef{Owner: bea}}, []string{"another owner: <nil>", "no owner: <nil>"}},
+		"bound to no account": {
+			unbound{Vault: v, to: remote.SecretRef{Subject: "1"}},
+			[]string{"another account: <nil>", "owner and account run into: <nil>"},
+		},
+		"bound to no owner": {
+			unbound{Vault: v, to: remote.SecretRef{Owner: bea}}, []string{"another owner: <nil>", "no owner: <nil>"},
+		},
 		"bound to no field": {
 			unbound{Vault: v, to: remote.SecretRef{Field: remote.SignsIn}}, []string{"another field: <nil>"},
 		},
@@ -410,7 +413,9 @@ type archive struct {
 	fail error
 }
 
-func (a *archive) SealedSecrets(_ context.Context, after remote.SecretRef, limit int) (page []vault.SealedSecret, _ error) {
+func (a *archive) SealedSecrets(_ context.Context, after remote.SecretRef,
+	limit int,
+) (page []vault.SealedSecret, _ error) {
 	a.asks++
 	for _, r := range a.rows {
 		if r.Ref.Subject > after.Subject && len(page) < limit {
@@ -584,7 +589,8 @@ func TestNothingSecretIsEverPrinted(t *testing.T) {
 	dir, anna := t.TempDir(), anOwner(t, "anna@firma.test")
 	v := open(t, dir)
 	sealed := seal(t, v, anna, "1")
-	c, err := v.Credential(t.Context(), rows{sealed: sealed}, remote.Mailbox{Secret: named(anna, "1"), Auth: remote.Password})
+	m := remote.Mailbox{Secret: named(anna, "1"), Auth: remote.Password}
+	c, err := v.Credential(t.Context(), rows{sealed: sealed}, m)
 	if err != nil {
 		t.Fatal(err)
 	}
