@@ -121,7 +121,7 @@ func TestACheckNoticesWhatIsWrong(t *testing.T) {
 		"maildirsize is wrong": {func(o *office) {
 			o.must(os.WriteFile(filepath.Join(o.home(), "maildirsize"), []byte("0S\n17 1\n"), 0o600))
 		}, map[string]int{check.QuotaFile: 1}, false},
-		"the remote counts anew": {func(o *office) {
+		"the remote renumbers": {func(o *office) {
 			o.remote.validity["INBOX"] = 8
 			if n := o.visit(); n > 2 {
 				o.t.Errorf("%d bodies", n)
@@ -140,7 +140,7 @@ func TestACheckNoticesWhatIsWrong(t *testing.T) {
 			}
 			if name == "messages are staged" && f.Accounts[0].Staged != 3 || name == "they were delivered" &&
 				f.Accounts[0].Present != 6 ||
-				name == "the remote counts anew" && (f.Accounts[0].Present != 3 || f.Accounts[0].ByContent != 2) {
+				name == "the remote renumbers" && (f.Accounts[0].Present != 3 || f.Accounts[0].ByContent != 2) {
 				t.Errorf("%+v", *f.Accounts[0])
 			}
 		})
@@ -213,7 +213,7 @@ func TestAMessageIsExplained(t *testing.T) {
 	}
 }
 
-// What becomes of a message at the next visit is told by the journal, as the engine would.
+// What becomes of a message at the next visit is said from the journal, as the engine would decide it.
 func TestTheVerdictOnAMessageIsExplained(t *testing.T) {
 	skip := func(s fetch.Skipped) func(r *check.JournalReport) {
 		return func(r *check.JournalReport) {
