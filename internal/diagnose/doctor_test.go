@@ -276,7 +276,7 @@ func TestAGoodTestListsWhatIsThere(t *testing.T) {
 }
 
 // A test tells of chosen folders that are not there, as the visit will (see
-// TestChosenFoldersThatAreNotThereAreTold of package fetch).
+// TestChosenFoldersThatAreNotThereAreReported of package fetch).
 func TestATestTellsOfChosenFoldersThatAreNotThere(t *testing.T) {
 	there := []mail.Folder{
 		{Selectable: true},

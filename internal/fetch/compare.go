@@ -165,7 +165,7 @@ func (v *visit) decideRematch(p *plan, l *mail.Listing, c *comparison) error {
 }
 
 // regrouped reports whether a message that seems new shares its UIDL with one
-// that is missing: messages that share one UIDL are told apart by more than it,
+// that is missing: messages that share one UIDL are distinguished by more than it,
 // and go back to it when only one is left. One that was given no UIDL, this time
 // or before, may be any that is missing.
 func (v *visit) regrouped(p *plan, c *comparison) (found bool, err error) {

@@ -137,7 +137,7 @@ func (s overseenSource) Fetch(ctx context.Context, ws []mail.Want, take func(mai
 }
 
 // Leave checks I18: whatever was taken is delivered, and written so, before the
-// server is told goodbye.
+// session with the server is ended.
 func (s overseenSource) Leave(ctx context.Context) error {
 	fs, err := s.o.journal.Folders(ctx, fetch.Lease{})
 	if err != nil {
@@ -161,7 +161,7 @@ func (s overseenSource) Leave(ctx context.Context) error {
 // explained checks I1, I2, I3, I10 and I19 after a visit to a remote that
 // answers: each message is delivered once, octet for octet, or is on the list of
 // what is skipped, with a reason, or lies in the folder that could not be read,
-// of which the report tells.
+// which is in the report.
 func (o *overseer) explained(t *testing.T, r fetch.Report) {
 	t.Helper()
 	if r.Err != nil {
@@ -581,7 +581,7 @@ func (hoarding) Publish(_ context.Context, ps []mail.Placement) ([]mail.Token, e
 	return tokens(ps), nil
 }
 
-// What a message bears at its source goes to its destination: the date in its zone, and keywords.
+// What a message has at its source goes to its destination: the date in its zone, and keywords.
 func TestKeywordsAndZoneGoToTheDestination(t *testing.T) {
 	w := newWorld(t, "INBOX")
 	w.remote.folders[0].add(bodies(2, "in")...)

@@ -28,7 +28,7 @@ func TestAVisitInWhichNoFolderCouldBeReadDoesNotGoWell(t *testing.T) {
 	}
 	w.remote.badFolder = ""
 	w.brings(t, 5)
-	w.remote.badFolder = "INBOX" // It is not asked for while the server tells of nothing new there.
+	w.remote.badFolder = "INBOX" // It is not asked for while the server reports nothing new there.
 	w.brings(t, 0)
 }
 
@@ -153,7 +153,7 @@ func (u *unlisting) Folders(ctx context.Context) ([]mail.Folder, error) {
 
 // bugreports F8: an empty list hides no folder in silence, and INBOX comes. The
 // control is a list that names INBOX alone: the others are gone.
-func TestAnEmptyListOfFoldersIsTold(t *testing.T) {
+func TestAnEmptyListOfFoldersIsReported(t *testing.T) {
 	w := newWorld(t, "INBOX", "Work")
 	u := &unlisting{remoteStub: w.remote}
 	w.engine.Source = u
@@ -171,7 +171,7 @@ func TestAnEmptyListOfFoldersIsTold(t *testing.T) {
 }
 
 // A message that turns out to be too large while it is read is listed so once, and
-// not read again, as one whose size was told.
+// not read again, as one whose size the server stated.
 func TestWhatTurnsOutToBeTooLargeIsReadOnce(t *testing.T) {
 	w := newWorld(t, "INBOX")
 	large := "Subject: large\r\n\r\n" + strings.Repeat("x", 2000)

@@ -124,7 +124,7 @@ func TestTheConnectionCutAtAnyOctetShowsNoPartOfAMessageAndTheNextVisitCompletes
 					}
 					opened := func() {}
 					if once {
-						opened = w.proxy.Heal // It bears on later connections.
+						opened = w.proxy.Heal // It affects later connections.
 					}
 					var lease fetch.Lease
 					visit := func() (err error) {

@@ -141,8 +141,8 @@ func TestNoMoreThanAHundredThatAreRefusedAreDescribed(t *testing.T) {
 }
 
 // TestAHeaderThatIsRefusedTooCountsForNothing: what comes, how the visit went and when
-// the message is tried again are as where the header came, even if the session is of
-// no use behind it.
+// the message is tried again are as where the header came, even if the session is
+// useless after it.
 func TestAHeaderThatIsRefusedTooCountsForNothing(t *testing.T) {
 	bothProtocols(t, func(t *testing.T, pop3 bool) {
 		const poison = "Subject: poison\r\n\r\n"

@@ -314,7 +314,7 @@ func (v *visit) openMailbox(ctx context.Context) error {
 // server with a million of them must not fill the disk.
 const loggedFailures = 20
 
-// noteFailure notes that a folder or message failed while the visit goes on.
+// noteFailure notes that a folder or message failed while the visit continues.
 func (v *visit) noteFailure(code fault.Code, what string, err error) {
 	f := fault.Of(err)
 	if v.failures++; v.failures <= loggedFailures {

@@ -215,7 +215,7 @@ func TestAMailboxOfBadMessagesDoesNotFillTheLog(t *testing.T) {
 		t.Fatalf("report %+v", r)
 	}
 	if n := strings.Count(log.String(), "a message in INBOX"); n != told {
-		t.Errorf("%d messages are told of one by one, want %d", n, told)
+		t.Errorf("%d messages are reported one by one, want %d", n, told)
 	}
 	if want := fmt.Sprintf("folders_and_messages=%d", 200-told); strings.Count(log.String(), want) != 1 {
 		t.Errorf("the log does not sum up the rest: %s", log.String())
@@ -240,7 +240,7 @@ func TestABadFolderDoesNotStopTheOthers(t *testing.T) {
 }
 
 // Newcomer N3: chosen folders that do not exist fetched nothing, and all seemed well.
-func TestChosenFoldersThatAreNotThereAreTold(t *testing.T) {
+func TestChosenFoldersThatAreNotThereAreReported(t *testing.T) {
 	for name, c := range map[string]struct {
 		include []string
 		fetched int64
@@ -269,7 +269,7 @@ func TestChosenFoldersThatAreNotThereAreTold(t *testing.T) {
 				t.Fatalf("report %+v, %v", r, why)
 			}
 			if why != nil && (why.Code != fault.FolderFailed || why.Detail != fault.NotThere+c.told) {
-				t.Errorf("it is told as %v", why)
+				t.Errorf("it is reported as %v", why)
 			}
 		})
 	}

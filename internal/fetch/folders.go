@@ -123,7 +123,7 @@ func (v *visit) reportUnlisted(remotes []mail.Folder) {
 }
 
 // reportMissing reports folders that were chosen by name or special use and that the
-// server does not have: mail that is waited for in vain is missed in silence. While
+// server does not have: otherwise nobody would notice that their mail never comes. While
 // folders cannot be read by name, it may be one of them.
 func (v *visit) reportMissing(remotes []mail.Folder) {
 	missing := v.lease.Route.Folders.Unmet(func(rule route.FolderRules) bool {

@@ -21,7 +21,7 @@ type alarms struct {
 
 func newAlarms(t *testing.T, own bool) *alarms {
 	s := startPoisoned(t, remote.POP3, "", 0, nil)
-	s.nameless = true
+	s.noUIDL = true
 	return &alarms{poisonedWorld(t, remote.POP3, s), s, own}
 }
 
@@ -63,7 +63,7 @@ func (a *alarms) came(t *testing.T) string {
 	}
 	for token, n := range a.box.names {
 		if n > 1 {
-			t.Errorf("%d messages bear the name %s", n, token)
+			t.Errorf("%d messages have the name %s", n, token)
 		}
 	}
 	slices.Sort(got)
@@ -82,7 +82,7 @@ func once(verb, letter, answer string) func(string, string) (string, bool) {
 	}
 }
 
-// One refused question of those by which messages are told apart costs no message and
+// One refused question of those that distinguish messages costs no message and
 // doubles none: the one it was about comes at the next visit. The control is that the
 // visit with the refusal says that something was amiss.
 func TestARefusedLookAtAMessageNeitherLosesNorDoublesIt(t *testing.T) {
@@ -127,9 +127,9 @@ func TestARefusedLookAtAMessageNeitherLosesNorDoublesIt(t *testing.T) {
 	}
 }
 
-// A message whose identity is refused at every visit stays without a name, is told of
+// A message whose identity is refused at every visit stays without a name, is reported
 // at each, keeps none of the others away, and comes when it can be read.
-func TestAMessageThatCanNeverBeToldApartBlocksNoOther(t *testing.T) {
+func TestAMessageThatCanNeverBeDistinguishedBlocksNoOther(t *testing.T) {
 	a := newAlarms(t, true)
 	refuse := func(verb, letter string) (string, bool) {
 		return "-ERR cannot read\r\n", verb == "RETR" && letter == "X"

@@ -231,8 +231,8 @@ func (g *sameName) add(id mail.ID, size int64, r *listingIndex) {
 }
 
 // suspectName notes a listed message whose UID or unique-id was another's, perhaps: none of
-// those that bore it had its size, and where several have it at once they are told
-// apart by their order.
+// those that had it before had its size, and where several have it at once they are
+// distinguished by their order.
 func (c *comparison) suspectName(g sameName) {
 	if !g.is || g.mark == 0 || g.same || g.two {
 		return

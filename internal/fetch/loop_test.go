@@ -60,7 +60,7 @@ func TestMailInAFolderWithOurNameIsFetchedOrTold(t *testing.T) {
 		}
 	}
 	r := w.visit(t.Context())
-	// Four folders of two messages; what lies in and beside the mark in Gmail is left out, and told.
+	// Four folders of two messages; what lies in and beside the mark in Gmail is left out, and reported.
 	if r.Err != nil || r.Messages != 8 || r.Partial == nil || r.Partial.Code != fault.MailLoop ||
 		!strings.Contains(r.Partial.Detail, "Gmail") {
 		t.Fatalf("report %+v", r)
@@ -117,7 +117,7 @@ func TestWhatAMarkStandsInIsNotFetched(t *testing.T) {
 			}
 			if told := r.Partial != nil && r.Partial.Code == fault.MailLoop; told != (len(tc.leftOut) > 0) || told &&
 				!strings.Contains(r.Partial.Detail, tc.leftOut[0]) {
-				t.Errorf("the user is told %v", r.Partial)
+				t.Errorf("the user is shown %v", r.Partial)
 			}
 			if !slices.Contains(w.box.marked, "Gmail/"+mail.MarkFor([]byte("k"), "j")) {
 				t.Errorf("the account folder was not marked: %v", w.box.marked)

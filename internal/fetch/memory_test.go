@@ -48,7 +48,7 @@ type remoteStub struct {
 	keywords   map[uint32]mail.Keywords // By UID.
 	folders    []*remoteFolder
 	noStatus   bool
-	noNext     bool              // It tells no UIDNEXT.
+	noNext     bool              // It reports no UIDNEXT.
 	noSpaces   bool              // It does not say which folders are others'.
 	breakAfter int               // Messages after which a fetch breaks; 0 never.
 	missing    map[string]string // Bodies that cannot be read, and why.

@@ -34,9 +34,9 @@ func (s *miscounting) List(
 	})
 }
 
-// TestD4_ACountThatLiesIsNoTrouble: what is listed is fetched, once, and nobody is told
-// of a folder that could not be read. The control: messages that are listed and
-// cannot be read are told of.
+// TestD4_ACountThatLiesIsNoTrouble: what is listed is fetched, once, and no folder
+// is reported as one that could not be read. The control: messages that are listed and
+// cannot be read are reported.
 func TestD4_ACountThatLiesIsNoTrouble(t *testing.T) {
 	w := newWorld(t, "INBOX")
 	s := &miscounting{remoteStub: w.remote}

@@ -270,7 +270,7 @@ func newWire(t *testing.T, dsn string) (w *wire, through string) {
 	return w, u.String()
 }
 
-// arm begins to count anew and cuts there.
+// arm resets the count and cuts there.
 func (w *wire) arm(c cut) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -171,7 +171,7 @@ func (p *pipeline) miss(f mail.Folder, it mail.Item, why *fault.Error) {
 	}
 }
 
-// skip lists a message as skipped, with the reason, so that the rest goes on.
+// skip lists a message as skipped, with the reason, so that the visit continues with the rest.
 func (p *pipeline) skip(pl *plan, at int, it mail.Item, why *fault.Error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -21,8 +21,8 @@ import (
 // poisoned is a server, of IMAP or POP3, that ends the connection when it is asked for
 // certain messages.
 type poisoned struct {
-	port     int
-	nameless bool // By POP3 it knows no UIDL, but TOP.
+	port   int
+	noUIDL bool // By POP3 it knows no UIDL, but TOP.
 
 	mu     sync.Mutex
 	bodies []string     // By number, from 1 on.
@@ -147,7 +147,7 @@ func (s *poisoned) pop3(c net.Conn) {
 		}
 		switch verb {
 		case "CAPA":
-			if s.nameless {
+			if s.noUIDL {
 				say("+OK\r\nTOP\r\nUSER\r\nPIPELINING\r\n.")
 				continue
 			}
@@ -158,7 +158,7 @@ func (s *poisoned) pop3(c net.Conn) {
 		case "STAT":
 			say("+OK %d 1000", len(bodies))
 		case "LIST", "UIDL":
-			if s.nameless && verb == "UIDL" {
+			if s.noUIDL && verb == "UIDL" {
 				say("-ERR what?")
 				continue
 			}
@@ -275,7 +275,7 @@ func poisonedWorld(t *testing.T, protocol remote.Protocol, s *poisoned) *world {
 
 // At a POP3 server without UIDL messages that are alike in header and size come each
 // once, whichever goes and whichever comes. The control is the last case: what nobody
-// could tell apart, as no two were there together.
+// could distinguish, as no two were there together.
 func TestMessagesAlikeInHeaderAndSizeComeOnceEach(t *testing.T) {
 	for _, own := range []string{"Message-ID: <1@x>\r\nDate: Sat, 28 Nov 2026 10:00:00 +0000\r\n", ""} {
 		for _, tc := range []struct{ drops, want string }{
@@ -293,7 +293,7 @@ func TestMessagesAlikeInHeaderAndSizeComeOnceEach(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, own fields %v", tc.drops, own != ""), func(t *testing.T) {
 				t.Parallel()
 				s := startPoisoned(t, remote.POP3, "", 0, nil)
-				s.nameless = true
+				s.noUIDL = true
 				w := poisonedWorld(t, remote.POP3, s)
 				for drop := range strings.FieldsSeq(tc.drops) {
 					s.mu.Lock()

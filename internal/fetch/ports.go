@@ -59,7 +59,7 @@ type Session interface {
 	// answer before the next question is sent. err is about that folder alone;
 	// an error that ends the session is returned.
 	List(ctx context.Context, queries []mail.Query, yield func(l mail.Listing, err error) error) error
-	// Fetch reads the wanted messages, questions again sent ahead. For every
+	// Fetch reads the wanted messages, its commands pipelined as List's are. For every
 	// item it calls exactly one of take and miss, exactly once, in any order, unless it returns an
 	// error: then the items for which neither was called are as before.
 	// body is good until take returns; take's error ends the fetch and is returned.
@@ -117,14 +117,14 @@ type Spool interface {
 	// Sweep removes spool files of older epochs, except those named in keep.
 	Sweep(ctx context.Context, keep map[string]bool) error
 	// Generation returns what SetGeneration noted last; false where the spool
-	// bears no note, because it is new or somebody emptied it.
+	// has no note, because it is new or somebody emptied it.
 	Generation(ctx context.Context) (int64, bool, error)
 	// SetGeneration notes beside the spool how many batches were staged. The note
 	// need not be durable by itself, but is once a later Publish is.
 	SetGeneration(ctx context.Context, n int64) error
 	// NoteSpool notes, as durably as SetGeneration, that the spool belongs where it
 	// lies. It is called once the journal has what Find said, so that a copy of the
-	// spool is told from the one that it was.
+	// spool is distinguished from the original.
 	NoteSpool(ctx context.Context) error
 }
 

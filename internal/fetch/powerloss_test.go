@@ -17,7 +17,7 @@ import (
 
 // Power cuts: a worker makes a file system forget, at its n-th named step, all
 // that was not made durable, and dies. The file system is mounted again, the
-// user acts, and a second worker goes on.
+// user acts, and a second worker continues.
 
 // site is where a database and mailboxes lie, and what loses power.
 type site struct {
@@ -195,7 +195,7 @@ func TestAPowerCutAtAnyStepLosesAndDoublesNothing(t *testing.T) {
 	}
 }
 
-// F25: what a disk forgets although the database was told that it is safe, is
+// F25: what a disk loses after it reported it to the database as durable is
 // noticed by the spool's note, and reconciled with the mailbox.
 func TestAJournalThatForgotWhatItAcknowledgedDoublesNothingThatIsStillThere(t *testing.T) {
 	t.Parallel()

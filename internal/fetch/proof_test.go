@@ -54,7 +54,7 @@ var migrated = mailtest.Migrated{Migrate: func(ctx context.Context, dsn string) 
 	return errors.Join(err, rows.Close())
 }}
 
-// proof is what a worker is told to do. Things happen at its At-th step; at
+// proof is a worker's instructions. Things happen at its At-th step; at
 // none if that is 0.
 type proof struct {
 	DSN     string
@@ -475,7 +475,7 @@ const (
 	lyingDisk     = "fsync reaches the disk"
 )
 
-// heedlessJournal goes on after it was fenced, as a worker would that does not
+// heedlessJournal continues after it was fenced, as a worker would that does not
 // look at what its write did.
 type heedlessJournal struct{ fetch.Journal }
 

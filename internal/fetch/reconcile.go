@@ -214,7 +214,7 @@ func (v *visit) unsettle(ctx context.Context, lost []Member) error {
 // flagging leave as they are. So everything that is listed and not in the
 // journal is looked up there first, and what is found is settled without a
 // download. What the user has deleted since the backup comes once more: nothing
-// tells it from what never came.
+// distinguishes it from what never came.
 func (v *visit) reconcile(ctx context.Context) error {
 	if !v.restored {
 		return nil
@@ -325,7 +325,7 @@ func (v *visit) commitFound(ctx context.Context, members []Member, generation in
 }
 
 // finishReconcile ends the reconciliation if every folder could be listed. If
-// not, the next visit goes on with it.
+// not, the next visit continues it.
 func (v *visit) finishReconcile(ctx context.Context, n int) error {
 	if !v.listedAll() {
 		v.log.WarnContext(ctx, "reconciled what could be listed; the rest follows with the next visit", "found", n)

@@ -146,7 +146,7 @@ func (v *visit) anyStale(ctx context.Context) (bool, error) {
 	return false, err
 }
 
-// readWhole returns the names under which delivered messages were told apart by their
+// readWhole returns the names under which delivered messages were distinguished by their
 // content: see mail.Query.
 func (v *visit) readWhole(ctx context.Context) (map[string]bool, error) {
 	names := map[string]bool{}

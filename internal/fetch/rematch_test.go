@@ -67,7 +67,7 @@ func TestUIDVALIDITYThatFlapsDeliversNothingTwice(t *testing.T) {
 }
 
 // What was deleted locally must stay deleted under its new name too, and a
-// message without a Message-ID is told by its content.
+// message without a Message-ID is recognised by its content.
 func TestMessagesWithoutMessageIDAreRecognisedByTheirContent(t *testing.T) {
 	w := newWorld(t, "INBOX")
 	f := w.remote.folders[0]

@@ -21,8 +21,7 @@ func mailNos(from, to int) (ms []string) {
 	return ms
 }
 
-// refilled puts these messages in the place of all that is in a folder, under UIDs
-// from 1 on.
+// refilled replaces all that is in a folder with these messages, under UIDs from 1 on.
 func (f *remoteFolder) refilled(ms ...string) {
 	f.uids, f.next, f.bodies = nil, 1, map[uint32]string{}
 	f.add(ms...)
@@ -70,7 +69,7 @@ func TestF12_MailUnderUIDsThatAreUsedAgainArrives(t *testing.T) {
 	}
 }
 
-// The same at a server that tells no UIDNEXT, where the next message of a robot has
+// The same at a server that reports no UIDNEXT, where the next message of a robot has
 // the size of the last.
 func TestF12_WithoutUIDNEXTAMailboxThatIsFilledAgainHidesNoMail(t *testing.T) {
 	w := newWorld(t, "INBOX")
@@ -89,7 +88,7 @@ func TestF12_WithoutUIDNEXTAMailboxThatIsFilledAgainHidesNoMail(t *testing.T) {
 	w.once(t, alarms...)
 }
 
-func TestF12_AMailboxThatBeginsAnewBetweenVisitsHidesNoMail(t *testing.T) {
+func TestF12_AMailboxThatIsRecreatedBetweenVisitsHidesNoMail(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		before []string

@@ -314,7 +314,7 @@ func TestACopyThatWasMadeDuringADeliveryIsNotBelieved(t *testing.T) {
 					}
 					old := p.home() + ".aside"
 					var failed error
-					var mu sync.Mutex // Steps are told by several goroutines.
+					var mu sync.Mutex // Steps are reported by several goroutines.
 					renames, done := 0, false
 					r, _, err := p.visit(t.Context(), k.db, k.db.Journal(), killRemote(), func(step string) {
 						mu.Lock()

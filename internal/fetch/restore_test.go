@@ -264,7 +264,7 @@ func TestAfterADatabaseIsRestoredNothingThatIsStillThereIsDownloadedAgain(t *tes
 	})
 }
 
-// forgetful is a mailbox whose spool bears no note: the rule removed.
+// forgetful is a mailbox whose spool has no note: the rule removed.
 type forgetful struct{ fetch.Mailbox }
 
 func (b forgetful) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
@@ -339,7 +339,7 @@ func TestAfterARestoreAnotherMessageUnderAKnownNameIsFetched(t *testing.T) {
 	}
 }
 
-func TestReconcilingGoesOnUntilEveryFolderWasListed(t *testing.T) {
+func TestReconcilingContinuesUntilEveryFolderWasListed(t *testing.T) {
 	o := newOffice(t, false)
 	o.visit()
 	restore := o.backup()

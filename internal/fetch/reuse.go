@@ -32,7 +32,7 @@ import (
 // messages, and is left alone.
 
 const (
-	// suspectsAtOnce are looked at in one visit; the next goes on.
+	// suspectsAtOnce are looked at in one visit; the next continues.
 	suspectsAtOnce = 200
 	// suspectsAlways are looked at however few messages there are beside them.
 	suspectsAlways = 20

@@ -30,7 +30,7 @@ func numbered(t *testing.T, n int) *world {
 	return w
 }
 
-// replace puts another message in the place of the one with this unique-id.
+// replace replaces the message with this unique-id with another.
 func (w *world) replace(uid uint32, subject string) {
 	w.remote.folders[0].bodies[uid] = fmt.Sprintf("Date: Tue, 1 Feb 2033 10:00:00 +0000\r\nSubject: %s\r\nMessage-ID: "+
 		"<%s@new>\r\n\r\nnew\r\n", subject, subject)
@@ -201,7 +201,7 @@ func TestAReusedUniqueIDThatCannotBeReadStaysOnTheListOfSkipped(t *testing.T) {
 	w.once(t, body)
 }
 
-// The whole way, with a server that has begun to number its messages anew.
+// The whole way, with a server that has begun to number its messages from 1 again.
 func TestAReusedUniqueIDIsFetchedByPOP3(t *testing.T) {
 	const (
 		capa = "S: +OK\nS: CAPA\nS: USER\nS: TOP\nS: UIDL\nS: PIPELINING\nS: .\n"

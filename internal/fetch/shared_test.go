@@ -59,7 +59,7 @@ func TestOtherPeoplesFoldersAreFetchedWhereARuleNamesThem(t *testing.T) {
 	}
 }
 
-// An account from before this rule keeps what came, gets no more of it, and goes on
+// An account from before this rule keeps what came, gets no more of it, and continues
 // where it stood once a rule names the folder.
 func TestAFolderOfOthersThatWasFetchedIsLeftAndTakenUpAgain(t *testing.T) {
 	w := newWorld(t, "INBOX", "user/boss")

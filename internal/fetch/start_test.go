@@ -18,7 +18,7 @@ import (
 )
 
 // datedRemote is a remote that received each message when its header says; by
-// POP3 it names them by unique-ids and tells no dates.
+// POP3 it names them by unique-ids and states no dates.
 type datedRemote struct {
 	*remoteStub
 	pop3    bool
@@ -118,7 +118,7 @@ func (w *world) brings(t *testing.T, n int64) {
 	}
 }
 
-// waits makes a visit that tries nothing, and tells that something waits.
+// waits makes a visit that tries nothing, and reports that something waits.
 func (w *world) waits(t *testing.T) {
 	t.Helper()
 	w.remote.fetched = 0
@@ -242,7 +242,7 @@ func TestMessagesWithoutADateAreFetchedWhateverTheStart(t *testing.T) {
 	})
 }
 
-func TestAChangeOfUIDVALIDITYDoesNotBringWhatWasPassedOver(t *testing.T) {
+func TestAChangeOfUIDVALIDITYDoesNotBringWhatWasLeftOut(t *testing.T) {
 	w := datedWorld(t, route.StartNew, false)
 	w.arrive(20, -90*day)
 	w.arrive(4, time.Hour)

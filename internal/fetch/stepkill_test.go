@@ -41,7 +41,7 @@ import (
 // The negative controls run the same with one rule of the protocol broken, by
 // a wrapper around one part; each has to be caught.
 
-// order is what a worker is told to do.
+// order is a worker's instructions.
 type order struct {
 	DSN     string
 	Root    string // Of the mailboxes.

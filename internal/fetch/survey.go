@@ -124,5 +124,5 @@ func (v *visit) retryDue(p *plan) bool {
 	return false
 }
 
-// remaining returns how long the visit may still go on.
+// remaining returns how long the visit may still take.
 func (v *visit) remaining() time.Duration { return v.Slice - v.Now().Sub(v.began) }

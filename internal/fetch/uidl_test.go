@@ -20,7 +20,7 @@ import (
 // message. Such a message is named by its content, as package source does.
 type fickle struct {
 	*remoteStub
-	silent  map[uint32]bool // Messages whose UIDL is not told.
+	silent  map[uint32]bool // Messages whose UIDL is not listed.
 	partial bool            // The listing does not agree with the count.
 	called  map[uint32]mail.ID
 }
@@ -80,7 +80,7 @@ func (s *fickle) Headers(ctx context.Context, ws []mail.Want, take func(mail.Fol
 }
 
 // S38, S39: what is one message by its UIDL today and by its content tomorrow.
-func TestAMessageWhoseUIDLIsToldOnlyAtTimesIsDeliveredOnce(t *testing.T) {
+func TestAMessageWhoseUIDLIsListedOnlyAtTimesIsDeliveredOnce(t *testing.T) {
 	for _, partial := range []bool{false, true} {
 		t.Run(fmt.Sprintf("incomplete=%v", partial), func(t *testing.T) {
 			w := newWorld(t, "INBOX")
@@ -117,8 +117,8 @@ func TestAMessageWhoseUIDLIsToldOnlyAtTimesIsDeliveredOnce(t *testing.T) {
 	}
 }
 
-// bugreports F12: at a server without UIDL messages alike in header and size bear
-// names of all their octets, or of their header alone where they bore these before.
+// bugreports F12: at a server without UIDL messages alike in header and size have
+// names made from all their octets, or from their header alone where they had these before.
 func TestF12_WhatIsNamedByItsContentArrivesOnceHoweverItIsNamed(t *testing.T) {
 	w := newWorld(t, "INBOX")
 	s := &fickle{remoteStub: w.remote}

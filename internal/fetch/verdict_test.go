@@ -111,7 +111,7 @@ var verdictCases = []struct {
 	{"and by POP3", func(t *testing.T) *world {
 		return dated(t, true)
 	}, "INBOX: 1 before_start, 2 before_start, 3 delivered", 1, 0},
-	{"one message bears two labels", func(t *testing.T) *world {
+	{"one message has two labels", func(t *testing.T) *world {
 		return labelled(t)
 	}, "INBOX: 1 delivered, 2 delivered; Praca: 1 twin", 2, 0},
 	{"and is too large", func(t *testing.T) *world {

@@ -15,7 +15,7 @@ import (
 )
 
 // Two workers on one account: the first is stopped at its n-th step until its
-// lease is another's, who does all the work; then it goes on.
+// lease is another's, who does all the work; then it continues.
 
 // zombie is one such history. fenced says that the first worker noticed.
 func (k *killer) zombie(t *testing.T, broken, user string, n int64,
@@ -133,7 +133,7 @@ func lines(ctx context.Context, db *sql.DB, query string) (string, error) {
 }
 
 // F28 and F29 of the fault matrix.
-func TestAStoppedWorkerThatGoesOnIsFencedAndDoublesNothing(t *testing.T) {
+func TestAStoppedWorkerThatContinuesIsFencedAndDoublesNothing(t *testing.T) {
 	t.Parallel()
 	by := mailtest.Stride(t, 6, 54)
 	for name, dsn := range databases(t) {
@@ -168,7 +168,7 @@ func TestAStoppedWorkerThatGoesOnIsFencedAndDoublesNothing(t *testing.T) {
 	}
 }
 
-// The controls: a worker that writes what it is not allowed to, and goes on; and
+// The controls: a worker that writes what it is not allowed to, and continues; and
 // a database that lets it.
 func TestAWorkerThatDoesNotHeedItsFenceIsNoticed(t *testing.T) {
 	t.Parallel()
