@@ -118,14 +118,14 @@ func (r Accounts) Add(ctx context.Context, a account.Account, sealed []byte,
 		if err != nil {
 			return err
 		}
-		due, hurried := int64(never), int64(0)
+		due, requested := int64(never), int64(0)
 		if a.Enabled {
-			due, hurried = 0, r.s.now().UnixMilli()
+			due, requested = 0, r.s.now().UnixMilli()
 		}
 		_, err = c.exec(ctx, `INSERT INTO poll_schedule (route_id, kind, journal_id, owner, host_key, circuit,
 			enabled, due_at_ms, hurried_ms, lease_epoch, paused_ms, paused_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			row.ID, kinds.code(route.Keep), j.id, row.Owner, schedule.HostKey(a.Server), schedule.CircuitKey(a.Server),
-			flag(a.Enabled), due, hurried, j.leaseEpoch, toMillis(a.Pause.At), pausedBy(a))
+			flag(a.Enabled), due, requested, j.leaseEpoch, toMillis(a.Pause.At), pausedBy(a))
 		if err != nil {
 			return err
 		}
@@ -241,7 +241,7 @@ func (r Accounts) Hurry(ctx context.Context, o owner.Owner, id account.ID) error
 		if err := r.s.tryWaiting(ctx, r.s.on(tx), sc.journal); err != nil {
 			return err
 		}
-		if err := r.s.hurry(ctx, r.s.on(tx), o, id); err != nil {
+		if err := r.s.requestVisit(ctx, r.s.on(tx), o, id); err != nil {
 			return err
 		}
 		return r.s.recordForeign(ctx, r.s.on(tx), audit.Entry{Action: audit.AccountFetched, User: o, Account: id})
@@ -257,7 +257,8 @@ func (s *Store) tryWaiting(ctx context.Context, c sqlConn, journal int64) error 
 	return err
 }
 
-func (s *Store) hurry(ctx context.Context, c sqlConn, o owner.Owner, id account.ID) error {
+// requestVisit makes an account due now: see Accounts.Hurry.
+func (s *Store) requestVisit(ctx context.Context, c sqlConn, o owner.Owner, id account.ID) error {
 	now := s.now().UnixMilli()
 	n, err := c.exec(ctx, `UPDATE poll_schedule SET
 		hurried_ms = CASE WHEN enabled = 0 THEN 0 ELSE CAST(? AS BIGINT) END,

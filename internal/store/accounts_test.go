@@ -242,7 +242,7 @@ func TestSomebodyElsesAccountDoesNotExist(t *testing.T) {
 	})
 }
 
-func TestAnAccountAddedAgainGoesOnWhereItWas(t *testing.T) {
+func TestAnAccountAddedAgainContinuesWhereItWas(t *testing.T) {
 	onBoth(t, func(w *world) {
 		ctx := w.Context()
 		a := w.add("anna@firma.test", 1)
@@ -341,9 +341,9 @@ func TestWhatIsToBeForgottenIsForgotten(t *testing.T) {
 
 func TestTheJournalFollowsTheMailboxThroughAnEdit(t *testing.T) {
 	cases := map[string]struct {
-		change       func(a *account.Account)
-		same         bool // The journal goes on.
-		comparedAnew bool
+		change        func(a *account.Account)
+		same          bool // The journal continues.
+		comparedAgain bool
 	}{
 		"another label":                   {func(a *account.Account) { a.Name = "Other" }, true, false},
 		"another port":                    {func(a *account.Account) { a.Server.Port = 143 }, true, false},
@@ -379,7 +379,7 @@ func TestTheJournalFollowsTheMailboxThroughAnEdit(t *testing.T) {
 				}
 				fs, err := w.Journal().Folders(t.Context(), next)
 				w.must(err)
-				if c.same && (fs[0].UIDValidity != 7 || (fs[0].Cursor == fetch.Cursor{}) != c.comparedAnew) {
+				if c.same && (fs[0].UIDValidity != 7 || (fs[0].Cursor == fetch.Cursor{}) != c.comparedAgain) {
 					t.Errorf("the folder is %+v", fs[0])
 				}
 				if !c.same && len(fs) != 0 {
@@ -485,10 +485,10 @@ func TestEverySecretIsFoundForAnotherKey(t *testing.T) {
 		first, second := all[0], all[1]
 		others := second.Ref
 		others.Owner = first.Ref.Owner
-		w.must(w.Secrets().ReplaceSealed(ctx, first.Ref, first.Sealed, []byte("anew")))
+		w.must(w.Secrets().ReplaceSealed(ctx, first.Ref, first.Sealed, []byte("again")))
 		w.must(w.Secrets().ReplaceSealed(ctx, first.Ref, first.Sealed, []byte("too late")))
 		w.must(w.Secrets().ReplaceSealed(ctx, others, second.Sealed, []byte("somebody else's")))
-		for x, want := range map[*vault.SealedSecret]string{&first: "anew", &second: string(second.Sealed)} {
+		for x, want := range map[*vault.SealedSecret]string{&first: "again", &second: string(second.Sealed)} {
 			if got, err := w.Accounts().SealedSecret(ctx, x.Ref); err != nil || string(got) != want {
 				w.Errorf("the secret is %q, %v", got, err)
 			}
@@ -497,7 +497,7 @@ func TestEverySecretIsFoundForAnotherKey(t *testing.T) {
 }
 
 // One subject has a secret in each of several fields: none is taken for another, all are
-// sealed anew, and they go together.
+// sealed again, and they go together.
 func TestASubjectHasASecretInEachField(t *testing.T) {
 	onBoth(t, func(w *world) {
 		ctx, a := w.Context(), w.add("anna@firma.test", 1)
@@ -526,10 +526,10 @@ func TestASubjectHasASecretInEachField(t *testing.T) {
 		if len(all) != 3 || !maps.Equal(got, want) {
 			w.Errorf("the secrets are %v", got)
 		}
-		w.must(w.Secrets().ReplaceSealed(ctx, to, []byte("another"), []byte("anew")))
+		w.must(w.Secrets().ReplaceSealed(ctx, to, []byte("another"), []byte("again")))
 		_, err := w.Accounts().Update(ctx, a, []byte("changed"), false)
 		w.must(err)
-		for ref, want := range map[remote.SecretRef]string{a.Secret(): "changed", to: "anew"} {
+		for ref, want := range map[remote.SecretRef]string{a.Secret(): "changed", to: "again"} {
 			if got, err := w.Accounts().SealedSecret(ctx, ref); err != nil || string(got) != want {
 				w.Errorf("%s: %q, %v", ref.Field, got, err)
 			}

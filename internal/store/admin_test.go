@@ -68,7 +68,7 @@ func TestQuotasAreListedInEveryOrderPageByPage(t *testing.T) {
 		w.add("zoe@firma.test", 1) // An account, no limit, never measured.
 		o := anOwner(w, "gone@firma.test")
 		w.must(w.SetLimits(ctx, o, owner.Limit{Bytes: ptr(1), Messages: nil}, nil))
-		w.must(w.ClearLimits(ctx, o, nil)) // Nothing is left to tell of it.
+		w.must(w.ClearLimits(ctx, o, nil)) // Nothing is left to report of it.
 		cases := []struct {
 			f    insight.QuotaFilter
 			want string
@@ -314,7 +314,7 @@ func TestAccountsThatWereStoppedAreDueAtOnceWhenThereIsRoom(t *testing.T) {
 	}
 }
 
-func TestAVisitThatReckonsWithAnOldLimitIsFollowedByAnother(t *testing.T) {
+func TestAVisitThatUsesAnOldLimitIsFollowedByAnother(t *testing.T) {
 	onBoth(t, func(w *world) {
 		a := w.add("anna@firma.test", 1)
 		w.must(w.SaveUsage(w.Context(), a.Owner, 100, 27, owner.Limit{}, nil))

@@ -193,7 +193,7 @@ func (r Audit) Acts(ctx context.Context, f audit.Filter) (page audit.Page, err e
 	return page, nil
 }
 
-// actsCursor is what stands in a cursor of acts in the place of a user.
+// actsCursor is what stands in a cursor of acts instead of a user.
 const actsCursor = "audit"
 
 func actsWhere(f audit.Filter, postgres bool) (where []string, args []any, err error) {
@@ -259,13 +259,13 @@ func scanEntry(row rowScanner) (e audit.Entry, err error) {
 	return e, errors.Join(json.Unmarshal([]byte(changed), &e.Changed), json.Unmarshal([]byte(details), &e.Details))
 }
 
-// pruneReach is by how much of the time that is written down Prune goes on at once.
+// pruneReach is by how much of the time that is written down Prune advances at once.
 const pruneReach = 24 * time.Hour
 
-// Prune forgets acts that are older than a moment, a slice at a time: a chore. It goes
-// on from the oldest act by a day at most, whatever the moment is: with a clock that is
+// Prune forgets acts that are older than a moment, a slice at a time: a chore. It
+// advances from the oldest act by a day at most, whatever the moment is: with a clock that is
 // years ahead, all would be old. How far it goes is noted first, as the database lets
-// nobody delete what is younger than what is noted, and Page.Since tells it.
+// nobody delete what is younger than what is noted, and Page.Since returns it.
 func (r Audit) Prune(ctx context.Context, before time.Time) error {
 	const op = "forgetting old acts"
 	var oldest sql.NullInt64

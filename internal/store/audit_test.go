@@ -149,7 +149,7 @@ func (w *world) acts() map[audit.Action]func(ctx context.Context) error {
 	a, other := w.add(annas, 1), w.add(annas, 2)
 	gone := w.add("gone@firma.test", 3)
 	paused := w.add(annas, 4, func(a *account.Account) { a.Enabled = false })
-	hurried, unlucky := w.add(annas, 7), w.add(annas, 5)
+	requested, unlucky := w.add(annas, 7), w.add(annas, 5)
 	l, f := w.lease(unlucky)
 	w.skip(l, f, 1)
 	sid := w.skipped(unlucky, 1, "").Messages[0].SID
@@ -184,7 +184,7 @@ func (w *world) acts() map[audit.Action]func(ctx context.Context) error {
 			_, err := w.Accounts().Update(ctx, x, nil, true)
 			return err
 		},
-		audit.AccountFetched: func(ctx context.Context) error { return w.Accounts().Hurry(ctx, o, hurried.ID) },
+		audit.AccountFetched: func(ctx context.Context) error { return w.Accounts().Hurry(ctx, o, requested.ID) },
 		audit.AccountDeleted: func(ctx context.Context) error { return w.Accounts().Remove(ctx, o, a.ID, true, nil) },
 		audit.MessageRetried: func(ctx context.Context) error {
 			_, err := w.Accounts().RetrySkipped(ctx, o, unlucky.ID, sid)

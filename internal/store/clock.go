@@ -19,12 +19,12 @@ const (
 	clockBelieved = time.Minute
 	// clockSlack is how far apart two times may be that mean the same.
 	clockSlack = time.Second
-	// clockTold is from which difference on the log tells of one.
+	// clockTold is from which difference on the log reports one.
 	clockTold = 2 * time.Second
 )
 
 // sharedClock is the time that all processes on one database have in common. Between
-// two comparisons it goes on by the time that has passed since the machine
+// two comparisons it advances by the time that has passed since the machine
 // started, which nobody sets. On PostgreSQL it is the database's time. On SQLite
 // all processes are on one machine: they share a zero point, that was taken
 // from the machine's clock and is written down in the database.

@@ -21,7 +21,7 @@ func sinceBoot() func() time.Duration {
 	}
 }
 
-// bootID tells one start of the machine from another; "" when it cannot be read.
+// bootID distinguishes one start of the machine from another; "" when it cannot be read.
 func bootID() string {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {

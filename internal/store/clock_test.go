@@ -295,8 +295,8 @@ func TestAProcessThatGoesByItsOwnClockIsNoticed(t *testing.T) {
 func slicesEqual(got []string, want ...string) bool { return fmt.Sprint(got) == fmt.Sprint(want) }
 
 // slowVisits has visits last until each process has claimed several times, for
-// as long as go on holds, and returns how many visits lost their leases.
-func (p *pollers) slowVisits(goOn func(visits int, lost int64) bool) (lost int64) {
+// as long as more holds, and returns how many visits lost their leases.
+func (p *pollers) slowVisits(more func(visits int, lost int64) bool) (lost int64) {
 	var claims [2]atomic.Int64
 	for i, q := range p.two {
 		q.claims.claimed = func() { claims[i].Add(1); p.made() }
@@ -324,7 +324,7 @@ func (p *pollers) slowVisits(goOn func(visits int, lost int64) bool) (lost int64
 		for _, v := range p.visited {
 			n += v
 		}
-		return !goOn(n, sum()+int64(p.shared))
+		return !more(n, sum()+int64(p.shared))
 	}))
 	p.lock.Lock()
 	defer p.lock.Unlock()
@@ -412,7 +412,7 @@ func TestThePausesBetweenComparisonsAreBridged(t *testing.T) {
 		}
 	}
 
-	// What a slow answer cannot tell apart changes nothing.
+	// What a slow answer cannot distinguish changes nothing.
 	was := c.now()
 	c.follow(t.Context(), c.zero.Load()+int64(80*time.Millisecond), 100*time.Millisecond)
 	if c.now() != was {
@@ -499,7 +499,7 @@ func TestAPauseIsKeptWhenTheClockIsSetBackWhileItIsWritten(t *testing.T) {
 	}{
 		{"as usual", now.Add(-3 * time.Millisecond)},
 		{"not said", time.Time{}},
-		{"reckoned a day ahead", now.Add(24 * time.Hour)},
+		{"computed a day ahead", now.Add(24 * time.Hour)},
 	} {
 		from := tc.at
 		if from.IsZero() {

@@ -12,7 +12,7 @@ const (
 	CorrectEvery = 15 * time.Second
 	// correctAll is how often it looks at every account without being given a reason.
 	correctAll = time.Hour
-	// correctAfter is how long it goes on looking at all of them after a reason:
+	// correctAfter is how long it keeps looking at all of them after a reason:
 	// what was being written meanwhile, or by another process that has not
 	// noticed yet, came later than the first look.
 	correctAfter = time.Minute

@@ -111,7 +111,7 @@ func (s *Store) writable(ctx context.Context) error {
 }
 
 // watchDamage looks a database through that was found to be damaged, again and
-// again with pauses, until ctx ends: a disk that was put right goes on by itself.
+// again with pauses, until ctx ends: once a disk is put right, work resumes by itself.
 func (s *Store) watchDamage(ctx context.Context) {
 	for {
 		select {

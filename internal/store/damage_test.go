@@ -57,7 +57,7 @@ func TestADatabaseThatSaysItIsDamagedIsNotUsed(t *testing.T) {
 			&pgconn.PgError{Code: "57P01"}, context.DeadlineExceeded, account.ErrNotFound,
 		} {
 			if err := w.wrap(ctx, "asking", harmless); errors.Is(err, ErrDamaged) {
-				w.Errorf("%v is told as %v", harmless, err)
+				w.Errorf("%v is reported as %v", harmless, err)
 			}
 			w.must(w.Verify(ctx))
 		}
@@ -66,7 +66,7 @@ func TestADatabaseThatSaysItIsDamagedIsNotUsed(t *testing.T) {
 			&pgconn.PgError{Code: "XX002"},
 		} {
 			if err := w.wrap(ctx, "asking", word); !errors.Is(err, ErrDamaged) || !errors.Is(err, account.ErrUnavailable) {
-				w.Errorf("%v is told as %v", word, err)
+				w.Errorf("%v is reported as %v", word, err)
 			}
 			<-w.Alarm()
 			if err := w.Verify(ctx); !errors.Is(err, ErrDamaged) {
@@ -92,7 +92,7 @@ func TestADatabaseIsLookedThroughAfterItSaidThatItIsDamaged(t *testing.T) {
 	onBoth(t, func(w *world) {
 		w.must(w.Verify(w.Context()))
 		if err := w.wrap(w.Context(), "asking", coded(sqliteCorrupt)); !errors.Is(err, ErrDamaged) {
-			w.Errorf("it is told as %v", err)
+			w.Errorf("it is reported as %v", err)
 		}
 		tick := time.NewTicker(time.Millisecond)
 		defer tick.Stop()

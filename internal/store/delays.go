@@ -11,7 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
-// told loads accounts as people are told of them: with what delays each. While
+// told loads accounts as people are to see them: with what delays each. While
 // all is well that costs nothing more than loading them.
 func (s *Store) told(db *gorm.DB, conditions string, args ...any) (as []account.Account, err error) {
 	defer func() {
@@ -50,7 +50,7 @@ func (s *Store) told(db *gorm.DB, conditions string, args ...any) (as []account.
 // outageFrom is after when an outage's next probe has to be for it to count.
 func outageFrom(now time.Time) int64 { return now.Add(-schedule.OutageKept).UnixMilli() }
 
-// outOfOrder returns the circuits that somebody leaves in peace: few or none.
+// outOfOrder returns the circuits that some process does not contact: few or none.
 func (s *Store) outOfOrder(ctx context.Context, c sqlConn, now time.Time) (out []string, err error) {
 	err = c.each(ctx, func(r rowScanner) error {
 		var circuit string
@@ -136,8 +136,8 @@ func distinct(ss []string) []string {
 	return slices.Compact(ss)
 }
 
-// NoteOutages keeps what a poller tells of servers: see schedule.Queue. What
-// pollers told that are no more is forgotten.
+// NoteOutages keeps what a poller reports of servers: see schedule.Queue. What
+// pollers reported that are no more is forgotten.
 func (q Queue) NoteOutages(ctx context.Context, worker string, all []schedule.Outage) error {
 	return q.s.write(ctx, "noting which servers are out of order", func(tx *gorm.DB) error {
 		c := q.s.on(tx)

@@ -114,7 +114,7 @@ func TestWhatDelaysAnAccountIsReadOffTheDatabase(t *testing.T) {
 		}
 		note("p1")
 		if left := w.table("SELECT circuit, worker FROM host_outages"); !cmp.Equal(left, []string{"other.test:993/tls|p2|"}) {
-			w.Errorf("what is told of hosts: %v", left)
+			w.Errorf("what is reported of hosts: %v", left)
 		}
 	})
 }

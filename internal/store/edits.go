@@ -36,7 +36,7 @@ func (s *Store) takeUp(ctx context.Context, tx *gorm.DB, row accountRow, fresh s
 	return j, err
 }
 
-// retire keeps a journal without an account; its epoch goes on where the
+// retire keeps a journal without an account; its epoch continues where the
 // account's left off, as spool files and batches are named by it.
 func (s *Store) retire(ctx context.Context, tx *gorm.DB, id, leaseEpoch int64, keep bool) error {
 	when := int64(1) // To be forgotten, whenever that was.
@@ -56,7 +56,7 @@ type scheduled struct {
 	leaseUntil int64
 	attempted  int64
 	aborted    int
-	hurried    int64
+	requested  int64
 	state      int16
 	failures   int
 }
@@ -81,7 +81,7 @@ func (s *Store) lockSchedule(ctx context.Context, tx *gorm.DB, o owner.Owner,
 	err = s.on(tx).each(ctx, func(r rowScanner) error {
 		found = true
 		return r.Scan(&sc.journal, &sc.epoch, &sc.dueAt, &sc.leaseOwner, &sc.leaseUntil, &sc.attempted, &sc.aborted,
-			&sc.hurried, &sc.state, &sc.failures)
+			&sc.requested, &sc.state, &sc.failures)
 	}, query, string(id), o.String())
 	if err == nil {
 		s.hear()
@@ -204,7 +204,7 @@ func (s *Store) reschedule(ctx context.Context, tx *gorm.DB, old, a account.Acco
 	return tx.Table("poll_schedule").Where("route_id = ?", row.ID).Updates(set).Error
 }
 
-// moveJournal gives an edited account the journal that it goes on with.
+// moveJournal gives an edited account the journal that it continues with.
 func (s *Store) moveJournal(ctx context.Context, tx *gorm.DB, step account.JournalStep, row accountRow,
 	j journalRef,
 ) (journalRef, error) {
@@ -234,7 +234,7 @@ func (s *Store) moveJournal(ctx context.Context, tx *gorm.DB, step account.Journ
 	return next, err
 }
 
-// carryOver has what an account's former journal counts count in the one that it goes on
+// carryOver has what an account's former journal counts count in the one that it continues
 // with: the mail lies in the account's folder all the same.
 func (s *Store) carryOver(ctx context.Context, c sqlConn, from, to int64) error {
 	var messages, bytes int64

@@ -211,7 +211,7 @@ func TestAnExportHasAllOfAUserAndNothingOfAnother(t *testing.T) {
 			w.Errorf("the message is %v", m)
 		}
 		if p := got["passed_over"][0]; p["uidl"] != "base64:"+base64.StdEncoding.EncodeToString([]byte("uidl \xff")) {
-			w.Errorf("what was passed over is %v", p)
+			w.Errorf("what was left out is %v", p)
 		}
 		if b := got["batches"][0]; b["state"] != "staged" || len(b["messages"].([]any)) != 1 {
 			w.Errorf("the batch is %v", b)

@@ -35,7 +35,7 @@ const (
 	aSecret      = "a secret, or the name of one: whoever has it could use it"
 	aDigest      = "a digest by which the same login is known again; it says nothing to anybody"
 	notOfTheUser = "which process is at work: nothing of the user"
-	saidAlready  = "it is reckoned from what is here"
+	saidAlready  = "it is computed from what is here"
 	ofNobody     = "it is about no user: "
 )
 
@@ -333,7 +333,7 @@ var exported = []*exportSection{
 	},
 }
 
-// messageKey tells apart the messages of a folder.
+// messageKey distinguishes the messages of a folder.
 var messageKey = []exportColumn{
 	{column: "epoch", kind: exNumber},
 	{column: "uid", kind: exNumber},

@@ -34,7 +34,7 @@ import (
 // file of SQLite as it was, compressed, PostgreSQL as pg_dump --inserts writes it, the
 // keys that sealed what is in both, and what the program of that time read from
 // either, as JSON. They were made by freeze_test.go of that time, as its -freeze says,
-// and are never made anew: a later schema gets a copy of its own beside them.
+// and are never made again: a later schema gets a copy of its own beside them.
 const (
 	frozenCopy   = "testdata/schema31"
 	frozenSchema = 31
@@ -357,7 +357,7 @@ func TestAFrozenDatabaseIsReadAsItWas(t *testing.T) {
 			if diff := w.reading(frozenVault(t)).asJSON(w).differs(was); diff != "" {
 				t.Errorf("after the migrations: %s", diff)
 			}
-			// Visits go on from there: what was staged is delivered, a lease is fenced by the next.
+			// Visits continue from there: what was staged is delivered, a lease is fenced by the next.
 			pop, err := w.Accounts().Account(t.Context(), anOwner(w, frozenUsers[0]), account.ID(frozenID(12)))
 			w.must(err)
 			l, err := leaseOf(w.Queue().ClaimOne(t.Context(), pop.Owner, pop.ID, schedule.Claim{

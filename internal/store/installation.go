@@ -30,7 +30,7 @@ const (
 	NoteInstance Note = "instance"
 	// NoteKeys is what only the keys of this installation open: see vault.Prove.
 	NoteKeys Note = "keys"
-	// NoteMailboxes is set once the place of the mailboxes bears the identity.
+	// NoteMailboxes is set once the place of the mailboxes carries the identity.
 	NoteMailboxes Note = "mailboxes"
 
 	noteProbe    Note = "probe"    // Rewritten by Probe.
@@ -48,7 +48,7 @@ func (s *Store) Noted(ctx context.Context, n Note) (string, error) {
 	return value, s.wrap(ctx, "reading what is noted of the installation", err)
 }
 
-// SetNote keeps a note in the place of an earlier one.
+// SetNote keeps a note, replacing an earlier one.
 func (s *Store) SetNote(ctx context.Context, n Note, value string) error {
 	_, err := s.on(s.w).exec(ctx, "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = "+
 		"excluded.value", string(n), value)
@@ -82,7 +82,7 @@ func (s *Store) makeInstance(ctx context.Context) error {
 	return s.markFile(ctx, id)
 }
 
-// SetInstance has the database bear another identity than its own.
+// SetInstance gives the database another identity than its own.
 func (s *Store) SetInstance(ctx context.Context, id string) error {
 	if err := s.SetNote(ctx, NoteInstance, id); err != nil {
 		return err
@@ -142,7 +142,7 @@ func (s *Store) Emptied(ctx context.Context) (bool, error) {
 	return emptied > 0, s.wrap(ctx, "looking whether there are accounts", err)
 }
 
-// Expect names the identity that the database has to bear from now on: Verify
+// Expect names the identity that the database has to have from now on: Verify
 // compares it, and so does every answer that there is nothing. It is called
 // before the store is shared.
 func (s *Store) Expect(instance string) { s.expected = instance }
@@ -172,7 +172,7 @@ func (s *Store) verifyInstance(ctx context.Context) error {
 	case err != nil:
 		return s.wrap(ctx, op, err)
 	case id != s.expected:
-		return fmt.Errorf("%s: %w: it bears %s", op, ErrReplaced, id)
+		return fmt.Errorf("%s: %w: its identity is %s", op, ErrReplaced, id)
 	}
 	emptied, err := s.Emptied(ctx)
 	if err == nil && emptied {
@@ -181,7 +181,7 @@ func (s *Store) verifyInstance(ctx context.Context) error {
 	return err
 }
 
-// nothing is asked before anybody is told that there is nothing: an emptied
+// nothing is asked before the answer is given that there is nothing: an emptied
 // database must not pass for an empty house.
 func (s *Store) nothing(ctx context.Context) error {
 	if s.expected == "" {
@@ -190,10 +190,10 @@ func (s *Store) nothing(ctx context.Context) error {
 	return s.Verify(ctx)
 }
 
-// stillOurs is asked after something was read and before anybody is told of it. A
+// stillOurs is asked after something was read and before it is returned. A
 // file that was copied over ours shows through as soon as a connection forgets the
 // pages that it remembers, seconds before the next look may notice: what is read
-// before the copy began is ours, and afterwards the file bears the mark of another.
+// before the copy began is ours, and afterwards the file has the mark of another.
 // It costs a few system calls, and nothing with PostgreSQL.
 func (s *Store) stillOurs(ctx context.Context) error {
 	if s.expected == "" {

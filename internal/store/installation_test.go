@@ -20,7 +20,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
-// Nobody is told that there is nothing out of a database that is another one by
+// Nobody gets the answer that there is nothing from a database that is another one by
 // now: not of accounts, of one account, of quotas. The control is the same
 // database before.
 func TestNothingIsSaidOfWhatAnEmptiedDatabaseLacks(t *testing.T) {
@@ -142,7 +142,7 @@ func TestNotes(t *testing.T) {
 			}
 			defer s.Close()
 			if id, err := s.Noted(t.Context(), NoteInstance); id != "" || err != nil {
-				t.Errorf("an empty database bears %q, %v", id, err)
+				t.Errorf("an empty database has the identity %q, %v", id, err)
 			}
 			if err := errors.Join(s.Migrate(t.Context()), s.SetNote(t.Context(), NoteKeys, "a"), s.SetNote(t.Context(), NoteKeys,
 				"b"), s.Probe(t.Context())); err != nil {
@@ -190,7 +190,7 @@ func TestAFileThatIsTooShortWasCut(t *testing.T) {
 
 // What the state of a database is to blame for can be asked again; what was asked
 // wrongly cannot.
-func TestAnOutageIsToldFromADefect(t *testing.T) {
+func TestAnOutageIsDistinguishedFromADefect(t *testing.T) {
 	for _, tc := range []struct {
 		err  error
 		want bool
@@ -228,10 +228,10 @@ func TestAnOutageIsToldFromADefect(t *testing.T) {
 	s := &Store{damage: newDamage()}
 	if err := s.wrap(t.Context(), "asking", driver.ErrBadConn); !errors.Is(err, account.ErrUnavailable) ||
 		fault.CodeOf(err) != fault.Internal {
-		t.Errorf("an outage is told as %v", err)
+		t.Errorf("an outage is reported as %v", err)
 	}
 	if err := s.wrap(t.Context(), "asking", coded(sqliteError)); errors.Is(err, account.ErrUnavailable) {
-		t.Errorf("a defect is told as an outage: %v", err)
+		t.Errorf("a defect is reported as an outage: %v", err)
 	}
 }
 
@@ -241,10 +241,10 @@ type coded int
 func (c coded) Error() string { return fmt.Sprintf("result code %d", int(c)) }
 func (c coded) Code() int     { return int(c) }
 
-// A file that is copied over the database's is told from it by whoever reads, and
-// not only at the next look: nobody is told of another installation's accounts. The
-// control is what is told before.
-func TestNobodyIsToldOfAFileThatWasCopiedOver(t *testing.T) {
+// A file that is copied over the database's is distinguished from it by whoever reads, and
+// not only at the next look: nobody is shown another installation's accounts. The
+// control is what is shown before.
+func TestNobodyIsShownAFileThatWasCopiedOver(t *testing.T) {
 	open := func() *Store {
 		s, err := Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "mailbrook.db"), Options{})
 		if err != nil {

@@ -15,7 +15,7 @@ import (
 )
 
 // Journal remembers what was delivered, for package fetch. Reads go to the
-// journal that the lease's account bears; writes hold the lease's row from
+// journal that the lease's account has; writes hold the lease's row from
 // their first statement on, so that of two workers one waits and then finds
 // its lease gone.
 type Journal struct{ s *Store }

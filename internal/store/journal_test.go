@@ -367,7 +367,7 @@ func TestAStaleWorkerAndANewOneNeverBothCommit(t *testing.T) {
 				has = has || b.Key == k
 			}
 			if has != (oldErr == nil) {
-				w.Fatalf("round %d: the old worker was told %v, its batch is there: %v", round, oldErr, has)
+				w.Fatalf("round %d: the old worker got %v, its batch is there: %v", round, oldErr, has)
 			}
 			w.want(w.commit(old, fetch.Entry{}), fetch.ErrFenced)
 			old = next

@@ -41,7 +41,7 @@ const domainOf = "substr(owner, length(rtrim(owner, replace(owner, '@', ''))) + 
 // enough that visits do not notice that they wait.
 const limitsAtOnce = 500
 
-// nothingElse is a change of a user's row that only reckons its limits anew.
+// nothingElse is a change of a user's row that only recomputes its limits.
 func nothingElse(*gorm.DB, *ownerRow) (map[string]any, error) { return nil, nil }
 
 // inherit gives a row the default of its domain, or everybody's, unless its
@@ -142,7 +142,7 @@ func (s *Store) lockDefault(ctx context.Context, c sqlConn, domain string) (l *o
 }
 
 // SpreadLimits writes default limits that changed into the rows of their users,
-// by which lists go. Broken off, it begins anew; several at once do no harm.
+// by which lists go. Broken off, it starts over; several at once do no harm.
 func (s *Store) SpreadLimits(ctx context.Context) error {
 	changed := map[string]string{}
 	err := s.on(s.r).each(ctx, func(r rowScanner) error {

@@ -18,7 +18,7 @@ import (
 
 func bytesOf(n int64) owner.Limit { return owner.Limit{Bytes: &n} }
 
-// counts tells a user's limit and whose it is: by the quota, by the list, by what
+// counts returns a user's limit and whose it is: by the quota, by the list, by what
 // deliveries go by; all three say the same.
 func (w *world) counts(user string) string {
 	w.Helper()

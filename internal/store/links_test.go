@@ -20,7 +20,7 @@ func (w *world) link(token string, life time.Duration) Link {
 	return l
 }
 
-// exchange takes a link for a session that bears the link's token as its name.
+// exchange takes a link for a session that has the link's token as its name.
 func (w *world) exchange(token string) (Link, error) {
 	return w.Links().Exchange(w.Context(), token, "session of "+token, w.clock.now().Add(12*time.Hour))
 }

@@ -162,7 +162,7 @@ func TestAUserHasATotalAndOthersTheirOwn(t *testing.T) {
 }
 
 // TestManyGuessersAreBoundTogetherAndTheOwnerIsNot: whose account has signed in
-// there goes on.
+// there may sign in all the same.
 func TestManyGuessersAreBoundTogetherAndTheOwnerIsNot(t *testing.T) {
 	onBoth(t, func(w *world) {
 		a := w.add("anna@firma.test", 1)

@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// The result codes of SQLite that are told apart (https://www.sqlite.org/rescode.html).
+// The result codes of SQLite that are distinguished (https://www.sqlite.org/rescode.html).
 const (
 	sqliteError    = 1
 	sqliteBusy     = 5

@@ -25,7 +25,7 @@ type scene struct {
 	mu     sync.Mutex
 	visits map[account.ID]int // Ended ones.
 	active map[account.ID]bool
-	noted  map[string]bool // Circuits of which outages were told.
+	noted  map[string]bool // Circuits of which outages were reported.
 	moved  chan struct{}   // Something of the above has changed.
 }
 
@@ -68,7 +68,7 @@ func (s *scene) move() {
 	}
 }
 
-// telling is a queue that notes which outages were told.
+// telling is a queue that notes which outages were reported.
 type telling struct {
 	schedule.Queue
 	s *scene
@@ -122,7 +122,7 @@ func (s *scene) all(as []account.Account, times int) bool {
 func often(a *account.Account) { a.PollInterval = 100 * time.Millisecond }
 
 // besideTarpits polls eight good accounts beside 64 of 16 users that hold their
-// slots until the poller ends. The poller ends when until says so, which is told
+// slots until the poller ends. The poller ends when until says so, which is given
 // how many slots are held, and whether each good account was visited five times
 // since 32 were.
 func besideTarpits(w *world, queue func(schedule.Queue) schedule.Queue, until func(held int, visited bool) bool) {
@@ -295,7 +295,7 @@ func TestWhoMaySwitchAProviderOff(t *testing.T) {
 					w.Errorf("said to be out of order: %v", s.noted)
 				}
 				if tc.off {
-					return // A poller that stops takes back what it told.
+					return // A poller that stops withdraws what it reported.
 				}
 				if st := s.load(resting).Status; st.State != account.OK || st.Delay != nil {
 					w.Errorf("a good account is %s, delayed by %+v", st.State, st.Delay)

@@ -21,7 +21,7 @@ var (
 // Pending returns the store of what is under way.
 func (s *Store) Pending() Pending { return Pending{s} }
 
-// SavePending keeps sealed under a name, in the place of what was there: see
+// SavePending keeps sealed under a name, replacing what was there: see
 // oauth.Pending.
 func (r Pending) SavePending(ctx context.Context, name string, o owner.Owner, sealed []byte,
 	expires time.Time,

@@ -73,7 +73,7 @@ func (s *Store) beginClaim(ctx context.Context, conn sqlConn, c schedule.Claim) 
 	return p, err
 }
 
-// process is the part of a worker's name that its process bears.
+// process is the part of a worker's name that names its process.
 func process(worker string) string {
 	name, _, _ := strings.Cut(worker, "/")
 	return name

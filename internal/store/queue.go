@@ -227,7 +227,7 @@ func (q Queue) ClaimOne(ctx context.Context, o owner.Owner, id account.ID,
 		if sc.leaseOwner != "" && sc.leaseOwner != c.Worker && sc.leaseUntil > c.Now.UnixMilli() {
 			return schedule.ErrBusy
 		}
-		if sc.waits() && !c.Insist && sc.hurried == 0 && sc.leaseOwner != c.Worker {
+		if sc.waits() && !c.Insist && sc.requested == 0 && sc.leaseOwner != c.Worker {
 			return schedule.ErrWaits
 		}
 		aborted := sc.aborted + q.s.lostWith(sc.leaseOwner, process(c.Worker), sc.leaseUntil)
@@ -266,7 +266,7 @@ func (q Queue) settle(ctx context.Context, op string, l fetch.Lease, c sqlConn, 
 }
 
 // endLease is what ends a lease; its arguments are never, and when the account
-// is due unless it was hurried or edited meanwhile.
+// is due unless a visit was requested or it was edited meanwhile.
 const endLease = `lease_owner = '', lease_until_ms = 0, progress_folder = '', progress_done = 0, progress_total = 0,
 	progress_bytes = 0,
 	due_at_ms = CASE WHEN enabled = 0 THEN CAST(? AS BIGINT) WHEN hurried_ms > 0 THEN 0 ELSE CAST(? AS BIGINT) END`
@@ -407,7 +407,7 @@ func (q Queue) NextDue(ctx context.Context) (time.Time, error) {
 		return time.Time{}, q.s.wrap(ctx, "looking for the next due account", err)
 	}
 	if next := min(free, leased); next != never {
-		return time.UnixMilli(next).UTC(), nil // 0, for "hurried", is long ago, not "none".
+		return time.UnixMilli(next).UTC(), nil // 0, for "requested", is long ago, not "none".
 	}
 	return time.Time{}, nil
 }

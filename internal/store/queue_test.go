@@ -98,7 +98,7 @@ func TestConcurrentClaimsNeverShareAnAccountAndKeepTheCaps(t *testing.T) {
 	})
 }
 
-func TestTheLongestDueIsVisitedFirstAndTheHurriedBeforeAll(t *testing.T) {
+func TestTheLongestDueIsVisitedFirstAndTheRequestedBeforeAll(t *testing.T) {
 	onBoth(t, func(w *world) {
 		var as []account.Account
 		for i := range 4 {
@@ -119,10 +119,10 @@ func TestTheLongestDueIsVisitedFirstAndTheHurriedBeforeAll(t *testing.T) {
 		w.clock.pass(time.Hour)
 		w.must(w.Accounts().Hurry(w.Context(), as[0].Owner, as[0].ID))
 		if next, err := w.Queue().NextDue(w.Context()); err != nil || next.IsZero() || next.After(w.clock.now()) {
-			w.Errorf("hurried, the next is due at %v, %v", next, err)
+			w.Errorf("after a request, the next is due at %v, %v", next, err)
 		}
 		if got := w.load(as[0]).Status.NextPollAt; !got.Equal(w.clock.now()) {
-			w.Errorf("the hurried account is due at %v", got)
+			w.Errorf("the requested account is due at %v", got)
 		}
 		leases := w.claim("p1/1", func(c *schedule.Claim) { c.Limit = 3 })
 		if got := names(leases); !cmp.Equal(got, []string{"Box 0", "Box 3", "Box 2"}) {
@@ -324,13 +324,13 @@ func TestOneAccountIsClaimedWhetherDueOrNotButNotFromUnderAnother(t *testing.T) 
 	})
 }
 
-func TestWhatWasHurriedOrEditedDuringAVisitStaysDue(t *testing.T) {
+func TestWhatWasRequestedOrEditedDuringAVisitStaysDue(t *testing.T) {
 	cases := map[string]struct {
 		during func(w *world, a account.Account)
 		due    bool
 	}{
-		"nothing": {func(*world, account.Account) {}, false},
-		"hurried": {func(w *world, a account.Account) { w.must(w.Accounts().Hurry(w.Context(), a.Owner, a.ID)) }, true},
+		"nothing":   {func(*world, account.Account) {}, false},
+		"requested": {func(w *world, a account.Account) { w.must(w.Accounts().Hurry(w.Context(), a.Owner, a.ID)) }, true},
 		"edited": {func(w *world, a account.Account) {
 			a.Name = "Other"
 			_, err := w.Accounts().Update(w.Context(), a, nil, false)

@@ -42,7 +42,7 @@ func unlimited(o owner.Owner) ownerRow {
 	}
 }
 
-// limited brings the limits that count, and what is reckoned by them, in line with
+// limited brings the limits that count, and what is computed by them, in line with
 // the others, and returns these columns.
 func (r *ownerRow) limited() map[string]any {
 	r.LimitBytes, r.LimitMessages = min(r.SetBytes, r.OwnBytes), min(r.SetMessages, r.OwnMessages)
@@ -184,8 +184,8 @@ func (s *Store) changeOwner(ctx context.Context, op string, o owner.Owner,
 	})
 }
 
-// changeLocked changes the row of a user, which is locked, and reckons its limits
-// anew. What change returns are further columns. It returns the row as it was and is.
+// changeLocked changes the row of a user, which is locked, and recomputes its
+// limits. What change returns are further columns. It returns the row as it was and is.
 func (s *Store) changeLocked(tx *gorm.DB, o owner.Owner, change func(*gorm.DB, *ownerRow) (map[string]any, error),
 ) (before, now ownerRow, err error) {
 	err = tx.Raw("SELECT "+ownerColumns+" FROM owners WHERE owner = ?", o.String()).Scan(&before).Error
@@ -215,10 +215,9 @@ func (r *ownerRow) roomierThan(before ownerRow) bool {
 		r.UsedBytes < before.UsedBytes || r.UsedMessages < before.UsedMessages)
 }
 
-// resumeStopped forgets that a user's accounts were over_quota where that was told of
+// resumeStopped forgets that a user's accounts were over_quota where that was found with
 // a fuller mailbox than there is now, and makes them due: the next visit finds out
-// whether there is room. One under way reckons with the old limits: another follows
-// it.
+// whether there is room. One under way uses the old limits: another follows it.
 func (s *Store) resumeStopped(ctx context.Context, c sqlConn, r, before ownerRow) error {
 	if !r.roomierThan(before) {
 		return nil

@@ -219,7 +219,7 @@ func (s *Store) RemovalWorker(ctx context.Context, o owner.Owner) (worker string
 	return worker, s.wrap(ctx, "looking who removes a user", err)
 }
 
-// ReleaseRemoval lets others go on with a removal that could not be finished.
+// ReleaseRemoval lets others continue a removal that could not be finished.
 func (s *Store) ReleaseRemoval(ctx context.Context, o owner.Owner, worker string) error {
 	_, err := s.on(s.w).exec(ctx, "UPDATE removals SET until_ms = 0 WHERE owner = ? AND worker = ?", o.String(), worker)
 	return s.wrap(ctx, "releasing the removal of a user", err)

@@ -75,7 +75,7 @@ func TestD2_NothingOfARemovedUserIsLeft(t *testing.T) {
 		}
 		_, err := w.BeginRemoval(ctx, bob, false)
 		w.must(err)
-		// A call that was broken off goes on in another process, and asks for more.
+		// A call that was broken off continues in another process, and asks for more.
 		r, err := w.another().BeginRemoval(ctx, bob, true)
 		w.must(err)
 		if !slices.Equal(r.Folders, []string{a.Folder}) || !slices.Equal(r.Accounts, []account.ID{a.ID}) || !r.DeleteMail {
@@ -109,7 +109,7 @@ func TestD2_NothingOfARemovedUserIsLeft(t *testing.T) {
 		w.want(err, account.ErrRemoving)
 		n := w.add("bob@firma.test", 1, func(n *account.Account) { n.CreatedAt = w.clock.pass(time.Second) })
 		if n.Journal == a.Journal {
-			w.Error("the next owner goes on with the journal of the one before")
+			w.Error("the next owner continues the journal of the one before")
 		}
 		// Nor is what was left to do for the former one done to the next.
 		if r, err := w.BeginRemoval(ctx, bob, false); err != nil || r.DeleteMail || len(r.Accounts) != 1 {
@@ -177,7 +177,7 @@ func TestD3_AnotherIdUnderAnAddressFindsNothing(t *testing.T) {
 }
 
 // TestANumberIsTheSameUserHoweverItIsSpelt, also where an earlier version kept it as
-// it was spelt then; the control is a number that a double could not tell apart.
+// it was spelt then; the control is a number that a float64 could not distinguish.
 func TestANumberIsTheSameUserHoweverItIsSpelt(t *testing.T) {
 	onBoth(t, func(w *world) {
 		ctx, bob := w.Context(), anOwner(w, "bob@firma.test")

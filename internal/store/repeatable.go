@@ -78,7 +78,7 @@ func (r Repeatable) TakeOver(ctx context.Context, name, attempt string, until ti
 	return n > 0, r.s.wrap(ctx, "taking over a repeatable request", err)
 }
 
-// Keep says that the attempt goes on until then, if the request is still its own.
+// Keep says that the attempt continues until then, if the request is still its own.
 func (r Repeatable) Keep(ctx context.Context, name, attempt string, until time.Time) error {
 	_, err := r.s.on(r.s.w).exec(ctx, "UPDATE repeatable SET until_ms = ? WHERE hash = ? AND attempt = ? AND done = 0",
 		until.UnixMilli(), nameHash(name), attempt)

@@ -74,7 +74,7 @@ func (s *Store) latestRuns(ctx context.Context, id account.ID) ([]account.Run, e
 	return out, err
 }
 
-// runID names a visit by account and lease, so that it bears one name from
+// runID names a visit by account and lease, so that it has one name from
 // claim to end.
 func runID(id account.ID, epoch int64) string {
 	return uuid.NewSHA1(uuid.NameSpaceOID, fmt.Appendf(nil, "%s/%d", id, epoch)).String()

@@ -11,7 +11,7 @@ import (
 )
 
 // Secrets is the sealed secrets of all users, for package vault, which seals
-// them anew when a key is replaced.
+// them again when a key is replaced.
 type Secrets struct{ s *Store }
 
 var (
@@ -50,7 +50,7 @@ func (x Secrets) SealedSecrets(ctx context.Context, after remote.SecretRef, limi
 	return out, x.s.wrap(ctx, op, err)
 }
 
-// ReplaceSealed saves to in the place of from, and leaves a secret alone that
+// ReplaceSealed replaces the sealed secret from with to, and leaves a secret alone that
 // is another one by now.
 func (x Secrets) ReplaceSealed(ctx context.Context, ref remote.SecretRef, from, to []byte) error {
 	if !isID(ref.Subject) {
@@ -59,5 +59,5 @@ func (x Secrets) ReplaceSealed(ctx context.Context, ref remote.SecretRef, from, 
 	_, err := x.s.on(x.s.w).exec(ctx, `UPDATE secrets SET sealed = ? WHERE subject = ? AND field = ? AND sealed = ?
 		AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = secrets.subject AND a.owner = ?)`, to, ref.Subject,
 		string(ref.Field), from, ref.Owner.String())
-	return x.s.wrap(ctx, "sealing a secret anew", err)
+	return x.s.wrap(ctx, "resealing a secret", err)
 }

@@ -22,7 +22,7 @@ const servingKey = 0x6d61696c73657276 // "mailserv"
 // it: its lock ends with the session.
 const reattend = 5 * time.Second
 
-// Attend tells other processes that this one serves from the database, until
+// Attend announces to other processes that this one serves from the database, until
 // release is called or the process ends. It waits for who holds Alone.
 func (s *Store) Attend(ctx context.Context) (release func(), err error) {
 	if !s.postgres {

@@ -297,7 +297,7 @@ func TestWhoWaitsLongestIsMeasuredWithoutThoseOfClosedCircuits(t *testing.T) {
 		}
 		w.lease1(asked)
 		if got := overdue(); got != -1 {
-			w.Errorf("all are being visited, and %v is told", got)
+			w.Errorf("all are being visited, and %v is reported", got)
 		}
 	})
 }

@@ -167,7 +167,7 @@ func (r Accounts) RetrySkipped(ctx context.Context, o owner.Owner, id account.ID
 		if err != nil {
 			return err
 		}
-		if err := r.s.hurry(ctx, c, o, id); err != nil {
+		if err := r.s.requestVisit(ctx, c, o, id); err != nil {
 			return err
 		}
 		found := false
@@ -205,7 +205,7 @@ func (r Accounts) RetryAllSkipped(ctx context.Context, o owner.Owner, id account
 		if asked = int(n); err != nil || n == 0 {
 			return err
 		}
-		if err := r.s.hurry(ctx, c, o, id); err != nil {
+		if err := r.s.requestVisit(ctx, c, o, id); err != nil {
 			return err
 		}
 		return r.s.recordForeign(ctx, c, audit.Entry{

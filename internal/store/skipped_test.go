@@ -94,8 +94,8 @@ func TestSkippedMessagesAreListedNewestFirstInPages(t *testing.T) {
 	})
 }
 
-// TestSkippedMessagesAreListedByTheirOwnDates, whatever the order in which they were come across; one that tells none
-// stands where it was first come across. The control is the test before this, in which none tells a date.
+// TestSkippedMessagesAreListedByTheirOwnDates, whatever the order in which they were come across; one that has none
+// stands where it was first come across. The control is the test before this, in which none has a date.
 func TestSkippedMessagesAreListedByTheirOwnDates(t *testing.T) {
 	onBoth(t, func(w *world) {
 		a := w.add("anna@firma.test", 1)
@@ -249,7 +249,7 @@ func TestALargerLimitHasHeldMessagesFetchedThatItAllows(t *testing.T) {
 	})
 }
 
-func TestTheStartAndWhatItPassedOverAreKept(t *testing.T) {
+func TestTheStartAndWhatItLeftOutAreKept(t *testing.T) {
 	onBoth(t, func(w *world) {
 		ctx := w.Context()
 		a := w.add("anna@firma.test", 1, func(a *account.Account) { a.Start = route.StartNew })
@@ -322,12 +322,12 @@ func TestSkippedMessagesOfBeforeGetTheirNames(t *testing.T) {
 }
 
 // bugreports F1: whoever asks for a visit, over the interface or at the command line,
-// has it try what waits; what a limit keeps away goes on waiting.
+// has it try what waits; what a limit keeps away still waits.
 func TestAVisitThatIsAskedForTriesWhatWaits(t *testing.T) {
 	onBoth(t, func(w *world) {
 		held := func(s *fetch.Skipped) { s.Held = s.ID.UID == 2 }
 		ask := map[string]func(a account.Account) error{
-			"hurried": func(a account.Account) error { return w.Accounts().Hurry(w.Context(), a.Owner, a.ID) },
+			"requested": func(a account.Account) error { return w.Accounts().Hurry(w.Context(), a.Owner, a.ID) },
 			"claimed": func(a account.Account) error {
 				_, err := w.Queue().ClaimOne(w.Context(), a.Owner, a.ID, schedule.Claim{
 					Worker: "one/1", Now: w.clock.now(),

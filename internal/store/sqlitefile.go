@@ -28,7 +28,7 @@ type sqliteHead struct {
 	mark            uint32 // The application ID: see fileMark.
 }
 
-// fileMark is what a SQLite file bears of an installation's identity in its
+// fileMark is what a SQLite file holds of an installation's identity in its
 // header, as its application ID. It is read without SQLite, which remembers
 // pages, and puts those of a write-ahead log over whatever file lies beside it.
 func fileMark(instance string) uint32 {
@@ -40,7 +40,7 @@ func fileMark(instance string) uint32 {
 // read, each time for as long as the connection waits for them.
 const markTries = 3
 
-// markFile has the SQLite file bear an identity, in the file itself and not only
+// markFile has the SQLite file carry an identity, in the file itself and not only
 // in its log.
 func (s *Store) markFile(ctx context.Context, instance string) error {
 	if s.postgres {
@@ -76,7 +76,7 @@ func (s *Store) intoFile(ctx context.Context, err error) error {
 	return nil
 }
 
-// strangeLog refuses a file that bears none of the identities while a
+// strangeLog refuses a file that has none of the identities while a
 // write-ahead log lies beside it: it may be the log of the file that was there
 // before, and opening the two would mix them.
 func strangeLog(path string, instances []string) error {
@@ -91,8 +91,8 @@ func strangeLog(path string, instances []string) error {
 	if err != nil && !errors.Is(err, ErrReplaced) {
 		return err
 	}
-	bears := func(id string) bool { return head.mark == fileMark(id) }
-	if err == nil && slices.ContainsFunc(instances, bears) {
+	matches := func(id string) bool { return head.mark == fileMark(id) }
+	if err == nil && slices.ContainsFunc(instances, matches) {
 		return nil
 	}
 	return fmt.Errorf("%w: %s is another file than the one that wrote %s-wal, which lies beside it: "+
@@ -100,7 +100,7 @@ func strangeLog(path string, instances []string) error {
 		ErrReplaced, path, path, path, path)
 }
 
-// verifyFile looks at the SQLite file itself: connections go on reading and
+// verifyFile looks at the SQLite file itself: connections keep reading and
 // writing a file that was deleted or replaced, and pages that they remember.
 func (s *Store) verifyFile(ctx context.Context) error {
 	if s.postgres {

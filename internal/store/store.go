@@ -40,13 +40,13 @@ import (
 // Options are what a Store needs besides the database.
 type Options struct {
 	Log  *slog.Logger     // Nil: nothing is logged.
-	Now  func() time.Time // In the place of the time that the processes share, see Store.Now; nil: that.
+	Now  func() time.Time // Instead of the time that the processes share, see Store.Now; nil: that.
 	Wall func() time.Time // This machine's clock; nil: time.Now.
 	// Existing says that there is a SQLite file with something in it: one that is not
 	// there (ErrMissing) or holds nothing (ErrNothing) is no first start but a loss,
 	// and nothing is made of it.
 	Existing bool
-	// Instances are the identities that keys and mailboxes bear, none of a new
+	// Instances are the identities that keys and mailboxes carry, none of a new
 	// installation: see ErrReplaced.
 	Instances []string
 	// Allowed is what accounts' providers ask of programs; nil: nothing is known.
@@ -79,7 +79,7 @@ type Store struct {
 	header     *os.File    // The same file, to read its first page: see parseHead.
 	length     length
 	companions companions
-	expected   string // The identity that the database has to bear; "": any.
+	expected   string // The identity that the database has to have; "": any.
 }
 
 // ErrMissing says that the SQLite file of a database that was to exist is not there. Of PostgreSQL it says nothing:
@@ -214,7 +214,7 @@ func (s *Store) write(ctx context.Context, op string, fn func(tx *gorm.DB) error
 	return s.wrap(ctx, op, s.w.WithContext(ctx).Transaction(fn))
 }
 
-// wrap says what was being done. The answers that callers tell apart pass as
+// wrap says what was being done. The answers that callers distinguish pass as
 // they are; all else is a failure of ours.
 func (s *Store) wrap(ctx context.Context, op string, err error) error {
 	if damaged(err) {

@@ -18,7 +18,7 @@ var ErrFormerUser = errors.New("the address is another user's by now")
 // with it is good.
 const formerKept = 32 * 24 * time.Hour
 
-// userIDs returns the id of the user whose an address is, "" where none was told,
+// userIDs returns the id of the user whose an address is, "" where none was given,
 // and whether id was a former one's.
 func (s *Store) userIDs(ctx context.Context, c sqlConn, o owner.Owner, id owner.UserID) (present string,
 	former bool, err error,

@@ -16,7 +16,7 @@ import (
 const shadowless = 14
 
 // TestAnUpgradeFindsUsersWhoCollideAndLosesNothing: in the old schema lie users
-// that the old rules told apart, and whom programs that fold Unicode do not.
+// that the old rules distinguished, and programs that fold Unicode do not.
 func TestAnUpgradeFindsUsersWhoCollideAndLosesNothing(t *testing.T) {
 	onBoth(t, func(w *world) {
 		was := map[int]string{
@@ -79,7 +79,7 @@ func TestAnUpgradeFindsUsersWhoCollideAndLosesNothing(t *testing.T) {
 		sealed, err := w.Secrets().SealedSecrets(w.Context(), remote.SecretRef{}, 100)
 		w.must(err)
 		if len(sealed) != len(all) {
-			w.Errorf("%d secrets of %d are there to be sealed anew", len(sealed), len(all))
+			w.Errorf("%d secrets of %d are there to be sealed again", len(sealed), len(all))
 		}
 	})
 }

@@ -69,7 +69,7 @@ func (f *follower) behind() (diffs []string) {
 // emptyAsNil takes a user without accounts for one however that is written.
 var emptyAsNil = cmp.FilterValues(func(a, b []account.Account) bool { return len(a)+len(b) == 0 }, cmp.Ignore())
 
-// deeds are what changes how accounts are told, in an order in which each can be done.
+// deeds are what changes how accounts are shown, in an order in which each can be done.
 // Those whose name begins with "time:" are time's alone.
 func (w *world) deeds() (all []deed) {
 	const anna, bartek = "anna@firma.test", "bartek@firma.test"
@@ -112,9 +112,9 @@ func (w *world) deeds() (all []deed) {
 		{"edited", func() { edit(func(a *account.Account) { a.Name = "Other" }) }},
 		{"switched off", func() { edit(func(a *account.Account) { a.Enabled = false }) }},
 		{"switched on", func() { edit(func(a *account.Account) { a.Enabled = true }) }},
-		{"hurried", func() { w.must(w.Accounts().Hurry(ctx, a.Owner, a.ID)) }},
+		{"requested", func() { w.must(w.Accounts().Hurry(ctx, a.Owner, a.ID)) }},
 		{"time: due for long", func() { w.clock.pass(schedule.Late + time.Second) }},
-		{"claimed anew", func() { l = w.lease1(a) }},
+		{"claimed again", func() { l = w.lease1(a) }},
 		{"edited during the visit", func() { edit(func(a *account.Account) { a.SenderName = "Somebody" }) }},
 		{"abandoned", func() { w.must(w.Queue().Abandon(ctx, l)) }},
 		{"claimed once more", func() { l = w.lease1(a) }},
@@ -146,7 +146,7 @@ func (w *world) deeds() (all []deed) {
 				Probe: w.clock.now().Add(2 * time.Minute),
 			}}))
 		}},
-		{"time: nobody tells of it any more", func() { w.clock.pass(2*time.Minute + schedule.OutageKept + time.Second) }},
+		{"time: nobody reports it any more", func() { w.clock.pass(2*time.Minute + schedule.OutageKept + time.Second) }},
 		{"time: the other is due", func() { w.clock.pass(hour) }},
 		{"removed", func() { w.must(w.Accounts().Remove(ctx, a.Owner, a.ID, true, nil)) }},
 		{"added after the newest was removed", func() { a = w.add(anna, 3) }},
@@ -162,14 +162,14 @@ type deed struct {
 	do   func()
 }
 
-// TestEachLookTellsWhatChangedInWhicheverProcess: what was told by and by is what the
+// TestEachLookTellsWhatChangedInWhicheverProcess: what was reported by and by is what the
 // accounts are, after each deed.
 func TestEachLookTellsWhatChangedInWhicheverProcess(t *testing.T) {
 	onBoth(t, func(w *world) {
 		w.add("still@firma.test", 9) // Nothing happens to whom.
 		f := w.follow("anna@firma.test", "bartek@firma.test", "still@firma.test", "none@firma.test")
 		if got := f.look(); len(got) != 4 {
-			w.Errorf("the first look tells of %q", got)
+			w.Errorf("the first look reports %q", got)
 		}
 		told := 0
 		for _, d := range w.deeds() {
@@ -216,9 +216,9 @@ func TestWithoutNumbersChangesAreMissed(t *testing.T) {
 				missed[d.name] = true
 			}
 		}
-		for _, name := range []string{"added", "edited", "finished", "hurried", "removed"} {
+		for _, name := range []string{"added", "edited", "finished", "requested", "removed"} {
 			if !missed[name] {
-				w.Errorf("%s was told of", name)
+				w.Errorf("%s was noticed", name)
 			}
 		}
 		w.add("bartek@firma.test", 7)
@@ -276,19 +276,19 @@ func TestWhoseSessionEndsHasNews(t *testing.T) {
 	})
 }
 
-// TestAChangeIsToldThoughALaterOneEndedFirst: a transaction that began before others and
+// TestAChangeIsReportedThoughALaterOneEndedFirst: a transaction that began before others and
 // ended after a look that saw those.
-func TestAChangeIsToldThoughALaterOneEndedFirst(t *testing.T) {
+func TestAChangeIsReportedThoughALaterOneEndedFirst(t *testing.T) {
 	w := newWorld(t, "postgres")
 	const anna, bartek = "anna@firma.test", "bartek@firma.test"
 	a, b := w.add(anna, 1), w.add(bartek, 2)
 	f := w.follow(anna, bartek)
 	f.look()
-	hurry := func(c sqlConn, a account.Account) { w.must(w.hurry(w.Context(), c, a.Owner, a.ID)) }
+	request := func(c sqlConn, a account.Account) { w.must(w.requestVisit(w.Context(), c, a.Owner, a.ID)) }
 	tx := w.w.WithContext(w.Context()).Begin()
 	w.must(tx.Error)
-	hurry(w.on(tx), a)
-	hurry(w.on(w.w), b)
+	request(w.on(tx), a)
+	request(w.on(w.w), b)
 	if got := f.look(); !slices.Equal(got, []string{bartek}) {
 		w.Errorf("while the first is not committed: news of %q", got)
 	}
@@ -304,8 +304,8 @@ func TestAChangeIsToldThoughALaterOneEndedFirst(t *testing.T) {
 	}
 }
 
-// TestNumbersOfAnotherServerMeanNothing: a copy of a database bears higher ones than its
-// server has come to. They are neither told of all the time, nor hide what changes.
+// TestNumbersOfAnotherServerMeanNothing: a copy of a database has higher ones than its
+// server has come to. They are neither reported all the time, nor hide what changes.
 func TestNumbersOfAnotherServerMeanNothing(t *testing.T) {
 	onBoth(t, func(w *world) {
 		const anna, bartek = "anna@firma.test", "bartek@firma.test"
@@ -325,7 +325,7 @@ func TestNumbersOfAnotherServerMeanNothing(t *testing.T) {
 	})
 }
 
-// TestAFailedLookTakesNothingAway: what it found is told by the next.
+// TestAFailedLookTakesNothingAway: what it found is reported by the next.
 func TestAFailedLookTakesNothingAway(t *testing.T) {
 	onBoth(t, func(w *world) {
 		a := w.add("anna@firma.test", 1)
