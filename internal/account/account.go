@@ -188,7 +188,7 @@ type Grant struct {
 	Presets  []string      // Of the mail providers whose users sign in there.
 	Email    string        // Whose mailbox it is, in lower case; "": the provider did not say.
 	Access   remote.Secret // For a connection test.
-	Lasting  remote.Secret // What the account keeps, sealed, in the place of a password.
+	Lasting  remote.Secret // What the account keeps, sealed, instead of a password.
 	Expires  time.Time
 }
 

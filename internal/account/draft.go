@@ -33,7 +33,7 @@ type Patch struct {
 	Password       *remote.Secret
 	Grant          string // As in Draft; "": what was saved stays.
 	ConfirmAddress bool
-	Operator       bool  // An administrator asks: what is switched off is told to be so by one.
+	Operator       bool  // An administrator asks: what is switched off is shown as switched off by one.
 	Match          Match // The versions of the account for which it is meant.
 	SkipTest       bool
 }
@@ -207,7 +207,7 @@ func (r *Registry) apply(ctx context.Context, old Account, p Patch) (Account, lo
 	if err := r.check(&a, old); err != nil {
 		return Account{}, login{}, err
 	}
-	if a.Server.Host != old.Server.Host { // An account that is there already goes on.
+	if a.Server.Host != old.Server.Host { // An existing account continues to work.
 		if err := r.refuseOwn(ctx, a.Server); err != nil {
 			return Account{}, login{}, err
 		}

@@ -49,7 +49,7 @@ type DueTime int
 // The times.
 const (
 	DueNever      DueTime = iota // Until it is switched on, or its user mends what it waits for.
-	DueAfterVisit                // The visit under way goes on; as that began with the old settings, another follows.
+	DueAfterVisit                // The visit under way continues; as that began with the old settings, another follows.
 	DueAtOnce                    // Before those that nobody asked for.
 	DueNow                       // In its turn.
 	DueSooner                    // As planned, or when the interval that it has now is over, if that is earlier.

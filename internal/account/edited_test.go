@@ -204,7 +204,7 @@ func TestWhatCannotBeBesideAnother(t *testing.T) {
 }
 
 // TestAnotherScriptsUserNameIsAnotherMailbox: an edit from one to the other does
-// not go on with what was fetched from the first.
+// not continue with what was fetched from the first.
 func TestAnotherScriptsUserNameIsAnotherMailbox(t *testing.T) {
 	for _, tc := range []struct {
 		a, b string

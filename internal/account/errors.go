@@ -42,7 +42,7 @@ var ErrUnavailable = errors.New("the database does not answer")
 
 // Why a user cannot be removed, or added to, at the moment. It is over by itself.
 var (
-	ErrVisitsEnding = errors.New("the user's visits are still ending; the removal then goes on by itself")
+	ErrVisitsEnding = errors.New("the user's visits are still ending; the removal then continues by itself")
 	ErrRemoving     = errors.New("the user is being removed; the address is free when that is done")
 )
 

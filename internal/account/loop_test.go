@@ -46,7 +46,7 @@ func TestTheOperatorsOwnHostsAreRefusedAtEveryDoor(t *testing.T) {
 	if len(f.prober.tested) > 0 {
 		t.Errorf("own hosts were dialled: %v", f.prober.tested)
 	}
-	// One that was there before the operator named the host goes on.
+	// An account that existed before the operator named the host continues to work.
 	f.rows.accounts[0].Server.Host = "imap.own.test"
 	if _, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{
 		Settings: account.Settings{SenderName: ptr("Anna")},

@@ -74,9 +74,9 @@ type Prober interface {
 
 // TestLog writes connection tests down.
 type TestLog interface {
-	// Begun is told before a test; one that cannot be written down is not made.
+	// Begun is called before a test; a test that cannot be recorded is not made.
 	Begun(ctx context.Context, a Account) error
-	// Failed is told what came of a test that did not succeed.
+	// Failed records the outcome of a test that did not succeed.
 	Failed(ctx context.Context, a Account, code fault.Code) error
 }
 
@@ -113,6 +113,6 @@ type LocalFolders interface {
 	Challenge(ctx context.Context, o owner.Owner) (name string, remove func() error, err error)
 }
 
-// Nudger is told that an account became due. It is a courtesy: the schedule's
+// Nudger is notified that an account became due. It is a courtesy: the schedule's
 // row is the truth.
 type Nudger interface{ Nudge() }

@@ -48,7 +48,7 @@ type Mailboxes interface {
 type Quotas struct {
 	Rows      QuotaRows
 	Mailboxes Mailboxes
-	Nudger    Nudger // Is told when a user may have room again.
+	Nudger    Nudger // Is notified when a user may have room again.
 	Log       *slog.Logger
 }
 

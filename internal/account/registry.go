@@ -247,7 +247,7 @@ func (r *Registry) Update(ctx context.Context, o owner.Owner, id ID, p Patch) (A
 
 // Delete removes an account and its secret; the remote is not touched. With
 // keepMail the local folder stays, and adding the same account again within 30
-// days goes on where it was; without, the folder and all below it are removed
+// days continues where it was; without, the folder and all below it are removed
 // and nothing is remembered. One that does not match is left: ErrPrecondition.
 func (r *Registry) Delete(ctx context.Context, o owner.Owner, id ID, keepMail bool, match Match) error {
 	a, err := r.Repository.Account(ctx, o, id)

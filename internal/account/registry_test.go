@@ -406,7 +406,7 @@ func TestNameAndFolderAreFoundForEveryDomain(t *testing.T) {
 			t.Errorf("%s: %q in %q, want %q in %q", tc.email, a.Name, a.Folder, tc.name, tc.folder)
 		}
 		if found.Name != a.Name || found.Folder != a.Folder {
-			t.Errorf("%s: %q in %q was told before, %q in %q it became", tc.email, found.Name, found.Folder, a.Name, a.Folder)
+			t.Errorf("%s: announced as %q in %q, it became %q in %q", tc.email, found.Name, found.Folder, a.Name, a.Folder)
 		}
 	}
 	d := company("jan@b.test")
@@ -509,7 +509,7 @@ func TestAnotherServerNeedsThePasswordAgain(t *testing.T) {
 	}
 }
 
-func TestHarmlessEditsNeitherTestNorHurry(t *testing.T) {
+func TestHarmlessEditsNeitherTestNorMakeDue(t *testing.T) {
 	f := setup(t)
 	a := f.add(t, draft("anna@gmail.com"))
 	b, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{Settings: account.Settings{
@@ -517,7 +517,7 @@ func TestHarmlessEditsNeitherTestNorHurry(t *testing.T) {
 		SenderName: ptr("Anna Nowak"), PollInterval: ptr(time.Hour),
 	}})
 	if err != nil || b.Name != "Private" || b.Folder != "Google" || len(f.prober.tested) > 0 || len(f.rows.dueNow) > 0 {
-		t.Errorf("err %v, tested %d, hurried %d: %+v", err, len(f.prober.tested), len(f.rows.dueNow), b)
+		t.Errorf("err %v, tested %d, made due %d: %+v", err, len(f.prober.tested), len(f.rows.dueNow), b)
 	}
 	if _, err := f.Update(t.Context(), f.anna, a.ID, account.Patch{
 		Settings: account.Settings{Port: ptr(25)},

@@ -19,7 +19,7 @@ var (
 	blankLetters = &unicode.RangeTable{R16: []unicode.Range16{{Lo: 0x2800, Hi: 0x2800, Stride: 1}}}
 )
 
-// unseen reports whether a character shows nothing by itself, and is no blank either: a
+// unseen reports whether a character shows nothing by itself, and is no space either: a
 // format character, one that is ignored where it is not known (Unicode 5.21), or
 // the Braille pattern without a dot.
 func unseen(r rune) bool {
@@ -28,7 +28,7 @@ func unseen(r rune) bool {
 }
 
 // trimUnseen takes off what came along when a text was pasted: characters that are not
-// seen at its ends, and the blanks among them. Those that are part of the sign before
+// seen at its ends, and the spaces among them. Those that are part of the sign before
 // them, as in ❤️ and in flags of countries' parts, stay.
 func trimUnseen(s string) string {
 	loose := func(r rune) bool {

@@ -15,13 +15,13 @@ func Tell(s words.Sentence, lang string) string {
 	return s.Error()
 }
 
-// tooManyFailed is told of a request, and as the detail of a diagnosis.
+// tooManyFailed is the answer to a request, and the detail of a diagnosis.
 var tooManyFailed = phrase{
 	"Too many logins at this mailbox failed lately; nothing is tried there until some time has passed.",
 	"Ostatnio było zbyt wiele nieudanych logowań do tej skrzynki; przez pewien czas nie będziemy próbować ponownie.",
 }
 
-// sentences are what people are told of their requests, in the order of the
+// sentences are what people read about their requests, in the order of the
 // alphabet. Numbers come where no word must agree with them.
 var sentences = []phrase{
 	{"%s does not offer %s: choose the other protocol", "%s nie oferuje %s: wybierz drugi protokół"},
@@ -295,7 +295,7 @@ var sentences = []phrase{
 		"zbyt wiele otwartych strumieni zdarzeń: zamknij część stron",
 	},
 	{
-		"the user's visits are still ending; the removal then goes on by itself",
+		"the user's visits are still ending; the removal then continues by itself",
 		"trwa jeszcze pobieranie poczty tego użytkownika; potem usuwanie dokończy się samo",
 	},
 	{
