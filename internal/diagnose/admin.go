@@ -8,7 +8,7 @@ import (
 // What administrators read speaks of the user, and not to the user; and says what
 // an administrator can do.
 
-// What users and administrators are told alike; what each can do follows.
+// What users and administrators both read; what each can do follows.
 var (
 	onlyOAuth = phrase{
 		"{provider} takes no password here, only signing in on its own page (OAuth2). ",
@@ -27,7 +27,7 @@ var (
 		"Kilka kont na {host} zawiodło jedno po drugim i od tego czasu żadne nie zadziałało.",
 	}
 	whenOn = phrase{
-		"Nothing is lost at the provider: everything is fetched when it goes on.",
+		"Nothing is lost at the provider: everything is fetched when fetching resumes.",
 		"U dostawcy nic nie ginie: po wznowieniu wszystko zostanie pobrane.",
 	}
 )
@@ -144,7 +144,7 @@ var adminTexts = map[fault.Code]text{
 	fault.LocalOverQuota: {
 		phrase{"The user's own mailbox is full", "Skrzynka użytkownika jest pełna"},
 		phrase{
-			"The user can delete mail, or gets more room by a higher limit. Fetching then goes on by itself; nothing is lost " +
+			"The user can delete mail, or gets more room by a higher limit. Fetching then resumes by itself; nothing is lost " +
 				"at the provider.",
 			"Użytkownik może usunąć część poczty albo dostać więcej miejsca przez wyższy limit. Pobieranie ruszy wtedy samo; " +
 				"u dostawcy nic nie ginie.",
@@ -213,7 +213,7 @@ var adminDelays = map[account.DelayKind]delayText{
 	account.DelayMaintenance: {
 		title: phrase{"An administrator has paused fetching", "Administrator wstrzymał pobieranie"},
 		advice: phrase{
-			"The user is told so, and may switch it on. ", "Użytkownik widzi tę informację i może włączyć pobieranie. ",
+			"The user sees this, and may switch it on. ", "Użytkownik widzi tę informację i może włączyć pobieranie. ",
 		}.then(whenOn.en, whenOn.pl),
 	},
 	account.DelayAttention: {title: phrase{"It waits for its user", "Konto czeka na użytkownika"}},

@@ -42,10 +42,10 @@ func TestDetailsAreInTheReadersLanguage(t *testing.T) {
 		"The server says: $1 ${1} {}":       "Serwer odpowiada: $1 ${1} {}",
 	} {
 		if got := TellDetail(en, Polish); got != pl {
-			t.Errorf("%q is told as %q, want %q", en, got, pl)
+			t.Errorf("%q in Polish: %q, want %q", en, got, pl)
 		}
 		if got := TellDetail(en, English); got != en { // The control.
-			t.Errorf("%q is told in English as %q", en, got)
+			t.Errorf("%q in English: %q", en, got)
 		}
 	}
 }

@@ -24,8 +24,8 @@ import (
 )
 
 // Patience is how long a connection test takes at most. A server that says nothing
-// is given up long before that, by whoever waits for it: it is silence that
-// tells of trouble, not that there are many folders.
+// is given up long before that, by whoever waits for it: silence is the sign of
+// trouble, not that there are many folders.
 const Patience = 90 * time.Second
 
 // Prober tries an account's server: *source.Client is one. It reports each step
@@ -79,7 +79,7 @@ func (d *Doctor) Probe(ctx context.Context, a account.Account, c remote.Credenti
 	return rep
 }
 
-// unmet tells of folders that were chosen by name or special use and that the server
+// unmet reports folders that were chosen by name or special use and that the server
 // does not have, as a visit will; nil: it has all of them.
 func (d *Doctor) unmet(rules route.FolderRules, folders []mail.Folder) *account.Diagnosis {
 	missing := rules.Unmet(func(rule route.FolderRules) bool {
@@ -104,7 +104,7 @@ func (d *Doctor) explainable(ctx, step context.Context, a account.Account, err e
 	case f.Code == fault.Interrupted:
 		return fault.New(fault.Internal, f.Op, "The test was stopped before it ended.")
 	case f.Code == fault.HostNotAllowed:
-		// Which kind of host it is would tell of the inner network.
+		// Which kind of host it is would reveal something about the inner network.
 		return fault.New(fault.HostNotAllowed, f.Op, "This host or port is not one that an account may name.")
 	}
 	return Refine(d.catalog, a.Provider, a.Server.Host, f)

@@ -30,7 +30,7 @@ func catalog(t testing.TB) *provider.Catalog {
 	return c
 }
 
-// script is a Prober that reports what it is told to. With hang it waits for
+// script is a Prober that reports what the test sets. With hang it waits for
 // the context after that, as a server that says nothing makes the real one do.
 type script struct {
 	steps   []remote.Step
@@ -275,9 +275,9 @@ func TestAGoodTestListsWhatIsThere(t *testing.T) {
 	}
 }
 
-// A test tells of chosen folders that are not there, as the visit will (see
+// A test reports chosen folders that are not there, as the visit will (see
 // TestChosenFoldersThatAreNotThereAreReported of package fetch).
-func TestATestTellsOfChosenFoldersThatAreNotThere(t *testing.T) {
+func TestATestReportsChosenFoldersThatAreNotThere(t *testing.T) {
 	there := []mail.Folder{
 		{Selectable: true},
 		{Path: []string{"Sent"}, SpecialUse: `\Sent`, Selectable: true},

@@ -135,7 +135,7 @@ func TestTheRealReaderMeetsEachTrouble(t *testing.T) {
 }
 
 // A server that talks and does not answer holds up a connection test no longer
-// than a visit, and is told as too slow.
+// than a visit, and is reported as too slow.
 func TestATestDoesNotListenToAServerThatOnlyTalks(t *testing.T) {
 	for protocol, words := range map[remote.Protocol][2]string{
 		remote.IMAP: {"* OK [CAPABILITY IMAP4rev1] ready\r\n", "* OK still here\r\n"},

@@ -12,7 +12,7 @@ type situation struct {
 	admin  text // An empty title is the user's.
 }
 
-// situations are told instead of texts.
+// situations are shown instead of texts.
 var situations = []situation{
 	{
 		fault.CredentialExpired,

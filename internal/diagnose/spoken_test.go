@@ -38,7 +38,7 @@ func TestEverySentenceOfADetailIsInPolish(t *testing.T) {
 	}
 	const control = "Nobody has ever said this of a server."
 	if TellDetail(control, Polish) != control {
-		t.Error("the control is told in Polish")
+		t.Error("the control is said in Polish")
 	}
 }
 

@@ -173,7 +173,7 @@ var texts = map[fault.Code]text{
 	fault.LocalOverQuota: {
 		phrase{"Your own mailbox is full", "Twoja własna skrzynka jest pełna"},
 		phrase{
-			"Delete mail that you do not need, or ask your administrator for more room. Fetching then goes on by itself; " +
+			"Delete mail that you do not need, or ask your administrator for more room. Fetching then resumes by itself; " +
 				"nothing is lost at the provider.",
 			"Usuń niepotrzebną pocztę albo poproś administratora o więcej miejsca. Pobieranie ruszy wtedy samo; u " +
 				"dostawcy nic nie ginie.",
@@ -244,7 +244,7 @@ var heldBack = text{
 // signInAgain is what a user can do where signing in on the provider's page is
 // offered.
 var signInAgain = phrase{
-	"Sign in on {provider}'s own page, with the button for it. What was fetched stays, and fetching goes on where it " +
+	"Sign in on {provider}'s own page, with the button for it. What was fetched stays, and fetching resumes where it " +
 		"stopped.",
 	"Zaloguj się na stronie dostawcy jeszcze raz. To, co pobrano, zostaje, a pobieranie ruszy tam, gdzie się " +
 		"zatrzymało.",

@@ -56,7 +56,7 @@ func TestTheAdviceSaysWhenItIsTriedAgain(t *testing.T) {
 	}
 }
 
-// Newcomer N11: of four folders nobody is told what happens with ten thousand.
+// Newcomer N11: of four folders nobody reads what happens with ten thousand.
 func TestFoldersThatFailAreToldFromTooManyOfThem(t *testing.T) {
 	for lang, number := range map[string]string{"en": "10,000", "pl": "10 000"} {
 		some, fetched := diagnose.Explain(fault.FolderFailed, lang, diagnose.Context{Detail: "folder Sent: NO"})
@@ -69,8 +69,8 @@ func TestFoldersThatFailAreToldFromTooManyOfThem(t *testing.T) {
 	}
 }
 
-// Newcomer N8: an expired password is not entered again, but set anew first.
-func TestAnExpiredPasswordIsSetAnewAtTheProviderFirst(t *testing.T) {
+// Newcomer N8: an expired password is not entered again, but replaced by a new one first.
+func TestAnExpiredPasswordIsReplacedAtTheProviderFirst(t *testing.T) {
 	expired := diagnose.Context{Detail: fault.PasswordExpired + ` The server says: "no"`}
 	for lang, want := range map[string][2]string{
 		"en": {"The password has expired", "Set a new password at the provider first"},
@@ -83,7 +83,7 @@ func TestAnExpiredPasswordIsSetAnewAtTheProviderFirst(t *testing.T) {
 		wrong, _ := diagnose.Explain(fault.AuthFailed, lang, diagnose.Context{Detail: "The server says: no"})
 		other, _ := diagnose.Explain(fault.RateLimited, lang, expired)
 		if wrong == title || other == title {
-			t.Errorf("%s: the controls are told as %q and %q", lang, wrong, other)
+			t.Errorf("%s: the controls are shown as %q and %q", lang, wrong, other)
 		}
 	}
 }
