@@ -22,7 +22,8 @@ type Key[C any] struct {
 	Kind     Kind
 	Optional bool // The empty string is a value.
 	Secret   bool // Its value is never shown, and may be in a file of its own.
-	// Set checks a value and puts it into the configuration. Its error goes on after "it": "must be a number".
+	// Set checks a value and puts it into the configuration. Its error completes a sentence that begins with "it":
+	// "must be a number".
 	Set func(*C, string) error
 }
 
