@@ -47,7 +47,7 @@ func TestEveryCallNeedsAToken(t *testing.T) {
 	for name, r := range all {
 		for how, header := range map[string]string{
 			"none": "", "garbage": "Bearer x.y.z", "another scheme": "Basic YTpi",
-			"blank": "Bearer", "in the address": "",
+			"empty": "Bearer", "in the address": "",
 		} {
 			q := r
 			q.Header = map[string]string{"Authorization": header, "Origin": "https://evil.example"}
@@ -399,7 +399,7 @@ func TestForgedTokens(t *testing.T) {
 		"longer than any token":  strings.Repeat("a", 9000) + ".b.c",
 		"signature cut": strings.TrimRight(sign(t, hs, secret, nil, fine()),
 			"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
-		"two tokens, blank apart": sign(t, hs, secret, nil, fine()) + " " + sign(t, hs, secret, nil, fine()),
+		"two tokens, space between": sign(t, hs, secret, nil, fine()) + " " + sign(t, hs, secret, nil, fine()),
 	} {
 		rec := f.do(request{Method: "GET", Path: "/v1/admin/stats", Header: map[string]string{"Authorization": "Bearer " +
 			token}})
@@ -499,7 +499,7 @@ func TestOversizedHeadersAreRefused(t *testing.T) {
 }
 
 // TestLimits is U08, U17 and U33: above a rate the answer is 429 and says when
-// to come again, other users go on, and a new X-Forwarded-For (U36) helps nobody.
+// to come again, other users are still served, and a new X-Forwarded-For (U36) helps nobody.
 func TestLimits(t *testing.T) {
 	f := newFixture(t, func(o *httpapi.Options) {
 		o.Limits.Requests = httpapi.Rate{PerMinute: 6, Burst: 3}

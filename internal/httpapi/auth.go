@@ -64,8 +64,8 @@ type Keys struct {
 	JWKS     string // An https address; "": none.
 	Issuer   string // Required with JWKS; "": not checked.
 	Audience string // Required with JWKS; "": not checked.
-	// UserIDClaim names the claim that tells apart users who have one address one
-	// after the other; "": there is none. Each token has to bear it, administrators'
+	// UserIDClaim names the claim that distinguishes users who have one address one
+	// after the other; "": there is none. Each token has to carry it, administrators'
 	// aside, which open everybody's house; owner.AnyUser in it vouches for whoever it is.
 	UserIDClaim string
 	HTTP        *http.Client // For JWKS.

@@ -43,7 +43,7 @@ type bounded struct {
 type worth int
 
 const (
-	strange   worth = iota // It has borne no request of a user: it may be anybody's, and stay silent for ever.
+	strange   worth = iota // It has carried no request of a user: it may be anybody's, and stay silent for ever.
 	resting                // A user's, between two requests: clients make another one.
 	streaming              // A stream of events: browsers begin another one.
 	asking                 // A request of a user is under way: it is left alone.

@@ -201,7 +201,7 @@ func TestAUserWithAQuarterOfTheConnectionsKeepsNobodyAway(t *testing.T) {
 	}
 }
 
-// A process that is told to stop waits for requests that are under way, and for no
+// A process that has to stop waits for requests that are under way, and for no
 // caller who has sent none.
 func TestWhoIsSilentDoesNotHoldUpTheEnd(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -246,7 +246,7 @@ func TestWhoIsSilentDoesNotHoldUpTheEnd(t *testing.T) {
 	}
 }
 
-// telling is a listener that tells of each connection that it has accepted.
+// telling is a listener that reports each connection that it has accepted.
 type telling struct {
 	net.Listener
 	accepted chan struct{}
@@ -260,7 +260,7 @@ func (l telling) Accept() (net.Conn, error) {
 	return conn, err
 }
 
-// A process that is told to stop does so while a connection waits for a place.
+// A process that has to stop does so while a connection waits for a place.
 func TestABoundedListenerEndsWhileAConnectionWaits(t *testing.T) {
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -103,7 +103,7 @@ func (w SignIn) namedBy(r *http.Request) named {
 	return named{user: user}
 }
 
-// agrees reports whether a session may go on with a request of which the proxy
+// agrees reports whether a session may continue with a request of which the proxy
 // says whose it is: who signs out at the proxy and in as another must not meet the
 // session of the one before.
 func (w SignIn) agrees(r *http.Request, o owner.Owner) bool {

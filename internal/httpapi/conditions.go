@@ -11,7 +11,7 @@ import (
 
 // preconditions are the headers by which a client makes a change depend on what is
 // there (RFC 9110 section 13.1). Where one is not honoured, the change that it was to
-// prevent must not be made: it is refused, and never passed over.
+// prevent must not be made: it is refused, and never ignored.
 var preconditions = []string{"If-Match", "If-None-Match", "If-Unmodified-Since"}
 
 // conditions notes preconditions that a call does not honour. If-None-Match asks

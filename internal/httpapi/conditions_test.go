@@ -126,7 +126,7 @@ func TestD3_AStreamEndsWhenTheAddressIsAnotherUsers(t *testing.T) {
 		})
 		time.Sleep(2 * time.Second)
 		if got := former.take(t); len(got) > 0 || !former.over() || other.over() {
-			t.Errorf("the former user is told %v; its stream is over: %t, another's: %t", got, former.over(), other.over())
+			t.Errorf("the former user gets %v; its stream is over: %t, another's: %t", got, former.over(), other.over())
 		}
 		other.leave()
 		synctest.Wait()

@@ -258,7 +258,7 @@ func TestAProgressEventHasTheAgreedMembers(t *testing.T) {
 	})
 }
 
-func TestAStreamGoesOnWhereItWasLeft(t *testing.T) {
+func TestAStreamContinuesWhereItWasLeft(t *testing.T) {
 	streaming(t, func(t *testing.T, f *fixture) {
 		l := f.listen(anna, "")
 		es := l.take(t)
@@ -339,7 +339,7 @@ func TestAStreamEndsWithTheTokenOrTheSession(t *testing.T) {
 		}
 		time.Sleep(11 * time.Hour)
 		if !c.over() {
-			t.Error("the session's stream goes on after the session")
+			t.Error("the session's stream continues after the session")
 		}
 	})
 }
@@ -354,7 +354,7 @@ func TestStreamsEndAtOnceWhenTheServerStops(t *testing.T) {
 		close(stop)
 		for _, l := range ls {
 			if !l.over() || time.Since(began) > 0 {
-				t.Error("a stream goes on")
+				t.Error("a stream continues")
 			}
 		}
 	})
@@ -499,7 +499,7 @@ func TestNothingLooksAfterClose(t *testing.T) {
 		c.mu.Unlock()
 		for i, l := range ls {
 			if !l.over() {
-				t.Errorf("stream %d goes on", i)
+				t.Errorf("stream %d continues", i)
 			}
 		}
 		if l := f.listen(anna, ""); !l.over() || l.status < 500 {
@@ -527,7 +527,7 @@ func TestALookThatWaitsForTheDatabaseEndsWithClose(t *testing.T) {
 		}
 		f.close()
 		if slow.state.Load() != 2 {
-			t.Error("the look goes on")
+			t.Error("the look continues")
 		}
 	})
 }
@@ -581,7 +581,7 @@ func (u unsure) Ended(ctx context.Context, names []string) ([]string, error) {
 }
 
 // TestAStreamEndsWithItsSessionWithinASecond, whoever ended it, and the user's other one
-// goes on.
+// continues.
 func TestAStreamEndsWithItsSessionWithinASecond(t *testing.T) {
 	streaming(t, func(t *testing.T, f *fixture) {
 		listen := func() (*listener, string) {
@@ -648,7 +648,7 @@ func TestAStreamOutlivesADatabaseThatIsAway(t *testing.T) {
 		time.Sleep(1100 * time.Millisecond)
 		same(t, briefly(t, l.take(t)), "account Other needs_attention")
 		if n := strings.Count(f.log.String(), inner); n != 1 {
-			t.Errorf("the log tells of it %d times", n)
+			t.Errorf("the log has it %d times", n)
 		}
 	})
 }

@@ -54,7 +54,7 @@ type world struct {
 	fail      error
 	accounts  []account.Account
 	report    account.TestReport
-	told      []remote.Step              // By a test, as it goes on,
+	told      []remote.Step              // By a test, as it runs,
 	pause     chan struct{}              // … each time waiting for this, if it is not nil.
 	waits     func(done <-chan struct{}) // What it does then, if it is not nil.
 	limits    map[string]owner.Limit
@@ -159,7 +159,7 @@ func (w *world) List(_ context.Context, o owner.Owner) ([]account.Account, error
 // looks is a watch of a world's accounts.
 type looks struct {
 	*world
-	seen map[owner.Owner]string // How each user was told last.
+	seen map[owner.Owner]string // What each user was shown last.
 }
 
 func (l *looks) Changes(_ context.Context, users, again []owner.Owner) (map[owner.Owner][]account.Account, error) {

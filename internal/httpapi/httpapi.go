@@ -58,7 +58,7 @@ type Options struct {
 	Web     Web
 	Limits  Limits // The zero value stands for the defaults.
 	Streams Streams
-	// Stopping is closed when the process is told to stop: streams end then.
+	// Stopping is closed when the process has to stop: streams end then.
 	// Nil: they end with their readers.
 	Stopping <-chan struct{}
 	Version  string
@@ -68,14 +68,14 @@ type Options struct {
 
 // Check is one of the things a process needs to do its work.
 type Check struct {
-	Name string // A word: "database". It is shown to everybody; several may bear one.
+	Name string // A word: "database". It is shown to everybody; several may have the same.
 	Run  func(context.Context) error
 }
 
 const (
 	// readyPatience bounds each check behind /readyz.
 	readyPatience = 5 * time.Second
-	// readyFor is how long what they said is told again: anybody may ask, and
+	// readyFor is how long what they said is repeated: anybody may ask, and
 	// the checks write.
 	readyFor = 2 * time.Second
 )
@@ -90,7 +90,7 @@ type readiness struct {
 // server implements the generated interface. One value serves all requests.
 type server struct {
 	Options
-	routes   map[string]*endpoint // By method, blank, and path as Echo writes it.
+	routes   map[string]*endpoint // By method, space, and path as Echo writes it.
 	metrics  metrics
 	meters   meters
 	hub      *hub

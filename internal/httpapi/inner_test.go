@@ -109,7 +109,7 @@ func TestEveryProblemHasItsKind(t *testing.T) {
 func TestBodiesThatCannotBeTrusted(t *testing.T) {
 	for name, raw := range map[string]string{
 		"nothing":                      "",
-		"blanks":                       " \n",
+		"spaces":                       " \n",
 		"not JSON":                     "{",
 		"a bare word":                  "hello",
 		"NaN":                          `{"a":NaN}`,
@@ -277,7 +277,7 @@ func TestMeterTellsWhenToComeBack(t *testing.T) {
 	}
 }
 
-// TestSlotsWaitTheirTurn: one user's tests run so many at once; the next goes on
+// TestSlotsWaitTheirTurn: one user's tests run so many at once; the next runs
 // when one ends, or gives up with its request.
 func TestSlotsWaitTheirTurn(t *testing.T) {
 	s := &slots{size: 1, open: map[string]*slot{}}
@@ -323,14 +323,14 @@ func (titles) ExplainDelay(account.Account, string) diagnose.Delay { return diag
 
 // Newcomer N11: of a message that a folder's failure kept away, the words are about
 // messages, and the code is as it was.
-func TestASkippedMessageIsToldOfAsOne(t *testing.T) {
+func TestASkippedMessageIsReportedAsOne(t *testing.T) {
 	s := &server{Options: Options{Explain: titles{}}}
 	for code, want := range map[fault.Code]string{
 		fault.FolderFailed: "message_failed", fault.MessageFailed: "message_failed", fault.RateLimited: "rate_limited",
 	} {
 		got := s.skippedJSON(t.Context(), account.Skipped{Code: code, Detail: "of this one"}, account.Account{})
 		if got.Title != want || got.Advice != "of this one" || string(got.Code) != string(code) {
-			t.Errorf("%s is told as %+v", code, got)
+			t.Errorf("%s is shown as %+v", code, got)
 		}
 	}
 }
@@ -343,10 +343,10 @@ func TestTimeThatPassesIsNoChange(t *testing.T) {
 	}
 	before := one("rate_limited", "in 13 minutes")
 	if before != one("rate_limited", "in 12 minutes") {
-		t.Error("a stream tells of an account each minute")
+		t.Error("a stream sends an account each minute")
 	}
 	if before == one("auth_failed", "in 13 minutes") { // The control.
-		t.Error("a stream tells of no change")
+		t.Error("a stream sends no change")
 	}
 }
 

@@ -122,7 +122,7 @@ func heldUp(t *testing.T, w *trust, verify func(context.Context, string) (httpap
 		}
 	}
 	passed := time.Since(began)
-	for range cap(answers) { // Whoever needs a key that is not known is told that this is our fault.
+	for range cap(answers) { // Whoever needs a key that is not known learns that this is our fault.
 		if err := <-answers; !isKeys(err) {
 			t.Errorf("an unknown key: %v", err)
 		}

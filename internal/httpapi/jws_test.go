@@ -90,7 +90,7 @@ func TestATokenHasOneForm(t *testing.T) {
 		t.Fatal(err)
 	}
 	with := func(header string) string { return signText(t, jose.HS256, secret, header, string(text)) }
-	// The last letter of 32 octets bears two bits that stand for nothing.
+	// The last letter of 32 octets has two bits that stand for nothing.
 	last := strings.IndexByte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", good[len(good)-1])
 	other := "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"[last^1]
 	flattened := `{"payload":"` + parts[1] + `","protected":"` + parts[0] + `","signature":"` + parts[2] + `"}`

@@ -14,7 +14,7 @@ import (
 var english = regexp.MustCompile(`(?i)\b(the|is|are|must|not|and|of|or|your|with|for|again|choose|enter|sign|cannot)\b`)
 
 // TestProblemsAreInTheReadersLanguage is newcomer 3, over every problem that
-// the document has: each is told in Polish and in English, with the same codes
+// the document has: each is answered in Polish and in English, with the same codes
 // and fields, and Content-Language says so.
 func TestProblemsAreInTheReadersLanguage(t *testing.T) {
 	doc := spec(t)
@@ -73,7 +73,7 @@ func TestProblemsAreInTheReadersLanguage(t *testing.T) {
 		}
 	}
 	if told < 100 {
-		t.Errorf("only %d problems were told", told)
+		t.Errorf("only %d problems were answered", told)
 	}
 }
 

@@ -47,7 +47,7 @@ func NewLink(ctx context.Context, links Links, origin string, l Link) (string, e
 }
 
 // stillOurs fails where the address has become another user's since the caller was
-// recognised: a link made meanwhile is told to nobody.
+// recognised: a link made meanwhile is shown to nobody.
 func (s *server) stillOurs(ctx context.Context, who Identity) error {
 	err := s.recognise(ctx, who)
 	if errors.Is(err, ErrToken) {
@@ -125,7 +125,7 @@ func arrivalOf(r *http.Request) arrival {
 	h := r.Header
 	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"} {
 		if h.Get(name) != "" {
-			return arrival{} // Fetched ahead: nobody may ever look at it.
+			return arrival{} // Prefetched: nobody may ever look at it.
 		}
 	}
 	mode, site, dest := h.Get("Sec-Fetch-Mode"), h.Get("Sec-Fetch-Site"), h.Get("Sec-Fetch-Dest")

@@ -43,12 +43,12 @@ func TestALinkIsUsedUpOnlyByAPersonWhoGoesThere(t *testing.T) {
 			headers{"Sec-Fetch-User": "?1"}), false},
 		"into a frame":         {"GET", fetchMetadata("cross-site", "navigate", "iframe"), false},
 		"into a frame of ours": {"GET", fetchMetadata("same-origin", "navigate", "iframe"), false},
-		"fetched ahead":        {"GET", fetchMetadata("none", "navigate", "document", ahead), false},
+		"prefetched":           {"GET", fetchMetadata("none", "navigate", "document", ahead), false},
 		"rendered ahead": {"GET", fetchMetadata("none", "navigate", "document",
 			headers{"Sec-Purpose": "prefetch;prerender"}), false},
-		"fetched ahead by an older browser": {"GET", fetchMetadata("none", "navigate", "document",
+		"prefetched by an older browser": {"GET", fetchMetadata("none", "navigate", "document",
 			headers{"Purpose": "prefetch"}), false},
-		"fetched ahead by an older Firefox": {"GET", fetchMetadata("none", "navigate", "document",
+		"prefetched by an older Firefox": {"GET", fetchMetadata("none", "navigate", "document",
 			headers{"X-Moz": "prefetch"}), false},
 		"a preview": {"GET", fetchMetadata("none", "navigate", "document",
 			headers{"X-Purpose": "preview"}), false},
@@ -286,7 +286,7 @@ func TestWhoMayEndWhoseSessions(t *testing.T) {
 }
 
 // TestAStreamEndsWithItsSession, whichever process ended it; the user's other
-// streams go on.
+// streams continue.
 func TestAStreamEndsWithItsSession(t *testing.T) {
 	streaming(t, func(t *testing.T, f *fixture) {
 		f.links["again"] = httpapi.Link{Owner: anOwner(t, anna), ReturnTo: "/"}

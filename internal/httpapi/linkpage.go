@@ -120,11 +120,11 @@ const askingForm = `<p>%s</p><form method="post" action="%s"><p><button>%s</butt
 // the one whose link it is, the second the one who is signed in.
 var linkWords = map[string]struct{ title, text, press, otherTitle, otherText, stay string }{
 	"en": {
-		title: "Sign in to your external accounts", text: "This link signs you in as %s. Go on only if that is your own " +
-			"address: mail from the external accounts that you add is delivered there.",
+		title: "Sign in to your external accounts", text: "This link signs you in as %s. Continue only if that is your " +
+			"own address: mail from the external accounts that you add is delivered there.",
 		press: "Sign in as %s", otherTitle: "Somebody else is signed in here", stay: "Stay signed in as %s",
-		otherText: "In this browser %[2]s is signed in, and this link is for %[1]s. If you go on, %[2]s is signed out, and " +
-			"mail from the external accounts that you add then is delivered to %[1]s.",
+		otherText: "In this browser %[2]s is signed in, and this link is for %[1]s. If you continue, %[2]s is signed out, " +
+			"and mail from the external accounts that you add then is delivered to %[1]s.",
 	},
 	"pl": {
 		title: "Logowanie do twoich kont zewnętrznych",

@@ -192,7 +192,7 @@ func (s *server) admit(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// unauthenticatedError is all that is told of a missing or bad token.
+// unauthenticatedError is all that is said about a missing or bad token.
 type unauthenticatedError struct{ tokenSent bool }
 
 func (*unauthenticatedError) Error() string { return "no valid bearer token" }

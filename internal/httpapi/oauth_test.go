@@ -66,8 +66,8 @@ func TestABrowserIsKnownWhenItComesBack(t *testing.T) {
 	}
 }
 
-// TestAGrantStandsInThePlaceOfAPassword: in all three calls that take one.
-func TestAGrantStandsInThePlaceOfAPassword(t *testing.T) {
+// TestAGrantReplacesAPassword: in all three calls that take one.
+func TestAGrantReplacesAPassword(t *testing.T) {
 	f := newFixture(t)
 	grant := `"oauth_grant":"` + grantID + `","confirm_address":true`
 	for _, r := range []request{

@@ -65,7 +65,7 @@ type Users interface {
 	// Remove removes a user with all that is here of it, and the mail that was fetched
 	// if deleteMail says so. It may be repeated. While visits are ending, or another
 	// process is at it, it fails with account.ErrVisitsEnding or account.ErrRemoving,
-	// and goes on by itself.
+	// and continues by itself.
 	Remove(ctx context.Context, o owner.Owner, deleteMail bool, by owner.Owner) error
 	// Recognise compares the id of an address's user with the one that came before:
 	// with another, what the former user had is removed. The former user is
@@ -163,7 +163,7 @@ var ErrCursor = errors.New("must be next_cursor of the page before, with the oth
 // Transcripts are what was said with accounts' servers, where an administrator
 // asked for it.
 type Transcripts interface {
-	// Status tells of an account's transcript; the zero Transcript: there is none.
+	// Status describes an account's transcript; the zero Transcript: there is none.
 	Status(id account.ID) (Transcript, error)
 	// SwitchOn has it written for a day.
 	SwitchOn(id account.ID) (Transcript, error)

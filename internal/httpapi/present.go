@@ -38,7 +38,7 @@ func (s *server) explainer(ctx context.Context) Explainer {
 func (s *server) skippedJSON(ctx context.Context, m account.Skipped, a account.Account) api.SkippedMessage {
 	code := m.Code
 	if code == fault.FolderFailed {
-		code = fault.MessageFailed // It is one message that is told of here, whatever kept it away.
+		code = fault.MessageFailed // It is one message that is meant here, whatever kept it away.
 	}
 	a.Status.Diagnosis = &account.Diagnosis{Code: m.Code, Detail: m.Detail}
 	a.Status.NextPollAt = m.NextAt

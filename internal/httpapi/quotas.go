@@ -63,7 +63,7 @@ func (s *server) AdminChangeQuotas(ctx context.Context,
 	}, nil
 }
 
-// limitChange reads what is to become of many users' limits, and where to go on.
+// limitChange reads what is to become of many users' limits, and where to continue.
 func limitChange(in api.QuotaChange) (c owner.LimitChange, after string, err error) {
 	bad := &account.InvalidError{}
 	none := func(what api.QuotaChangeUnlimited) bool { return slices.Contains(value(in.Unlimited), what) }
@@ -88,7 +88,7 @@ func limitChange(in api.QuotaChange) (c owner.LimitChange, after string, err err
 	return c, after, bad.OrNil()
 }
 
-// cursorOf writes where a list goes on; "" stays "".
+// cursorOf writes where a list continues; "" stays "".
 func cursorOf(after string) string { return base64.RawURLEncoding.EncodeToString([]byte(after)) }
 
 // cursorIn reads what cursorOf wrote.

@@ -33,7 +33,7 @@ var refusalReasons = []struct {
 		"configured"},
 }
 
-// refusalEvery is how often the log tells of a reason.
+// refusalEvery is how often the log reports a reason.
 const refusalEvery = time.Minute
 
 // refusals tells operators why tokens are refused: callers learn nothing.

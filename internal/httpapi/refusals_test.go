@@ -33,7 +33,7 @@ func TestD5_TheLogSaysWhyATokenIsRefused(t *testing.T) {
 	said := func(reason string) int { return strings.Count(f.log.String(), reason) }
 	ask(good(nil), 200)
 	if said("a token was refused") != 0 {
-		t.Error("the log tells of a token that was accepted")
+		t.Error("the log reports a token that was accepted")
 	}
 	for reason, token := range map[string]string{
 		"it has expired":        good(func(c map[string]any) { c["exp"] = now.Add(-time.Hour).Unix() }),

@@ -22,7 +22,7 @@ var (
 // once performs a call that its sender may repeat under a name (the header
 // Idempotency-Key, draft-ietf-httpapi-idempotency-key-header): of all requests of one name one is
 // performed, and all that have its body get its answer. One that fails was not:
-// its name is free again. do is given the id that what it makes should bear, the same
+// its name is free again. do is given the id that what it makes should have, the same
 // one when a request is taken up again whose process died; "" without a name.
 func once[T any](ctx context.Context, s *server, call string, header *string,
 	do func(ctx context.Context, id string) (T, error),

@@ -453,8 +453,8 @@ func TestWordsAreAboutTheSettingsThatWereTried(t *testing.T) {
 	}
 }
 
-// TestAnAdministratorsHandIsTold, and a user's own is not taken for one.
-func TestAnAdministratorsHandIsTold(t *testing.T) {
+// TestAnAdministratorsHandIsShown, and a user's own is not taken for one.
+func TestAnAdministratorsHandIsShown(t *testing.T) {
 	f := newFixture(t)
 	f.do(request{Method: "PATCH", Path: "/v1/admin/accounts/" + bobsID, As: anna, Admin: true, Body: `{"enabled":false}`})
 	f.do(request{Method: "PATCH", Path: "/v1/accounts/" + annaID, As: anna, Admin: true, Body: `{"enabled":false}`})
@@ -831,7 +831,7 @@ func TestStats(t *testing.T) {
 }
 
 // TestPanicsEndInAnAnswer: 500 without a word of it, also not in the log when
-// it could hold anything; the server goes on.
+// it could hold anything; the server continues to answer.
 func TestPanicsEndInAnAnswer(t *testing.T) {
 	f := newFixture(t)
 	f.panicked = "the password is " + canary
@@ -973,7 +973,7 @@ func TestReadinessIsRemembered(t *testing.T) {
 	now = now.Add(-time.Hour) // A clock that goes back keeps no answer for an hour.
 	ask(200)
 	if runs != 4 {
-		t.Error("an answer of the future was told again")
+		t.Error("an answer of the future was repeated")
 	}
 }
 

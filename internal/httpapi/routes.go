@@ -28,7 +28,7 @@ type endpoint struct {
 	path       string   // As Echo writes it; the label of metrics and logs.
 	parameters []string // Of the query.
 	headers    []string // That are parameters, as they are written in the document.
-	vital      bool     // Whether it tells of the process itself, and is answered whatever state that is in.
+	vital      bool     // Whether it describes the process itself, and is answered whatever state that is in.
 	languages  bool     // Whether the answer depends on Accept-Language.
 }
 
@@ -71,7 +71,7 @@ func routesOf(doc *openapi3.T) (map[string]*endpoint, error) {
 	return routes, nil
 }
 
-// Vital are the paths that tell of the process itself: they are answered
+// Vital are the paths that describe the process itself: they are answered
 // whatever it does, and on the operators' own address where there is one.
 func Vital() []string { return []string{"/healthz", "/readyz", "/metrics"} }
 
@@ -85,7 +85,7 @@ func (r *endpoint) params() []*openapi3.Parameter {
 }
 
 // filters reports whether a parameter narrows a list, or what is to be ended: it has no
-// default, and is not the place to go on from.
+// default, and is not the place to continue from.
 func (r *endpoint) filters(name string) bool {
 	narrows := slices.Contains(r.parameters, "limit") || r.Method == http.MethodDelete
 	return narrows && name != "cursor" &&

@@ -148,8 +148,8 @@ var (
 	vague = regexp.MustCompile(`(?i)^(is |has )?(invalid|wrong|not valid|not allowed|cannot be accepted|taken)$`)
 )
 
-// TestEverySentenceIsInPolish is newcomer 3: whatever is told of a field or a
-// problem is told in both languages, with the same names and numbers in it.
+// TestEverySentenceIsInPolish is newcomer 3: whatever is said about a field or a
+// problem is said in both languages, with the same names and numbers in it.
 func TestEverySentenceIsInPolish(t *testing.T) {
 	all := allSentences(t)
 	if len(all) < 80 {

@@ -82,7 +82,7 @@ type Tickets interface {
 // checked now.
 const checkAway = 10
 
-// What people are told of passwords that were not taken.
+// What people read when a password was not accepted.
 var (
 	errNotThisOne  = errors.New("the address or the password is wrong: enter both again")
 	errUnavailable = errors.New("the mail server cannot check passwords now: try again in a minute")
@@ -102,7 +102,7 @@ func (s *server) SignIn(ctx context.Context, r api.SignInRequestObject) (api.Sig
 			return s.nobody(http.StatusForbidden, "unnamed", r.Params.AcceptLanguage, to), nil
 		}
 		if b.who.Owner == b.named.user {
-			return ledOn{to: to}, nil // The session goes on: one more would help nobody.
+			return ledOn{to: to}, nil // The session continues: one more would help nobody.
 		}
 		return s.arriveByPage(ctx, b, b.named.user, to, "header", r.Params.AcceptLanguage)
 	case way.Issuer != nil:
@@ -153,8 +153,8 @@ func (s *server) SignInWithPassword(ctx context.Context,
 	return passed{on, known}, nil
 }
 
-// checkPassword asks within the bounds, and tells all failures apart that people
-// may be told apart.
+// checkPassword asks within the bounds, and distinguishes all failures that people
+// may distinguish.
 func (s *server) checkPassword(ctx context.Context, c Client, user owner.Owner, password remote.Secret) error {
 	done, err := s.turns.take(ctx, c, user)
 	if errors.Is(err, errNoPlace) {

@@ -219,7 +219,7 @@ func TestARightPasswordSignsInAndAWrongOneSaysNoMore(t *testing.T) {
 	wrong, unknown := f.enters(anna, "x", nil), f.enters("nobody@firma.test", "x", nil)
 	if wrong.Code != 403 || unknown.Code != 403 || wrong.Body.String() != unknown.Body.String() ||
 		wrong.Header().Get("Set-Cookie") != "" {
-		t.Errorf("a wrong password is told from an unknown user: %s %s", wrong.Body, unknown.Body)
+		t.Errorf("a wrong password differs from an unknown user: %s %s", wrong.Body, unknown.Body)
 	}
 	polish := f.enters(anna, "x", headers{"Accept-Language": "pl"})
 	if !strings.Contains(polish.Body.String(), "łędny adres lub błędne hasło") {
@@ -314,7 +314,7 @@ func TestSigningInAsksBeforeItReplacesSomebodyElse(t *testing.T) {
 	}
 }
 
-// held is a mail server that says no when it is told to, and yes to the canary at
+// held is a mail server that says no when the test wants it, and yes to the canary at
 // once.
 type held struct {
 	mu  sync.Mutex
@@ -501,8 +501,8 @@ func TestABrowserComesBackFromTheIdentityProvider(t *testing.T) {
 	}
 }
 
-// TestWhatTheIdentityProviderSaysIsToldInWords, and no page leads anywhere else.
-func TestWhatTheIdentityProviderSaysIsToldInWords(t *testing.T) {
+// TestWhatTheIdentityProviderSaysIsSaidInWords, and no page leads anywhere else.
+func TestWhatTheIdentityProviderSaysIsSaidInWords(t *testing.T) {
 	f := newFixture(t)
 	f.userIDs = map[owner.Owner]string{anOwner(t, anna): "1"}
 	for name, tc := range map[string]struct {
@@ -668,8 +668,8 @@ func TestNothingBeginsWhereNobodyOpensThePage(t *testing.T) {
 	}
 }
 
-// TestTheNamedUsersSessionGoesOn: asking again makes no session more.
-func TestTheNamedUsersSessionGoesOn(t *testing.T) {
+// TestTheNamedUsersSessionContinues: asking again makes no session more.
+func TestTheNamedUsersSessionContinues(t *testing.T) {
 	f := newFixture(t, byProxy)
 	first := f.do(request{Method: "GET", Path: "/signin", Header: headers{"Remote-Email": anna}})
 	cookie := cookieOf(first, "mailbrook_session")
@@ -731,7 +731,7 @@ func TestAUserSignsInOnlySoOften(t *testing.T) {
 					rec = f.do(request{Method: "GET", Path: "/signin", Header: sent})
 				}
 				if rec.Code != 429 {
-					t.Errorf("another site goes on: %d", rec.Code)
+					t.Errorf("another site is still served: %d", rec.Code)
 				}
 				for range 31 {
 					sent["Remote-Email"] = bartek

@@ -18,7 +18,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
-// ticketName is the name of the cookie that a request bears.
+// ticketName is the name of the cookie that a request carries.
 func ticketName(r request) string {
 	name, _, _ := strings.Cut(r.Header["Cookie"], "=")
 	return name
@@ -62,7 +62,7 @@ func TestASignInAtTheIdentityProviderComesBackOnce(t *testing.T) {
 			t.Errorf("%s, once more: %d %s", name, rec.Code, rec.Body)
 		}
 		if rec.Code == 400 && !strings.Contains(rec.Body.String(), "was finished already") {
-			t.Errorf("%s: it is told as %s", name, rec.Body)
+			t.Errorf("%s: it is answered with %s", name, rec.Body)
 		}
 	}
 	f := newFixture(t)
@@ -214,7 +214,7 @@ func TestWhatComesBackToNothingCounts(t *testing.T) {
 	}
 }
 
-// slow is an identity provider that answers when it is told to.
+// slow is an identity provider that answers when the test lets it.
 type slow struct {
 	identityProvider
 	let chan struct{}
@@ -227,7 +227,7 @@ func (s slow) Finish(ctx context.Context, f oidc.Flow, code string, from *string
 }
 
 // TestOneClientLeavesRoomAtTheIdentityProvider: of one, an address or a /64, a few ask
-// it at a time, and who waits too long is told so. That others are let in meanwhile is
+// it at a time, and who waits too long gets an answer that says so. That others are let in meanwhile is
 // the control, and that all together have a limit.
 func TestOneClientLeavesRoomAtTheIdentityProvider(t *testing.T) {
 	for name, tc := range map[string]struct {

@@ -86,7 +86,7 @@ func (r returned) VisitFinishSignInResponse(w http.ResponseWriter) error {
 	return r.FinishSignInResponseObject.VisitFinishSignInResponse(w)
 }
 
-// goOn tells a page where to go on.
+// goOn tells a page where to continue.
 func goOn(w http.ResponseWriter, to string) error {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")

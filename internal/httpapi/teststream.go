@@ -72,7 +72,7 @@ type endedTest struct {
 	err error
 }
 
-// tell passes on a step that went well. Why one failed is told with the result, in
+// tell passes on a step that went well. Why one failed is said with the result, in
 // words that are fit for its reader.
 func (t *testStream) tell(s remote.Step) {
 	if !s.OK {
@@ -106,7 +106,7 @@ func (t *testStream) VisitTestConnectionResponse(w http.ResponseWriter) error {
 		case s := <-t.steps:
 			step(s)
 		case end := <-t.ended:
-			for len(t.steps) > 0 { // What was told before its end.
+			for len(t.steps) > 0 { // The steps reported before its end.
 				step(<-t.steps)
 			}
 			t.end(out, end)

@@ -72,7 +72,7 @@ func TestAConnectionTestTellsItsStepsAsTheyEnd(t *testing.T) {
 		if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
 			seen = append(seen, data)
 			if len(seen) <= len(f.told) {
-				f.pause <- struct{}{} // Nothing goes on before this was read.
+				f.pause <- struct{}{} // Nothing continues before this was read.
 			}
 		}
 	}
@@ -106,7 +106,7 @@ func TestTheResultOfAStreamIsThatOfAnAnswer(t *testing.T) {
 	}
 }
 
-// TestWhatFailsInAStreamIsAProblem: with its status while nothing was told, and as an
+// TestWhatFailsInAStreamIsAProblem: with its status while nothing was sent, and as an
 // event afterwards, without what only the log may have.
 func TestWhatFailsInAStreamIsAProblem(t *testing.T) {
 	f := newFixture(t)

@@ -12,7 +12,7 @@ func (s *server) transcriptJSON(t Transcript) api.Transcript {
 	return api.Transcript{Active: t.Until.After(s.Now()), Until: when(t.Until), Bytes: t.Bytes}
 }
 
-// AdminGetTranscript tells of an account's transcript, or sends it.
+// AdminGetTranscript describes an account's transcript, or sends it.
 func (s *server) AdminGetTranscript(
 	ctx context.Context, r api.AdminGetTranscriptRequestObject,
 ) (api.AdminGetTranscriptResponseObject, error) {
