@@ -73,7 +73,7 @@ func (a admin) ChangeLimits(ctx context.Context, f insight.QuotaFilter, c owner.
 }
 
 // spreadPatience is how long whoever sets a default limit waits until the lists
-// say so; the chore spread_limits goes on from there.
+// say so; the chore spread_limits continues from there.
 const spreadPatience = 5 * time.Second
 
 func (a admin) SetDefaultLimit(ctx context.Context, domain string, l *owner.Limit) error {

@@ -19,10 +19,10 @@ type installationCmd struct {
 
 type installationStatusCmd struct{}
 
-// Run prints what each part bears; it ends with status 1 when they differ, or keys
+// Run prints the identity of each part; it ends with status 1 when they differ, or keys
 // are damaged.
 func (installationStatusCmd) Run(ctx context.Context, t terminal, load loader) error {
-	n, b, err := borneParts(t, load)
+	n, b, err := readParts(t, load)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ type installationAdoptCmd struct {
 // Help is shown below the usage.
 func (installationAdoptCmd) Help() string {
 	return "database: it is a new one, or came from elsewhere; it takes the identity of keys and mailboxes.\n\n" +
-		"keys: they are other ones, or are lost and made anew; users enter their passwords again.\n\n" +
+		"keys: they are other ones, or were lost and made again; users enter their passwords again.\n\n" +
 		"mailboxes: they lie elsewhere now, or came from elsewhere; they take the database's identity.\n\n" +
 		"End every process of the installation before."
 }
@@ -96,7 +96,7 @@ func (installationAdoptCmd) Help() string {
 // Run gives one part the identity of the others. It is for when no process of
 // the installation runs.
 func (c installationAdoptCmd) Run(ctx context.Context, t terminal, load loader) error {
-	n, b, err := borneParts(t, load)
+	n, b, err := readParts(t, load)
 	if err != nil {
 		return err
 	}
@@ -131,27 +131,27 @@ func (n *installation) note(ctx context.Context, part string) error {
 	})
 }
 
-// borneParts reads what keys and mailboxes bear, agreeing or not.
-func borneParts(t terminal, load loader) (*installation, borne, error) {
+// readParts reads the identities of keys and mailboxes, agreeing or not.
+func readParts(t terminal, load loader) (*installation, partIDs, error) {
 	cfg, err := load()
 	if err != nil {
-		return nil, borne{}, err
+		return nil, partIDs{}, err
 	}
 	if cfg.embedded() {
 		if err := cfg.mustStand(); err != nil {
-			return nil, borne{}, err
+			return nil, partIDs{}, err
 		}
 	}
 	n := &installation{cfg: cfg, log: newLogger(cfg, t.err)}
 	if n.mailbox, err = maildir.New(maildir.Options{Template: cfg.Mailbox, Log: n.log, Existing: true}); err != nil {
-		return nil, borne{}, usageError{fmt.Errorf("mailbox: %w", err)}
+		return nil, partIDs{}, usageError{fmt.Errorf("mailbox: %w", err)}
 	}
 	b, err := n.read()
 	return n, b, err
 }
 
-// openParts opens the database as it is, with what it bears as the identity.
-func (n *installation) openParts(ctx context.Context, b borne, exists bool) (err error) {
+// openParts opens the database as it is, with the identity that it holds.
+func (n *installation) openParts(ctx context.Context, b partIDs, exists bool) (err error) {
 	if err := n.openDatabase(ctx, b, exists, nil); err != nil {
 		return err
 	}
@@ -161,10 +161,10 @@ func (n *installation) openParts(ctx context.Context, b borne, exists bool) (err
 	return nil
 }
 
-var errNothingBorne = errors.New("neither keys nor mailboxes bear an identity, so there is none to take: start the " +
+var errNoIdentity = errors.New("neither keys nor mailboxes have an identity, so there is none to take: start the " +
 	"program as it is")
 
-func (n *installation) adoptDatabase(ctx context.Context, t terminal, b borne, was string) error {
+func (n *installation) adoptDatabase(ctx context.Context, t terminal, b partIDs, was string) error {
 	switch n.id = b.keys; {
 	case n.id == "":
 		n.id = b.mailboxes
@@ -173,7 +173,7 @@ func (n *installation) adoptDatabase(ctx context.Context, t terminal, b borne, w
 			"first", b.keys, b.mailboxes)}
 	}
 	if n.id == "" && !b.anyKeys {
-		return usageError{errNothingBorne}
+		return usageError{errNoIdentity}
 	}
 	// "migrate up" refuses one that is not ours yet.
 	if err := n.store.Migrate(ctx); err != nil {
@@ -209,7 +209,7 @@ func (n *installation) adoptDatabase(ctx context.Context, t terminal, b borne, w
 
 func (n *installation) adoptKeys(ctx context.Context, t terminal, id string) error {
 	if id == "" {
-		return usageError{errors.New("the database bears no identity: adopt the database first")}
+		return usageError{errors.New("the database has no identity: adopt the database first")}
 	}
 	if err := n.note(ctx, partKeys); err != nil {
 		return err
@@ -225,7 +225,7 @@ func (n *installation) adoptKeys(ctx context.Context, t terminal, id string) err
 	return nil
 }
 
-// takeKeys has the keys bear the identity and the database a proof of them, and
+// takeKeys writes the identity to the keys and a proof of them to the database, and
 // says whom that shuts out.
 func (n *installation) takeKeys(ctx context.Context, t terminal, v *vault.Vault) error {
 	lost, err := v.Unreadable(ctx, n.store.Secrets())
@@ -244,9 +244,9 @@ func (n *installation) takeKeys(ctx context.Context, t terminal, v *vault.Vault)
 	return nil
 }
 
-func (n *installation) adoptMailboxes(ctx context.Context, t terminal, b borne, id string) error {
+func (n *installation) adoptMailboxes(ctx context.Context, t terminal, b partIDs, id string) error {
 	if id == "" {
-		return usageError{errors.New("the database bears no identity: adopt the database first")}
+		return usageError{errors.New("the database has no identity: adopt the database first")}
 	}
 	if err := n.note(ctx, partMailboxes); err != nil {
 		return err

@@ -237,7 +237,7 @@ func (a *app) close() {
 
 // openStore opens the configured database. existing says that the database cannot be a new one, allowed what
 // providers ask.
-func openStore(ctx context.Context, cfg config, b borne, existing bool, allowed schedule.Allowances,
+func openStore(ctx context.Context, cfg config, b partIDs, existing bool, allowed schedule.Allowances,
 	log *slog.Logger,
 ) (*store.Store, error) {
 	return store.Open(ctx, cfg.Database, store.Options{

@@ -120,7 +120,7 @@ func (t terminal) fateOf(folders []string, keep bool) string {
 	return fmt.Sprintf("%s %s, with all the mail there.", what, goes)
 }
 
-// confirm asks whether to go on. Where nobody is there to answer, it refuses with
+// confirm asks whether to continue. Where nobody is there to answer, it refuses with
 // the flag that answers.
 func (t terminal) confirm(ctx context.Context, question, flag string) error {
 	lines := bufio.NewReader(t.in)
@@ -131,7 +131,7 @@ func (t terminal) confirm(ctx context.Context, question, flag string) error {
 		return nil
 	case errors.Is(err, io.EOF) && answer == "":
 		fmt.Fprintln(t.err)
-		return usageError{fmt.Errorf("nobody answered: %s goes on without asking", flag)}
+		return usageError{fmt.Errorf("nobody answered: %s continues without asking", flag)}
 	case err != nil && !errors.Is(err, io.EOF):
 		fmt.Fprintln(t.err)
 		return err

@@ -115,7 +115,7 @@ func TestEveryTestWouldNoticeASpoiledMailbox(t *testing.T) {
 		{"a message was cut", "wrong_size", func(text []byte, path, _ string) error {
 			return os.WriteFile(path, text[:len(text)/2], 0o600)
 		}},
-		{"a message bears a token that nobody gave", "unknown_token", func(text []byte, path, base string) error {
+		{"a message carries a token that nobody gave", "unknown_token", func(text []byte, path, base string) error {
 			before, after, _ := strings.Cut(base, ".F")
 			forged := before + ".F" + strings.Repeat("a", 26) + after[26:]
 			return os.WriteFile(filepath.Join(filepath.Dir(path), forged), text, 0o600)

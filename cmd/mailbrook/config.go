@@ -76,7 +76,7 @@ type authConfig struct {
 	JWKSURL  string
 	Issuer   string
 	Audience string
-	// UserIDClaim names the claim that tells apart users who have one address one
+	// UserIDClaim names the claim that distinguishes users who have one address one
 	// after the other; empty: there is none.
 	UserIDClaim string
 }

@@ -89,7 +89,7 @@ func (c config) checkOAuth(values settings.Values) error {
 		if o.ClientID == "" {
 			for _, rest := range []string{"client_secret", "authorize_url", "token_url", "issuer", "scopes", "hosts"} {
 				if v, ok := values[key+rest]; ok && v.Text != "" {
-					return fmt.Errorf("%sclient_id is missing: %s%s (from %s) is of no use without it", key, key, rest, v.From)
+					return fmt.Errorf("%sclient_id is missing: %s%s (from %s) is useless without it", key, key, rest, v.From)
 				}
 			}
 			continue

@@ -108,7 +108,7 @@ var perToken = []string{"jti", "iat", "exp", "nbf", "aud", "iss", "scope", "nonc
 // token would be another user's, and the accounts of the one before be removed.
 func checkClaim(v string) error {
 	if slices.Contains(perToken, v) {
-		return errors.New("must name a claim that every token of a user bears alike, and no other user's does, such as uid")
+		return errors.New("must name a claim that every token of a user has alike, and no other user's does, such as uid")
 	}
 	return checkText(v)
 }

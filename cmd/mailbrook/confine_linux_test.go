@@ -29,8 +29,8 @@ import (
 const confinedEnv = "MAILBROOK_TEST_CONFINED"
 
 // A confined process has no core files, cannot be looked into, starts no program
-// and gains no right, on whichever thread; it goes on reading, writing and
-// listening. Before that it could do all of this: the control.
+// and gains no right, on whichever thread; it continues to read, write and
+// listen. Before that it could do all of this: the control.
 func TestAConfinedProcessStartsNothingAndShowsNothing(t *testing.T) {
 	if os.Getenv(confinedEnv) != "" {
 		tellWhatWorks(t)
@@ -136,7 +136,7 @@ func TestFewOpenFilesBoundTheVisits(t *testing.T) {
 	for _, id := range ids {
 		a := u.reaches(id, "ok", "retrying")
 		if a.Status.Diagnosis != nil && a.Status.Diagnosis.Code == string(fault.LocalMailboxUnavailable) {
-			t.Errorf("our own want of descriptors is told as %+v", a.Status.Diagnosis)
+			t.Errorf("our own want of descriptors is shown as %+v", a.Status.Diagnosis)
 		}
 	}
 	for _, id := range ids {

@@ -30,7 +30,7 @@ type demoCmd struct {
 }
 
 // Run starts a mail provider in the process and a scratch server beside it,
-// adds an account of each kind as a webmail would, and goes on polling until it
+// adds an account of each kind as a webmail would, and continues to poll until it
 // is interrupted. Nothing of it is left afterwards.
 func (c demoCmd) Run(ctx context.Context, t terminal, load loader) (err error) {
 	cfg, err := load()
@@ -110,7 +110,7 @@ func demoConfig(cfg config, scratch, caFile string) config {
 	return cfg
 }
 
-// listenOrElsewhere listens where it is told, or on a free port if somebody
+// listenOrElsewhere listens at the address given, or on a free port if somebody
 // else does there already.
 func listenOrElsewhere(addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
@@ -137,7 +137,7 @@ type demonstration struct {
 	scratch  string
 }
 
-// show adds the accounts, fetches for the first time, and says how to go on.
+// show adds the accounts, fetches for the first time, and says how to continue.
 func (d *demonstration) show(ctx context.Context) error {
 	o, err := parseUser(demoUser)
 	if err != nil {

@@ -169,7 +169,7 @@ func TestEveryCallThatChangesSomethingIsWrittenDown(t *testing.T) {
 		}
 		return a
 	}, mine("link.made"))
-	step("useLink", func() answer { // Another browser: the session before goes on.
+	step("useLink", func() answer { // Another browser: the session before continues.
 		_, token, _ := strings.Cut(link.URL, "/link/")
 		req, err := http.NewRequest(http.MethodPost, p.addr+"/link/"+token, http.NoBody)
 		if err != nil {

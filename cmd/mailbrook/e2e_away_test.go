@@ -153,7 +153,7 @@ type request struct {
 }
 
 // While PostgreSQL is away no call is answered with 500: what needs it is 503
-// with Retry-After, what does not goes on. When it is back, so are the answers.
+// with Retry-After, what does not is answered. When it is back, so are the answers.
 func TestAwayIsNotBrokenInAnyCall(t *testing.T) {
 	t.Parallel()
 	g, dsn := newGate(t, mailtest.StartPostgres(t))
@@ -195,7 +195,7 @@ func TestAwayIsNotBrokenInAnyCall(t *testing.T) {
 	if err := during.Wait(); err != nil {
 		t.Error(err)
 	}
-	eventually(t, soon, func() (bool, string) { // What it said last is told again for a moment.
+	eventually(t, soon, func() (bool, string) { // What it said last is repeated for a moment.
 		ready := p.plain("GET", "/readyz")
 		return ready.status == http.StatusServiceUnavailable && strings.Contains(string(ready.body), `"field":"database"`),
 			fmt.Sprintf("readiness answers %d %s", ready.status, ready.body)
@@ -230,7 +230,7 @@ func TestAwayIsNotBrokenInAnyCall(t *testing.T) {
 }
 
 // An embedded database that is stopped by another writer is away too, for what
-// writes; what reads goes on.
+// writes; what reads is answered.
 func TestABusyDatabaseIsAway(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, false)

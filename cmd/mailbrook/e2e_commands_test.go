@@ -305,7 +305,7 @@ func TestPullSaysHowItWent(t *testing.T) {
 				t.Errorf("pull --json says %+v", got)
 			}
 			if !running && got[0].Messages != int64(len(oracle)) { // Otherwise the poller may have been first.
-				t.Errorf("pull --json tells of %d messages, want %d", got[0].Messages, len(oracle))
+				t.Errorf("pull --json reports %d messages, want %d", got[0].Messages, len(oracle))
 			}
 			mailtest.CompareDelivered(t, oracle, mailtest.ReadMaildir(t, s.mail(anna)), "dobre")
 
@@ -550,7 +550,7 @@ func TestWhereverAFetchIsBrokenOffEverythingArrivesOnce(t *testing.T) {
 					t.Errorf("%d messages in the mailbox, want %d (%d were there at the break)", len(local), len(want), part)
 				}
 				if st := u.account(id).Status; st.Totals.Messages != int64(len(want)) {
-					t.Errorf("the account tells of %d messages, want %d", st.Totals.Messages, len(want))
+					t.Errorf("the account reports %d messages, want %d", st.Totals.Messages, len(want))
 				}
 				p.term()
 			})

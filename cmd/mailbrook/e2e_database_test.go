@@ -164,7 +164,7 @@ func TestProcessesOnOnePostgreSQLShareTheWork(t *testing.T) {
 	mailtest.CompareDelivered(t, append(oracles[0], more...), mailtest.ReadMaildir(t, s.mail(all[0].u.name)), "Zdalne")
 }
 
-// visits counts the visits that a log tells of.
+// visits counts the visits that a log reports.
 func visits(said string) (n int) {
 	for line := range strings.Lines(said) {
 		var l struct{ Msg string }
@@ -234,7 +234,7 @@ func TestWhileAnotherProcessHoldsTheDatabaseNothingIsLost(t *testing.T) {
 // not there, as a lost database of SQLite is, and no backup helps. The control is TestALostFileIsMadeByNoCommand.
 func TestAPostgresThatCannotBeReachedIsNoLostFile(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, false) // Its keys and mailboxes are there, and bear an identity.
+	h := newHouse(t, false) // Its keys and mailboxes are there, and have an identity.
 	gone := filepath.Join(t.TempDir(), "gone")
 	for _, dsn := range []string{
 		"postgres:///mailbrook?host=" + gone,

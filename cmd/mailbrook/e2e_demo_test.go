@@ -69,7 +69,7 @@ func TestTheDemoShowsMailAndItsCurlLinesWork(t *testing.T) {
 		t.Errorf("no mail lies in %s", box[1])
 	}
 	t.Run("the mailbox to add", func(t *testing.T) { addSpare(t, p, said, strings.TrimPrefix(assign[0][1], "TOKEN=")) })
-	// New sample mail trickles in and is told of.
+	// New sample mail trickles in and is reported.
 	p.await(func(said string) bool { return regexp.MustCompile(`: \d+ new \(\d+ in all\)`).MatchString(said) })
 
 	if status := p.stop(os.Interrupt); status != 0 {

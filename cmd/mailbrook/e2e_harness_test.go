@@ -91,7 +91,7 @@ func eventually(t *testing.T, patience time.Duration, ok func() (bool, string)) 
 		select {
 		case <-tick.C:
 		case <-late.C:
-			t.Fatalf("waited %v in vain: %s", patience, why)
+			t.Fatalf("waited %v for nothing: %s", patience, why)
 		}
 	}
 }
@@ -276,7 +276,7 @@ func (s *site) ok(stdin string, args ...string) string {
 	return r.out
 }
 
-// process is a program that runs until it is told to stop.
+// process is a program that runs until it is stopped.
 type process struct {
 	*site
 	*processState
@@ -405,7 +405,7 @@ func (p *process) await(ok func(said string) bool) {
 			}
 			p.t.Fatalf("the process ended with status %d:\n%s", p.cmd.ProcessState.ExitCode(), p.log())
 		case <-late.C:
-			p.t.Fatalf("waited in vain; the process said:\n%s", p.log())
+			p.t.Fatalf("waited for nothing; the process said:\n%s", p.log())
 		}
 	}
 }

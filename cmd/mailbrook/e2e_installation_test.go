@@ -152,10 +152,10 @@ func losses(postgres bool) []loss {
 		loss{name: "a cut sealing key", part: "keys", damage: true, do: func(h *house) {
 			h.must(os.Truncate(filepath.Join(h.data(), "keys", "sealing-000001.key"), 100))
 		}},
-		loss{name: "a pipe in the place of a key", part: "keys", damage: true, do: func(h *house) {
+		loss{name: "a pipe instead of a key", part: "keys", damage: true, do: func(h *house) {
 			h.pipe(filepath.Join(h.data(), "keys", "signing.key"))
 		}},
-		loss{name: "a pipe in the place of the mailboxes' identity", part: "mailbox", damage: true, do: func(h *house) {
+		loss{name: "a pipe instead of the mailboxes' identity", part: "mailbox", damage: true, do: func(h *house) {
 			h.pipe(filepath.Join(h.data(), "mail", ".mailbrook-installation"))
 		}},
 		loss{name: "a huge identity of the mailboxes", part: "mailbox", damage: true, do: func(h *house) {
@@ -202,7 +202,7 @@ func losses(postgres bool) []loss {
 	)
 }
 
-// pipe puts a pipe in the place of a file.
+// pipe replaces a file by a pipe.
 func (h *house) pipe(path string) {
 	h.t.Helper()
 	h.must(errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)))
@@ -238,7 +238,7 @@ func onBothHouses(t *testing.T, run func(t *testing.T, h *house, l loss)) {
 
 // A database, keys or mailboxes that are missing, empty, cut or another
 // installation's are refused at the start, before anything is written to them,
-// with the part that is wrong. Put back, the installation goes on as before.
+// with the part that is wrong. Put back, the installation works as before.
 func TestAPartThatIsNotTheInstallationsIsRefusedAtTheStart(t *testing.T) {
 	t.Parallel()
 	onBothHouses(t, func(t *testing.T, h *house, l loss) {
@@ -332,7 +332,7 @@ func advised(t *testing.T, said string) string {
 	return strings.Trim(string(text), `"`)
 }
 
-// identity returns what the saved keys bear.
+// identity returns the identity of the saved keys.
 func (h *house) identity() string {
 	text, err := os.ReadFile(filepath.Join(h.saved, "keys", "installation"))
 	h.must(err)
@@ -394,7 +394,7 @@ func TestAPartThatIsLostWhileRunningIsNoticed(t *testing.T) {
 // Pages that are lost under a running process are noticed by what SQLite says of
 // them, though the file is as long as before and nobody asks for readiness: nothing
 // is answered, delivered or written any more, and the next start refuses the file.
-// The control is the file as it was, which goes on.
+// The control is the file as it was, which continues to work.
 func TestLostPagesAreNoticedWhileRunningAndAtTheStart(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, false)
@@ -417,7 +417,7 @@ func TestLostPagesAreNoticedWhileRunningAndAtTheStart(t *testing.T) {
 				strings.Contains(said, "do not belong together any more"),
 			fmt.Sprintf("a change is answered %d, the list %d %s", w.status, r.status, r.body)
 	})
-	eventually(t, soon, func() (bool, string) { // What it said is told again for two seconds.
+	eventually(t, soon, func() (bool, string) { // What it said is repeated for two seconds.
 		r := p.plain("GET", "/readyz")
 		return r.status == http.StatusServiceUnavailable && strings.Contains(string(r.body), `"field":"database"`),
 			fmt.Sprintf("readiness answers %d %s", r.status, r.body)
@@ -458,7 +458,7 @@ func TestLooksAtTheFileLeaveItsLocks(t *testing.T) {
 	if got := alone(); got == "delete" {
 		t.Error("while a process uses the database another takes it out of WAL mode")
 	}
-	h.bears(p, p.as(anna).accounts()[0].Name)
+	h.hasName(p, p.as(anna).accounts()[0].Name)
 	p.term()
 	if got := alone(); got != "delete" {
 		t.Errorf("with nobody there the database cannot be had alone: %s", got)
@@ -471,8 +471,8 @@ func (h *house) rename(p *process, name string) {
 	must[accountAnswer](p.as(anna), http.StatusOK, "PATCH", "/v1/accounts/"+h.id, fields{"name": name})
 }
 
-// bears requires that the account has the name that it was given last.
-func (h *house) bears(p *process, name string) {
+// hasName requires that the account has the name that it was given last.
+func (h *house) hasName(p *process, name string) {
 	h.t.Helper()
 	if got := p.as(anna).accounts(); len(got) != 1 || got[0].Name != name {
 		h.t.Errorf("what was committed is lost: %+v, want an account %q", got, name)
@@ -480,7 +480,7 @@ func (h *house) bears(p *process, name string) {
 }
 
 // A process that was killed leaves a write-ahead log. Another file beside it is
-// refused before the two are mixed; the file that was there goes on with all
+// refused before the two are mixed; the file that was there continues with all
 // that was committed.
 func TestAFileBesideTheLogOfAnotherIsRefused(t *testing.T) {
 	t.Parallel()
@@ -520,7 +520,7 @@ func TestAFileBesideTheLogOfAnotherIsRefused(t *testing.T) {
 			}
 			h.must(os.WriteFile(h.file(), ours, 0o600))
 			p = h.serve("--roles", "api")
-			h.bears(p, "Ostatnia")
+			h.hasName(p, "Ostatnia")
 			p.term()
 		})
 	}
@@ -567,7 +567,7 @@ func TestALostFileIsMadeByNoCommand(t *testing.T) {
 	}
 }
 
-// beside returns the database's file and those beside it that bear its name.
+// beside returns the database's file and those beside it that have its name.
 func (h *house) beside() []string {
 	h.t.Helper()
 	names, err := filepath.Glob(h.file() + "*")
@@ -576,7 +576,7 @@ func (h *house) beside() []string {
 }
 
 // A write-ahead log that is deleted under a process is noticed, and what was
-// committed is saved when the process is told to end.
+// committed is saved when the process is ended.
 func TestALogThatIsDeletedWhileItIsOpenIsNoticed(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, false)
@@ -591,7 +591,7 @@ func TestALogThatIsDeletedWhileItIsOpenIsNoticed(t *testing.T) {
 	})
 	p.term()
 	p = h.serve("--roles", "api")
-	h.bears(p, "Ostatnia")
+	h.hasName(p, "Ostatnia")
 	p.term()
 }
 
@@ -606,7 +606,7 @@ func TestAccountsOutliveALogThatWasThrownAway(t *testing.T) {
 	h.must(os.Remove(h.file() + "-wal"))
 	h.must(os.Remove(h.file() + "-shm"))
 	p = h.serve("--roles", "api")
-	h.bears(p, "Ostatnia")
+	h.hasName(p, "Ostatnia")
 	p.term()
 }
 
@@ -669,7 +669,7 @@ func TestNothingIsDeliveredWithoutItsDatabase(t *testing.T) {
 				return strings.Contains(p.log(), "do not belong together any more"), "nobody noticed"
 			})
 			eventually(t, soon, func() (bool, string) {
-				return strings.Contains(p.log(), `"msg":"claiming due accounts"`), "the poller goes on claiming"
+				return strings.Contains(p.log(), `"msg":"claiming due accounts"`), "the poller continues to claim"
 			})
 			before := len(mailtest.ReadMaildir(t, h.mail(anna)))
 			oracle = append(oracle, mailtest.Fill(t, d, "anna", mailtest.Corpus(32, 5, false))...)
@@ -722,13 +722,13 @@ func TestAnInstallationWithoutMarksIsMarkedOnce(t *testing.T) {
 			h.goesOn(1)
 			status := h.ok("", "installation")
 			if n := strings.Count(status, h.identity()); n != 3 {
-				t.Errorf("of the three parts %d bear the identity:\n%s", n, status)
+				t.Errorf("of the three parts %d have the identity:\n%s", n, status)
 			}
 		})
 	}
 }
 
-// What is right although it bears another identity is said to be by one command
+// What is right although it has another identity is said to be by one command
 // for each part, and by nothing else.
 func TestAPartIsAdoptedDeliberately(t *testing.T) {
 	t.Parallel()
@@ -759,7 +759,7 @@ func TestAPartIsAdoptedDeliberately(t *testing.T) {
 }
 
 // With an address for operators, readiness and metrics are answered there and
-// nowhere else; whether the process lives is told on both.
+// nowhere else; whether the process lives is answered on both.
 func TestReadinessAndMetricsHaveAnAddressOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	for _, roles := range []string{"api,poller", "api", "poller"} {

@@ -240,7 +240,7 @@ func TestMailboxesThatFetchEachOtherDoNotGrow(t *testing.T) {
 			if t.Failed() {
 				return
 			}
-			// The user is told.
+			// The user sees why.
 			p := r.serve()
 			first := p.as(a)
 			skipped := must[struct {
@@ -336,7 +336,7 @@ func TestWithoutMarksMailboxesThatFetchEachOtherGrow(t *testing.T) {
 }
 
 // A user's own mailbox under another login name is refused when it is added;
-// where it was added without a test nothing is fetched, and the user is told.
+// where it was added without a test nothing is fetched, and the user sees why.
 func TestTheOwnMailboxUnderAnotherNameIsNotFetched(t *testing.T) {
 	t.Parallel()
 	const c = "c@loop.test"
@@ -420,7 +420,7 @@ func TestEqualMessagesThatTookDifferentWaysAllArrive(t *testing.T) {
 }
 
 // The operator's own hosts are refused by name and by address, with or without
-// a test, when adding, testing and editing; what is there already goes on.
+// a test, when adding, testing and editing; what is there already continues to work.
 func TestOwnHostsAreRefused(t *testing.T) {
 	t.Parallel()
 	r := newCircle(t, nil, "a", "b")
@@ -468,7 +468,7 @@ func TestOwnHostsAreRefused(t *testing.T) {
 	if edit.Code != "connection_test_failed" || edit.Diagnosis.Code != "mail_loop" {
 		t.Errorf("editing says %+v", edit)
 	}
-	// Without its host being changed, it can be edited and goes on.
+	// Without its host being changed, it can be edited and continues to work.
 	must[accountAnswer](u, http.StatusOK, "PATCH", "/v1/accounts/"+id, fields{"sender_name": "A"})
 	eventually(t, soon, func() (bool, string) {
 		n := u.account(id).Status.Totals.Messages

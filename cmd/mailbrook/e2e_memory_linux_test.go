@@ -81,6 +81,6 @@ func peakOf(t *testing.T, pid int) int64 {
 			return n << 10
 		}
 	}
-	t.Fatal("no peak is told")
+	t.Fatal("no peak is reported")
 	return 0
 }

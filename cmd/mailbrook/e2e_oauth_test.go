@@ -166,11 +166,11 @@ func TestMailIsFetchedFromWhereItsUserSignedInOnTheProvidersPage(t *testing.T) {
 
 			path, grant := w.signIn(`{"email":"` + annasGmail + `"}`)
 			if path != "/accounts/new" {
-				t.Errorf("a new account goes on at %s", path)
+				t.Errorf("a new account continues at %s", path)
 			}
 			told := must[map[string]any](u, http.StatusOK, "GET", "/v1/oauth/grants/"+grant, nil)
 			if told["email"] != annasGmail || told["provider_name"] != "Google" {
-				t.Errorf("the page to confirm is told %v", told)
+				t.Errorf("the page to confirm gets %v", told)
 			}
 			if report := must[testAnswer](u, http.StatusOK, "POST", "/v1/connection-tests", byGrant(d, protocol,
 				grant)); !report.OK {
@@ -223,10 +223,10 @@ func TestMailIsFetchedFromWhereItsUserSignedInOnTheProvidersPage(t *testing.T) {
 			}
 			arrived(11)
 
-			// Signed in again, it goes on where it was.
+			// Signed in again, it continues where it was.
 			path, grant = w.signIn(`{"account_id":"` + a.ID + `"}`)
 			if path != "/accounts/"+a.ID+"/edit" {
-				t.Errorf("a saved account goes on at %s", path)
+				t.Errorf("a saved account continues at %s", path)
 			}
 			must[accountAnswer](u, http.StatusOK, "PATCH", "/v1/accounts/"+a.ID, fields{"oauth_grant": grant})
 			u.reaches(a.ID, "ok")

@@ -161,7 +161,7 @@ func TestAFullMailboxFetchesNothingAndResumesByItself(t *testing.T) {
 		t.Errorf("the status is %+v, the diagnosis %+v", a.Status, a.Status.Diagnosis)
 	}
 	seen := a.Status.LastAttemptAt
-	eventually(t, soon, func() (bool, string) { // It goes on trying, and fetches nothing.
+	eventually(t, soon, func() (bool, string) { // It keeps trying, and fetches nothing.
 		at := u.account(id).Status.LastAttemptAt
 		return at.After(*seen), "the full mailbox is not looked at again"
 	})

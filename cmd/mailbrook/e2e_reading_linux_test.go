@@ -70,7 +70,7 @@ func TestReadingCommandsMakeNoKeys(t *testing.T) {
 	s.ok("", "link", "--user", anna, "--config", "/dev/null", "--listen", "127.0.0.1:8080")
 }
 
-// A new installation is told in one line of the log, not one for each step.
+// A new installation is reported in one line of the log, not one for each step.
 func TestAMigrationIsOneLine(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)

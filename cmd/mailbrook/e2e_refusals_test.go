@@ -177,7 +177,7 @@ func TestHostsOfThisNetworkAreRefusedUnlessTheOperatorAllowsThem(t *testing.T) {
 				a := u.do("POST", call, f)
 				r.check(t, a)
 				if strings.Contains(string(a.body), "loopback") || strings.Contains(string(a.body), "private") {
-					t.Errorf("the answer tells of the inner network: %s", a.body)
+					t.Errorf("the answer reveals something about the inner network: %s", a.body)
 				}
 			}
 			// Without a test it is refused all the same.

@@ -203,9 +203,9 @@ func TestD2_ALoginThatFailsMakesNoMailbox(t *testing.T) {
 	p.term()
 }
 
-// TestD3_AnotherUserUnderAnAddressIsToldApart by the claim of tokens that are made
+// TestD3_AnotherUserUnderAnAddressIsDistinguished by the claim of tokens that are made
 // elsewhere. The control is the former one, who had everything until then.
-func TestD3_AnotherUserUnderAnAddressIsToldApart(t *testing.T) {
+func TestD3_AnotherUserUnderAnAddressIsDistinguished(t *testing.T) {
 	t.Parallel()
 	ca := mailtest.NewCA(t)
 	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})

@@ -27,7 +27,7 @@ type screenOf struct {
 
 	mu    sync.Mutex
 	shown strings.Builder
-	news  chan struct{} // Closed and made anew with all that is shown.
+	news  chan struct{} // Closed and replaced whenever something is shown.
 	over  chan struct{} // Closed when nothing more is shown.
 }
 
@@ -580,7 +580,7 @@ func TestOutputFitsTheTerminal(t *testing.T) {
 		}
 	}
 	if out := s.ok("", "account", "list"); !strings.Contains(out, id) { // The control.
-		t.Errorf("a program is told %s", out)
+		t.Errorf("a program gets %s", out)
 	}
 	for _, command := range []string{
 		"account show ID", "account test ID", "account edit ID --name X", "pull --account ID", "check --account ID",

@@ -38,7 +38,7 @@ func TestPullDoesNotHammerARefusedPassword(t *testing.T) {
 	if n := remote.count(); n != tries {
 		t.Errorf("%d more logins were made", n-tries)
 	}
-	// The control, and the way out: it can be tried, once, and goes on waiting.
+	// The control, and the way out: it can be tried, once, and continues to wait.
 	if r := s.run("", "pull", "--force"); r.status != exitFailed || strings.Contains(r.out, "waits for its user") {
 		t.Errorf("pull --force ends with status %d and says %q", r.status, r.out)
 	}

@@ -7,9 +7,9 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 )
 
-// servers D1, D11: a server that says how long it wants to be left in peace is.
+// servers D1, D11: a server that says for how long not to contact it is not contacted.
 // The control is the same refusal without a time.
-func TestAServerIsLeftInPeaceForAsLongAsItSays(t *testing.T) {
+func TestAServerIsNotContactedForAsLongAsItSays(t *testing.T) {
 	t.Parallel()
 	ca := mailtest.NewCA(t)
 	imap := func(no string) string {

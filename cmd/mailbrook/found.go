@@ -27,7 +27,7 @@ func (f found) from(key string) string { return cmp.Or(f.Values[key].From, "the 
 // standardFiles are read when no file is named: the first that there is.
 func standardFiles() []string { return []string{"mailbrook.toml", "/etc/mailbrook/mailbrook.toml"} }
 
-// fileVariable names the file in the place of the flag --config.
+// fileVariable names the file instead of the flag --config.
 const fileVariable = "MAILBROOK_CONFIG"
 
 // findFile returns which configuration file is to be read: the one that the
@@ -60,7 +60,7 @@ func findFile(named string, environ, standard []string) (string, error) {
 	return "", nil
 }
 
-// mustStand refuses to go on where there is no installation: a command that reads
+// mustStand refuses to continue where there is no installation: a command that reads
 // makes none.
 func (c config) mustStand() error {
 	stands, err := c.stands()

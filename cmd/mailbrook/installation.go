@@ -42,7 +42,7 @@ const (
 	remindWith = 30 // Looks.
 )
 
-// installation holds database, keys and mailboxes together. Each bears the same
+// installation holds database, keys and mailboxes together. Each has the same
 // random identity, the database a proof of the keys besides, so that a part that
 // is missing, empty or another's is noticed, at the start and while running.
 type installation struct {
@@ -53,7 +53,7 @@ type installation struct {
 
 	id     string // Set by settle, as are those below.
 	proof  string // Of the keys.
-	marked bool   // Whether the place of mailboxes bears the identity.
+	marked bool   // Whether the place of mailboxes has the identity.
 
 	mu     sync.Mutex
 	wrong  *mismatch       // What the last look found.
@@ -61,8 +61,8 @@ type installation struct {
 	losing context.CancelCauseFunc
 }
 
-// openInstallation opens database and mailboxes and compares what they and the
-// keys bear, before anything is written to any of them.
+// openInstallation opens database and mailboxes and compares their identities and
+// that of the keys, before anything is written to any of them.
 func openInstallation(ctx context.Context, cfg config, allowed schedule.Allowances,
 	log *slog.Logger,
 ) (_ *installation, err error) {
@@ -105,7 +105,7 @@ func openInstallation(ctx context.Context, cfg config, allowed schedule.Allowanc
 
 // openDatabase opens the database. Where it has to exist, a SQLite file that is not there
 // is a loss, and none is made in its place.
-func (n *installation) openDatabase(ctx context.Context, b borne, exists bool,
+func (n *installation) openDatabase(ctx context.Context, b partIDs, exists bool,
 	allowed schedule.Allowances,
 ) (err error) {
 	n.store, err = openStore(ctx, n.cfg, b, exists, allowed, n.log)
@@ -170,8 +170,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// borne is what keys and mailboxes bear.
-type borne struct {
+// partIDs are the identities of keys and mailboxes, and whether there are any of these.
+type partIDs struct {
 	keys, mailboxes string // Identities; "" for none.
 	anyKeys         bool
 	inhabited       bool // Whether there are mailboxes where they are to be.
@@ -179,14 +179,14 @@ type borne struct {
 
 // any reports whether this is no new installation. Keys alone may have been made
 // for a token, before the first start.
-func (b borne) any() bool { return b.keys != "" || b.mailboxes != "" || b.anyKeys && b.inhabited }
+func (b partIDs) any() bool { return b.keys != "" || b.mailboxes != "" || b.anyKeys && b.inhabited }
 
-// identities are those that are borne.
-func (b borne) identities() []string {
+// identities are those that there are.
+func (b partIDs) identities() []string {
 	return slices.DeleteFunc([]string{b.keys, b.mailboxes}, func(id string) bool { return id == "" })
 }
 
-func (b borne) String() string {
+func (b partIDs) String() string {
 	switch {
 	case b.keys != "":
 		return "the keys in data_dir are those of installation " + b.keys
@@ -196,7 +196,7 @@ func (b borne) String() string {
 	return "there are keys in data_dir, and mailboxes"
 }
 
-func (n *installation) read() (b borne, err error) {
+func (n *installation) read() (b partIDs, err error) {
 	b.keys, b.anyKeys, err = vault.Installation(n.cfg.DataDir)
 	if errors.Is(err, vault.ErrDamaged) {
 		return b, notOurs(partKeys, err)
@@ -219,7 +219,7 @@ func (n *installation) read() (b borne, err error) {
 var errEmptied = errors.New("it has no accounts any more, though nobody removed them")
 
 // compare refuses parts that do not belong together.
-func (n *installation) compare(ctx context.Context, b borne) error {
+func (n *installation) compare(ctx context.Context, b partIDs) error {
 	id, err := n.store.Noted(ctx, store.NoteInstance)
 	if err != nil {
 		return err
@@ -241,7 +241,7 @@ func (n *installation) compare(ctx context.Context, b borne) error {
 		return notOurs(partMailboxes, fmt.Errorf("those at %s are of installation %s, the database is that of %s",
 			n.cfg.Mailbox, b.mailboxes, id))
 	case b.mailboxes == "" && marked != nil:
-		return notOurs(partMailboxes, fmt.Errorf("the place of %s does not bear the identity that it bore: is it mounted",
+		return notOurs(partMailboxes, fmt.Errorf("the place of %s does not have the identity that it had: is it mounted",
 			n.cfg.Mailbox))
 	}
 	emptied, err := n.store.Emptied(ctx)
@@ -251,7 +251,7 @@ func (n *installation) compare(ctx context.Context, b borne) error {
 	return err
 }
 
-// former returns the identity that the mailboxes bore in another installation,
+// former returns the identity that the mailboxes had in another installation,
 // if any; nil while their place was never marked.
 func (n *installation) former(ctx context.Context) (*string, error) {
 	note, err := n.store.Noted(ctx, store.NoteMailboxes)
@@ -264,20 +264,20 @@ func (n *installation) former(ctx context.Context) (*string, error) {
 	return &note, nil
 }
 
-// ownMailboxes is noted where the mailboxes never bore another identity.
+// ownMailboxes is noted where the mailboxes never had another identity.
 const ownMailboxes = "own"
 
 // nothingBegun stands between what is wrong with a part and what to do about it.
 const nothingBegun = "; nothing was begun: "
 
-// notOurs refuses to go on with a part, and says how to say that it is right.
+// notOurs refuses to continue with a part, and says how to say that it is right.
 func notOurs(part string, err error) error {
 	return fmt.Errorf("%w"+nothingBegun+`mount it or put it back from a backup, or see "mailbrook installation --help" `+
 		"if it is right as it is", &mismatch{part, err})
 }
 
-// settle compares the keys with what the database knows of them, and has each
-// part bear the identity that bears none yet: on the first start, and on the
+// settle compares the keys with what the database knows of them, and writes
+// the identity to each part that has none yet: on the first start, and on the
 // first one after an upgrade from a version without.
 func (n *installation) settle(ctx context.Context, v *vault.Vault) (err error) {
 	if n.id, err = n.store.InstanceID(ctx); err != nil {
@@ -346,7 +346,7 @@ func (n *installation) noteKeys(ctx context.Context, v *vault.Vault) (string, er
 	return proof, n.store.SetNote(ctx, store.NoteKeys, proof)
 }
 
-// markMailboxes has the place of mailboxes bear the identity, where we may
+// markMailboxes writes the identity to the place of mailboxes, where we may
 // write there.
 func (n *installation) markMailboxes(ctx context.Context, former string) error {
 	ok, err := n.mailbox.SetInstallation(n.id)
@@ -382,7 +382,7 @@ func (n *installation) verifyKeys(context.Context) error {
 	case err != nil:
 		return err
 	case id != n.id:
-		return &mismatch{partKeys, fmt.Errorf("%w: they bear %q", vault.ErrForeign, id)}
+		return &mismatch{partKeys, fmt.Errorf("%w: they have %q", vault.ErrForeign, id)}
 	}
 	return nil
 }
@@ -395,7 +395,7 @@ func (n *installation) verifyMailboxes(context.Context) error {
 	case err != nil:
 		return err
 	case id != n.id && (n.marked || id != ""):
-		return &mismatch{partMailboxes, fmt.Errorf("their place bears %q in the place of %s", id, n.id)}
+		return &mismatch{partMailboxes, fmt.Errorf("their place has %q instead of %s", id, n.id)}
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func TestWhatIsNotTheDatabasesIsNotBlamedOnIt(t *testing.T) {
 	n := &installation{wrong: &mismatch{partKeys, vault.ErrDamaged}}
 	err := n.holds()
 	if !errors.Is(err, account.ErrUnavailable) || !errors.Is(err, vault.ErrDamaged) {
-		t.Errorf("it is told as %v", err)
+		t.Errorf("it is reported as %v", err)
 	}
 	if said := err.Error(); strings.Contains(said, "database does not answer") || !strings.Contains(said, "keys") {
 		t.Errorf("the log says %q", said)

@@ -19,7 +19,7 @@ func meaning(key string) string {
 			"authorize_url": "Another page to sign in on than the provider's usual one.",
 			"token_url":     "Another place to fetch tokens from.",
 			"issuer":        "Who has to have issued its answers.",
-			"scopes":        "What is asked for, in the place of what is known.",
+			"scopes":        "The scopes to ask for, instead of the known ones.",
 			"hosts":         "Further mail servers that are shown its tokens.",
 		}[rest]
 	}
@@ -104,5 +104,5 @@ func shownSettings() []setting {
 
 // oneForAll says what holds for the keys that shownSettings leaves out.
 func oneForAll() string {
-	return fmt.Sprintf("In the place of %s: %s.", oauthServers[0], strings.Join(oauthServers[1:], ", "))
+	return fmt.Sprintf("Instead of %s: %s.", oauthServers[0], strings.Join(oauthServers[1:], ", "))
 }

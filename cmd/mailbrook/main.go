@@ -25,7 +25,7 @@ const (
 	exitFailed = 1 // What was asked for did not (all) succeed.
 	exitUsage  = 2 // Bad usage or configuration: nothing was begun.
 
-	exitInterrupted = 130 // Ctrl-C, as shells tell of it.
+	exitInterrupted = 130 // Ctrl-C, as shells report it.
 )
 
 // cli is the command line. Each field's help is its documentation.

@@ -38,7 +38,7 @@ func memoryMetrics(b *memory.Budget) []prometheus.Collector {
 		}, func() float64 { return float64(b.Limit()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "mailbrook_memory_taken_bytes",
-			Help: "What visits hold of that now, as reckoned.",
+			Help: "What visits hold of that now, as estimated.",
 		}, func() float64 { return float64(b.Taken()) }),
 	}
 }

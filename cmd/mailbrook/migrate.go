@@ -28,7 +28,7 @@ type (
 
 // withStore opens the database of an installation that stands, whatever its schema. To
 // one that is not embedded nothing in data_dir is needed.
-func withStore(ctx context.Context, t terminal, load loader, do func(*installation, borne) error) error {
+func withStore(ctx context.Context, t terminal, load loader, do func(*installation, partIDs) error) error {
 	cfg, err := load()
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func withStore(ctx context.Context, t terminal, load loader, do func(*installati
 
 // openedStore opens the database of an installation that may be a new one. A SQLite
 // file that was lost or emptied is no new one.
-func openedStore(ctx context.Context, t terminal, cfg config, do func(*installation, borne) error) (err error) {
+func openedStore(ctx context.Context, t terminal, cfg config, do func(*installation, partIDs) error) (err error) {
 	n := &installation{cfg: cfg, log: newLogger(cfg, t.err)}
 	if n.mailbox, err = maildir.New(maildir.Options{Template: cfg.Mailbox, Log: n.log, Existing: true}); err != nil {
 		return usageError{fmt.Errorf("mailbox: %w", err)}
@@ -60,9 +60,9 @@ func openedStore(ctx context.Context, t terminal, cfg config, do func(*installat
 }
 
 // mayMigrate refuses to change the schema of a database that is not the one of the keys
-// and mailboxes that are here. One whose steps were all taken back bears nothing any
+// and mailboxes that are here. One whose steps were all taken back has no identity any
 // more, and somebody meant it.
-func (n *installation) mayMigrate(ctx context.Context, b borne) error {
+func (n *installation) mayMigrate(ctx context.Context, b partIDs) error {
 	if !b.any() {
 		return nil
 	}
@@ -81,7 +81,7 @@ func (migrateUpCmd) Run(ctx context.Context, t terminal, load loader) error {
 	if err := cfg.makeDataDir(); err != nil {
 		return err
 	}
-	return openedStore(ctx, t, cfg, func(n *installation, b borne) error {
+	return openedStore(ctx, t, cfg, func(n *installation, b partIDs) error {
 		if err := n.mayMigrate(ctx, b); err != nil {
 			return err
 		}
@@ -111,7 +111,7 @@ const lastKeeping = 3
 const firstActs = 27
 
 func (c migrateDownCmd) Run(ctx context.Context, t terminal, load loader) error {
-	return withStore(ctx, t, load, func(n *installation, b borne) error {
+	return withStore(ctx, t, load, func(n *installation, b partIDs) error {
 		if err := n.mayMigrate(ctx, b); err != nil {
 			return err
 		}
@@ -153,7 +153,7 @@ func (c migrateDownCmd) Run(ctx context.Context, t terminal, load loader) error 
 		}
 		alone, err := s.Alone(ctx)
 		if errors.Is(err, store.ErrServed) {
-			return usageError{fmt.Errorf("%w, and would go on without what is taken back: end it first", err)}
+			return usageError{fmt.Errorf("%w, and would continue without what is taken back: end it first", err)}
 		}
 		if err != nil {
 			return err
@@ -182,7 +182,7 @@ func (c migrateDownCmd) Run(ctx context.Context, t terminal, load loader) error 
 }
 
 func (migrateStatusCmd) Run(ctx context.Context, t terminal, load loader) error {
-	return withStore(ctx, t, load, func(n *installation, _ borne) error {
+	return withStore(ctx, t, load, func(n *installation, _ partIDs) error {
 		return printMigrations(ctx, t, n.store)
 	})
 }

@@ -60,7 +60,7 @@ func TestACompanysDomainIsFoundByItsMailExchangers(t *testing.T) {
 	}
 }
 
-// A domain that only its exchangers tell of is asked about before the password is.
+// A domain that only its exchangers reveal is asked about before the password is.
 func TestAHostedDomainThatTakesNoPasswordIsRefusedBeforeOneIsAskedFor(t *testing.T) {
 	of := func(c *provider.Catalog) presets {
 		return presets{c, outbound.New(outbound.Options{Exchangers: zone{

@@ -80,8 +80,8 @@ type track struct {
 	bar   *mpb.Bar
 	began time.Time
 	said  time.Time      // When the last line was written.
-	part  route.Progress // As last told.
-	done  route.Progress // Sums of the parts before, when a visit goes on in parts.
+	part  route.Progress // As last reported.
+	done  route.Progress // Sums of the parts before, when a visit continues in parts.
 	ended string         // The last words, once it is over;
 	short string         // and the same where there is little room.
 }
@@ -112,7 +112,7 @@ func (p *progress) start(a account.Account) {
 	t.bar = bar
 }
 
-// update is told how far a visit is.
+// update notes and shows how far a visit is.
 func (p *progress) update(id account.ID, pr route.Progress) {
 	bar, sum := p.note(id, pr)
 	if bar != nil {
@@ -241,7 +241,7 @@ func (t *track) brief(now time.Time) string {
 	return text
 }
 
-// add notes how far the visit is. Counts that fall tell of its next part.
+// add notes how far the visit is. Counts that fall mean that its next part has begun.
 func (t *track) add(pr route.Progress) {
 	if pr.MessagesDone < t.part.MessagesDone || pr.BytesDone < t.part.BytesDone {
 		t.done.MessagesDone += t.part.MessagesDone

@@ -282,7 +282,7 @@ func TestOnlyFiguresStandToTheRight(t *testing.T) {
 	}
 }
 
-// What one looks for is never cut: a kept cell goes on in the next line, and where that
+// What one looks for is never cut: a kept cell continues in the next line, and where that
 // is too narrow each cell has a line of its own. The control is a cell that is not kept.
 func TestKeptCellsAreNeverCut(t *testing.T) {
 	t.Parallel()

@@ -26,7 +26,7 @@ type repeats struct {
 }
 
 // repeatPatience is after how long a request that was begun and not answered is
-// taken for one whose process died, unless that says meanwhile that it goes on.
+// taken for one whose process died, unless that says meanwhile that it continues.
 const repeatPatience = 15 * time.Second
 
 // repeated is what is kept, sealed.
@@ -100,7 +100,7 @@ func (r repeats) perform(ctx context.Context, o owner.Owner, name, attempt strin
 	return answer, r.rows.Finish(after, name, attempt, sealed)
 }
 
-// keep says again and again that a request goes on, until what it returns is called.
+// keep says again and again that a request continues, until what it returns is called.
 // What cannot be said for a while is said later: whoever takes the request over
 // makes the same, under the same id.
 func (r repeats) keep(ctx context.Context, name, attempt string) (stop func()) {

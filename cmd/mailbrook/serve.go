@@ -91,7 +91,7 @@ func taken(err error) error {
 const shutdownGrace = 5 * time.Second
 
 // serve answers requests and polls until ctx ends, then stops both. ops, if not
-// nil, is where readiness and metrics are answered in the place of l.
+// nil, is where readiness and metrics are answered instead of on l.
 func (a *app) serve(ctx context.Context, l, ops net.Listener, roles []string) error {
 	g, ctx := errgroup.WithContext(byItself(ctx)) // From here on nobody at the terminal acts.
 	rest, err := a.handler(l, slices.Contains(roles, roleAPI), ctx.Done())

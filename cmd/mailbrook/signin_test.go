@@ -67,7 +67,7 @@ func TestOnlyAClearYesFromTheRightServerSignsIn(t *testing.T) {
 		dialogue string
 		security remote.Security
 		cert     *mailtest.Certificate
-		want     error // Nil: any but those that are told apart.
+		want     error // Nil: any but those that are distinguished.
 		place    string
 		signedIn bool
 	}{
@@ -143,7 +143,7 @@ func TestOnlyAClearYesFromTheRightServerSignsIn(t *testing.T) {
 				t.Errorf("it says %v", err)
 			}
 			if err != nil && strings.Contains(err.Error(), canary) {
-				t.Errorf("the password is told: %v", err)
+				t.Errorf("the password is revealed: %v", err)
 			}
 			if !slices.Equal(counted.said, []string{"taken", tc.place}) {
 				t.Errorf("the place is %q, want it %s", counted.said, tc.place)
@@ -206,6 +206,6 @@ func TestUsersOfOtherDomainsAreNotAsked(t *testing.T) {
 	}
 	server.Close()
 	if !strings.Contains(server.Sent(), "LOGIN ") || strings.Contains(server.Sent(), anna) {
-		t.Errorf("the server is told %q", server.Sent())
+		t.Errorf("the server gets %q", server.Sent())
 	}
 }

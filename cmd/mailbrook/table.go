@@ -110,7 +110,7 @@ func (t *table) sparing(heads ...string) *table {
 	return t
 }
 
-// keeping names columns whose cells go on in the next line where they do not fit: what
+// keeping names columns whose cells continue in the next line where they do not fit: what
 // one looks for is never cut.
 func (t *table) keeping(heads ...string) *table {
 	t.kept = heads
@@ -131,7 +131,7 @@ func (t *table) whole(column int) bool {
 func (t *table) oneLine(column int) bool { return slices.Contains(t.lines, t.head[column]) }
 
 // write prints the table, figures to the right. On a terminal no line is longer
-// than it is wide: columns are left out, cells are cut or go on in the next line, and
+// than it is wide: columns are left out, cells are cut or continue in the next line, and
 // where all that does not help each cell has a line of its own.
 func (t *table) write(p page) error {
 	var b strings.Builder
@@ -190,7 +190,7 @@ func (t *table) writeLine(b *strings.Builder, cells []string, shown, widths []in
 	}
 }
 
-// fold splits a text that is wider than so many columns: after a blank where there is
+// fold splits a text that is wider than so many columns: after a space where there is
 // one, else anywhere, as in a path.
 func fold(s string, width int) (line, rest string) {
 	line = runewidth.Truncate(s, width, "")
@@ -206,7 +206,7 @@ func fold(s string, width int) (line, rest string) {
 	return line, strings.TrimLeft(s[len(line):], " ")
 }
 
-// folded writes a text whose lines after the first begin with so many blanks; columns
+// folded writes a text whose lines after the first begin with so many spaces; columns
 // 0: in one line.
 func folded(s string, indent, columns int) string {
 	width := columns - indent
@@ -297,7 +297,7 @@ func (t *table) fit(widths []int, right []bool, columns int) (shown []int) {
 		widest := -1
 		for _, may := range []func(i int) bool{
 			func(i int) bool { return !t.whole(i) && widths[i] > leastCell },
-			// Of the kept ones only the widest have to go on in the next line.
+			// Of the kept ones only the widest have to continue in the next line.
 			func(i int) bool { return t.whole(i) && !t.oneLine(i) && natural[i] > leastKept },
 			func(int) bool { return true },
 		} {

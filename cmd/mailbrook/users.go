@@ -195,7 +195,8 @@ func (u users) claim(ctx context.Context, o owner.Owner, worker string) (pending
 		if !gone(other) {
 			return true, account.ErrRemoving
 		}
-		u.app.log.InfoContext(ctx, "the removal of a user goes on, of which the process is gone", "user", o, "worker", other)
+		u.app.log.InfoContext(ctx, "the removal of a user continues: the process that began it is gone", "user", o,
+			"worker", other)
 		if err := s.ReleaseRemoval(ctx, o, other); err != nil {
 			return true, err
 		}
