@@ -37,7 +37,7 @@ var mayImport = map[string][]string{
 	"source":   {"fault", "mail", "memory", "outbound", "wire", "words", "remote"},
 	"disk":     {"fault"},
 	"spool":    {"disk", "fault", "mail", "words"},
-	"maildir":  {"account", "disk", "fault", "mail", "spool", "words", "owner"},
+	"maildir":  {"account", "check", "disk", "fault", "mail", "spool", "words", "owner"},
 	"fetch":    {"fault", "mail", "memory", "words", "owner", "remote", "route"},
 	"diagnose": {"account", "fault", "mail", "provider", "words", "remote", "route"},
 	"check":    {"account", "fetch", "mail", "owner"},

@@ -87,9 +87,9 @@ type Findings struct {
 	Findings []Finding  `json:"findings"`
 
 	now     time.Time
-	mailbox mail.Inventory
+	mailbox Inventory
 	entries map[mail.Token]*entry
-	files   map[mail.Token][]mail.LocalFile
+	files   map[mail.Token][]LocalFile
 }
 
 // entry is one message of a journal.
@@ -125,7 +125,7 @@ func (c Checker) Check(ctx context.Context, o owner.Owner) (*Findings, error) {
 	f := &Findings{
 		User: o.String(), Messages: inv.Measured.Messages, Bytes: inv.Measured.Bytes, Missing: inv.Missing,
 		Findings: []Finding{}, now: time.Now(),
-		Accounts: []*Checked{}, mailbox: inv, entries: map[mail.Token]*entry{}, files: map[mail.Token][]mail.LocalFile{},
+		Accounts: []*Checked{}, mailbox: inv, entries: map[mail.Token]*entry{}, files: map[mail.Token][]LocalFile{},
 	}
 	if c.Now != nil {
 		f.now = c.Now()
@@ -182,18 +182,18 @@ func (f *Findings) readFiles() {
 	for _, file := range f.mailbox.Files {
 		if file.Token == "" {
 			f.Foreign++
-			if file.FileSize >= 0 && file.FileSize != file.Size {
+			if file.Named >= 0 && file.Named != file.Size {
 				f.add(ForeignSize, "", "", path(file.Found)+fmt.Sprintf(" has %d octets.", file.Size))
 			}
 			continue
 		}
-		if !slices.ContainsFunc(f.files[file.Token], func(g mail.LocalFile) bool { return g.Inode == file.Inode }) {
+		if !slices.ContainsFunc(f.files[file.Token], func(g LocalFile) bool { return g.Inode == file.Inode }) {
 			f.files[file.Token] = append(f.files[file.Token], file)
 		}
 	}
 }
 
-func path(f mail.Found) string { return strings.TrimPrefix(f.Folder+"/"+f.Sub+"/"+f.Name, "./") }
+func path(f mail.Found) string { return strings.TrimPrefix(f.Where, "./") }
 
 // addJournal adds what a journal knows, and counts it by state.
 func (c Checker) addJournal(f *Findings, l *JournalReport, row *Checked) {

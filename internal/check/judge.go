@@ -74,7 +74,7 @@ func (c Checker) judgeFolders(f *Findings, l *JournalReport) {
 	if l.Account == "" || f.Missing {
 		return
 	}
-	dirs := map[string]mail.LocalFolder{}
+	dirs := map[string]LocalFolder{}
 	for _, d := range f.mailbox.Folders {
 		dirs[d.Dir] = d
 	}
@@ -165,7 +165,7 @@ func (f *Findings) judgeFiles() {
 			if i > 0 {
 				f.add(DoubledToken, a, t, path(files[0].Found)+" and "+path(file.Found)+".")
 			}
-			if file.FileSize >= 0 && file.FileSize != file.Size {
+			if file.Named >= 0 && file.Named != file.Size {
 				f.add(WrongSize, a, t, fmt.Sprintf("%s has %d octets.", path(file.Found), file.Size))
 			}
 		}

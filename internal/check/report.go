@@ -46,6 +46,6 @@ type Journals interface {
 
 // Mailboxes are the users' mailboxes, for checking. Nothing is changed there.
 type Mailboxes interface {
-	Inspect(ctx context.Context, o owner.Owner) (mail.Inventory, error)
+	Inspect(ctx context.Context, o owner.Owner) (Inventory, error)
 	Fingerprint(ctx context.Context, o owner.Owner, f mail.Found) (mail.Fingerprint, error)
 }

@@ -284,8 +284,7 @@ func (d *delivery) Publish(_ context.Context, ps []mail.Placement) ([]mail.Token
 			delete(d.spool, p.Spool)
 			d.folders[p.Folder] = append(d.folders[p.Folder], body)
 			d.names[p.Token]++
-			d.files[p.Token] = mail.Found{Folder: p.Folder, Name: body, Received: p.Received.Unix(), VirtualSize: int64(
-				len(body))}
+			d.files[p.Token] = mail.Found{Where: body, Received: p.Received.Unix(), VirtualSize: int64(len(body))}
 		}
 	}
 	return tokens(ps), nil
@@ -371,7 +370,7 @@ func (d *delivery) Tokens(_ context.Context, each func(mail.Token, mail.Found)) 
 
 func (d *delivery) Fingerprint(_ context.Context, f mail.Found) (mail.Fingerprint, error) {
 	s := mail.NewScanner()
-	if _, err := s.Write([]byte(f.Name)); err != nil {
+	if _, err := s.Write([]byte(f.Where)); err != nil {
 		return mail.Fingerprint{}, err
 	}
 	return s.Sum(), nil

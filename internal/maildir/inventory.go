@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mailbrook/mailbrook/internal/check"
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
@@ -28,16 +29,13 @@ var virtualInName = regexp.MustCompile(`,W=([0-9]{1,18})(?:[,:]|$)`)
 // found reads what a file's name tells. The token is "" for one that was not
 // delivered by us.
 func found(folder, sub, name string) (mail.Found, mail.Token) {
-	f := mail.Found{Folder: folder, Sub: sub, Name: name, Received: -1, FileSize: -1, VirtualSize: -1}
+	f := mail.Found{Where: folder + "/" + sub + "/" + name, Received: -1, VirtualSize: -1}
 	m := tokenInName.FindStringSubmatch(name)
 	if m == nil {
 		return f, ""
 	}
 	if n, err := strconv.ParseInt(m[1], 10, 64); err == nil {
 		f.Received = n
-	}
-	if n, ok := sizeInName(name); ok {
-		f.FileSize = n
 	}
 	if m := virtualInName.FindStringSubmatch(name); m != nil {
 		if n, err := strconv.ParseInt(m[1], 10, 64); err == nil {
@@ -132,17 +130,19 @@ func (s *Store) Fingerprint(ctx context.Context, o owner.Owner, f mail.Found) (m
 }
 
 func (r *root) fingerprint(ctx context.Context, f mail.Found) (mail.Fingerprint, error) {
-	dir, _, err := r.OpenDir(r.FD, f.Folder)
+	folder, rest, _ := strings.Cut(f.Where, "/")
+	inner, name, _ := strings.Cut(rest, "/")
+	dir, _, err := r.OpenDir(r.FD, folder)
 	if err != nil {
 		return mail.Fingerprint{}, err
 	}
 	defer r.Disk.Close(dir)
-	sub, _, err := r.OpenDir(dir, f.Sub)
+	sub, _, err := r.OpenDir(dir, inner)
 	if err != nil {
 		return mail.Fingerprint{}, err
 	}
 	defer r.Disk.Close(sub)
-	fd, err := r.Open(sub, f.Name, disk.OpenFile, 0)
+	fd, err := r.Open(sub, name, disk.OpenFile, 0)
 	if err != nil {
 		return mail.Fingerprint{}, err
 	}
@@ -156,8 +156,8 @@ func (r *root) fingerprint(ctx context.Context, f mail.Found) (mail.Fingerprint,
 // Inspect returns all that lies in a user's mailbox, for comparing it with the
 // journals. It changes nothing and holds up nobody; one that is not there,
 // or that is no Maildir, is empty.
-func (s *Store) Inspect(ctx context.Context, o owner.Owner) (mail.Inventory, error) {
-	inv := mail.Inventory{Spools: map[string]map[string]int64{}, Notes: map[string]int64{}}
+func (s *Store) Inspect(ctx context.Context, o owner.Owner) (check.Inventory, error) {
+	inv := check.Inventory{Spools: map[string]map[string]int64{}, Notes: map[string]int64{}}
 	r, err := s.openRoot(o, toMeasure)
 	if disk.Missing(err) {
 		inv.Missing = true
@@ -167,7 +167,7 @@ func (s *Store) Inspect(ctx context.Context, o owner.Owner) (mail.Inventory, err
 		return inv, err
 	}
 	defer r.close()
-	for _, look := range []func(context.Context, *mail.Inventory) error{
+	for _, look := range []func(context.Context, *check.Inventory) error{
 		r.listFolders, r.listFiles, r.listSpools, r.listQuota,
 	} {
 		if err := look(ctx, &inv); err != nil {
@@ -177,7 +177,7 @@ func (s *Store) Inspect(ctx context.Context, o owner.Owner) (mail.Inventory, err
 	return inv, nil
 }
 
-func (r *root) listFolders(ctx context.Context, inv *mail.Inventory) error {
+func (r *root) listFolders(ctx context.Context, inv *check.Inventory) error {
 	text, err := r.ReadSmall(r.FD, subscriptionsFile, subscriptionsMax)
 	if err != nil && !disk.Missing(err) {
 		return err
@@ -189,12 +189,12 @@ func (r *root) listFolders(ctx context.Context, inv *mail.Inventory) error {
 		if tabs {
 			line = strings.ReplaceAll(line, ".", "\t")
 		}
-		inv.Folders = append(inv.Folders, mail.LocalFolder{Dir: dir, Subscribed: dir == "." || slices.Contains(lines, line)})
+		inv.Folders = append(inv.Folders, check.LocalFolder{Dir: dir, Subscribed: dir == "." || slices.Contains(lines, line)})
 		return nil
 	})
 }
 
-func (r *root) listFiles(ctx context.Context, inv *mail.Inventory) error {
+func (r *root) listFiles(ctx context.Context, inv *check.Inventory) error {
 	return r.eachMessage(ctx, func(folder, sub, name string, dir int) error {
 		st, err := r.Lstat(dir, name)
 		if disk.Missing(err) {
@@ -204,16 +204,17 @@ func (r *root) listFiles(ctx context.Context, inv *mail.Inventory) error {
 			return err
 		}
 		f, t := found(folder, sub, name)
-		if n, ok := sizeInName(name); ok {
-			f.FileSize = n
+		named, ok := sizeInName(name)
+		if !ok {
+			named = -1
 		}
-		inv.Files = append(inv.Files, mail.LocalFile{
-			Found: f, Token: t, Size: st.Size, Modified: st.Modified, Inode: st.Ino,
+		inv.Files = append(inv.Files, check.LocalFile{
+			Found: f, Token: t, Named: named, Size: st.Size, Modified: st.Modified, Inode: st.Ino,
 			Links: st.Links,
 		})
 		inv.Measured.Messages++
-		if f.FileSize >= 0 {
-			inv.Measured.Bytes += f.FileSize
+		if ok {
+			inv.Measured.Bytes += named
 		} else {
 			inv.Measured.Bytes += st.Size
 		}
@@ -221,7 +222,7 @@ func (r *root) listFiles(ctx context.Context, inv *mail.Inventory) error {
 	})
 }
 
-func (r *root) listSpools(ctx context.Context, inv *mail.Inventory) error {
+func (r *root) listSpools(ctx context.Context, inv *check.Inventory) error {
 	base, _, err := r.OpenDir(r.FD, spool.Dir)
 	if disk.Missing(err) {
 		return nil
@@ -262,10 +263,10 @@ func (r *root) listSpools(ctx context.Context, inv *mail.Inventory) error {
 	})
 }
 
-func (r *root) listQuota(_ context.Context, inv *mail.Inventory) error {
+func (r *root) listQuota(_ context.Context, inv *check.Inventory) error {
 	f, err := r.readQuotaFile()
 	if err == nil && f.ok() {
-		inv.Quota = &mail.Usage{Bytes: f.bytes, Messages: f.messages}
+		inv.Quota = &check.Usage{Bytes: f.bytes, Messages: f.messages}
 	}
 	if disk.Missing(err) {
 		err = nil

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mailbrook/mailbrook/internal/check"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/spool"
@@ -73,8 +74,7 @@ func TestATokenIsFoundWhereverTheUserPutTheMessage(t *testing.T) {
 	for n, folder := range map[int]string{1: ".", 2: ".Elsewhere.Deep", 3: ".Gmail", 5: ".Gmail"} {
 		f := got[token(n)]
 		st := all[n-1]
-		if f.Folder != folder || f.Received != received.Unix() || f.FileSize != st.FileSize ||
-			f.VirtualSize != st.VirtualSize {
+		if !strings.HasPrefix(f.Where, folder+"/") || f.Received != received.Unix() || f.VirtualSize != st.VirtualSize {
 			t.Errorf("message %d was found as %+v", n, f)
 		}
 		sum, err := d.Fingerprint(t.Context(), f)
@@ -83,7 +83,7 @@ func TestATokenIsFoundWhereverTheUserPutTheMessage(t *testing.T) {
 		}
 	}
 	gone := got[token(1)]
-	gone.Name += "x"
+	gone.Where += "x"
 	if _, err := d.Fingerprint(t.Context(), gone); !errors.Is(err, unix.ENOENT) {
 		t.Errorf("the error for a message that was moved meanwhile is %v", err)
 	}
@@ -146,7 +146,7 @@ func TestAnInventoryIsComplete(t *testing.T) {
 	tokens := map[mail.Token]bool{}
 	for _, f := range inv.Files {
 		tokens[f.Token] = true
-		if f.Token != "" && f.Size != f.FileSize {
+		if f.Token != "" && f.Size != f.Named {
 			t.Errorf("%+v", f)
 		}
 	}
@@ -158,8 +158,8 @@ func TestAnInventoryIsComplete(t *testing.T) {
 		t.Errorf("the spool %v, its note %v", inv.Spools, inv.Notes)
 	}
 	size := all[0].FileSize + all[1].FileSize
-	if inv.Measured != (mail.Usage{Bytes: size + 4, Messages: 3}) || inv.Quota == nil ||
-		*inv.Quota != (mail.Usage{Bytes: size, Messages: 2}) {
+	if inv.Measured != (check.Usage{Bytes: size + 4, Messages: 3}) || inv.Quota == nil ||
+		*inv.Quota != (check.Usage{Bytes: size, Messages: 2}) {
 		t.Errorf("measured %+v, noted %+v", inv.Measured, inv.Quota)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mailbrook/mailbrook/internal/check"
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
@@ -199,7 +200,7 @@ func TestD2_RemovingAUserTouchesNobodyElsesMailbox(t *testing.T) {
 		t.Helper()
 		inv, err := s.Inspect(ctx, anna(t))
 		must(t, err)
-		return slices.ContainsFunc(inv.Folders, func(f mail.LocalFolder) bool { return f.Dir == ".Obce" }) &&
+		return slices.ContainsFunc(inv.Folders, func(f check.LocalFolder) bool { return f.Dir == ".Obce" }) &&
 			len(inv.Spools) == 1
 	}
 	must(t, remove(s, other))

@@ -180,7 +180,7 @@ func (s *Store) InboxMessage(ctx context.Context, o owner.Owner, validity,
 		if file == "" {
 			continue
 		}
-		f, err := r.fingerprint(ctx, mail.Found{Folder: ".", Sub: sub, Name: file})
+		f, err := r.fingerprint(ctx, mail.Found{Where: "./" + sub + "/" + file})
 		if disk.Missing(err) {
 			return mail.Fingerprint{}, false, nil
 		}

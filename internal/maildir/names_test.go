@@ -182,7 +182,7 @@ func TestLocalNameFitsTheDisk(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for _, n := range names(strings.Repeat("A", 110), paths) {
-		check(t, n, seen)
+		checkName(t, n, seen)
 	}
 	if n := names("Gmail", [][]string{{long}})[0]; !strings.HasPrefix(n, "Gmail/xxxx") || len(n) > 206 {
 		t.Errorf("a long name became %q", n)
@@ -192,7 +192,7 @@ func TestLocalNameFitsTheDisk(t *testing.T) {
 }
 
 // check holds a local name against what Maildir++ and the disk can take.
-func check(t *testing.T, name string, seen map[string]bool) {
+func checkName(t *testing.T, name string, seen map[string]bool) {
 	t.Helper()
 	key := strings.ToLower(name)
 	dir := dirName(name)
@@ -292,7 +292,7 @@ func FuzzLocalName(f *testing.F) {
 func checkFuzz(t *testing.T, name string, seen map[string]bool) {
 	t.Helper()
 	if !strings.ContainsRune(name, utf8.RuneError) {
-		check(t, name, seen)
+		checkName(t, name, seen)
 	} else if checkLocal(name) != nil || len(dirName(name)) > nameMax {
 		t.Errorf("%q: %v", name, checkLocal(name))
 	}
