@@ -28,7 +28,10 @@ func TestDeletionsAskAtATerminal(t *testing.T) {
 	user := "Delete " + anna + " with 2 accounts (ewa@poczta.example.test, jan@poczta.example.test), sessions, limits " +
 		`and journals? The folders "Ewa", "Praca" `
 	for _, tc := range []struct{ command, asks string }{
-		{"account delete " + id, account + "stays, with the mail fetched so far. [y/N] "},
+		{
+			"account delete " + id, account + "stays, with the mail fetched so far. If the account is added again " +
+				"within 30 days, that mail is not fetched a second time. [y/N] ",
+		},
 		{"account delete --mail delete " + id, account + "is deleted, with all the mail there. [y/N] "},
 		{"user delete " + anna, user + "stay, with the mail fetched so far. [y/N] "},
 		{"user delete --mail delete " + anna, user + "are deleted, with all the mail there. [y/N] "},

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/mattn/go-runewidth"
 	"golang.org/x/sys/unix"
@@ -114,6 +115,7 @@ func (c *screenOf) text() string {
 // expect waits until the screen shows something.
 func (c *screenOf) expect(what string) {
 	c.t.Helper()
+	backstop := time.After(2 * time.Minute)
 	for {
 		c.mu.Lock()
 		news := c.news
@@ -128,6 +130,8 @@ func (c *screenOf) expect(what string) {
 				c.t.Fatalf("the command ended without showing %q:\n%s", what, c.text())
 			}
 			return
+		case <-backstop: // It waits for an answer to another question, for example.
+			c.t.Fatalf("the command never showed %q:\n%s", what, c.text())
 		}
 	}
 }

@@ -70,7 +70,7 @@ func (s *Store) latestRuns(ctx context.Context, id account.ID) ([]account.Run, e
 		return nil
 	}, `SELECT lease_owner, lease_epoch, lease_until_ms, started_ms, progress_done, progress_bytes,
 		run_id, run_started_ms, run_finished_ms, run_ok, run_messages, run_bytes, run_code, run_detail, run_since_ms
-		FROM poll_schedule WHERE account_id = ?`, string(id))
+		FROM poll_schedule WHERE route_id = ?`, string(id))
 	return out, err
 }
 
