@@ -69,7 +69,7 @@ func TestACompanysMailboxTakesAnAddressAndAPassword(t *testing.T) {
 			p.press(sayFinish.in(dev))
 			p.sees(said{
 				"Every mailbox has a folder of this name, for mail of your own: choose another name.",
-				"Folder o tej nazwie ma każda skrzynka na własną pocztę: wybierz inną nazwę.",
+				"Taki folder jest już w każdej skrzynce, na jej własną pocztę: wybierz inną nazwę.",
 			}.in(dev))
 			if got := p.focused(); got != "folder" {
 				t.Errorf("the focus is on %q, want the folder", got)

@@ -50,10 +50,10 @@ func TestThePageTellsWhatDelaysTheMailAndTheOneThingThatHelps(t *testing.T) {
 	now := time.Now()
 	ms := func(in time.Duration) int64 { return now.Add(in).UnixMilli() }
 	row := func(format string, args ...any) string {
-		return "UPDATE poll_schedule SET " + fmt.Sprintf(format, args...) + " WHERE account_id = '" + id + "'"
+		return "UPDATE poll_schedule SET " + fmt.Sprintf(format, args...) + " WHERE route_id = '" + id + "'"
 	}
 	well := []string{
-		"DELETE FROM host_outages", "DELETE FROM poll_schedule WHERE account_id <> '" + id + "'",
+		"DELETE FROM host_outages", "DELETE FROM poll_schedule WHERE route_id <> '" + id + "'",
 		row("state = 3, code = '', detail = '', since_ms = 0, failures = 0, due_at_ms = %d, hurried_ms = 0", ms(time.Hour)),
 	}
 	fails := func(state int, code string, n int, due int64) string {
@@ -61,7 +61,7 @@ func TestThePageTellsWhatDelaysTheMailAndTheOneThingThatHelps(t *testing.T) {
 			state, code, ms(-time.Hour), n, due)
 	}
 	busy := fmt.Sprintf(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 32)
-		INSERT INTO poll_schedule (account_id, journal_id, owner, host_key, enabled, due_at_ms, lease_epoch,
+		INSERT INTO poll_schedule (route_id, journal_id, owner, host_key, enabled, due_at_ms, lease_epoch,
 			lease_owner, lease_until_ms)
 		SELECT printf('00000000-0000-4000-8000-%%012d', i), 0, 'busy@firma.test', 'localhost', 1, %[1]d, 1,
 			'elsewhere-1-x/1', %[1]d FROM n`, ms(time.Hour))
@@ -252,7 +252,7 @@ func TestAdministratorsSeeWhichAccountsWaitLongest(t *testing.T) {
 	s.restart("--roles", "api")
 	now := time.Now()
 	for name, in := range map[string]time.Duration{"anna": -10 * time.Minute, "jan": -3 * time.Hour, "ola": time.Hour} {
-		s.writes(fmt.Sprintf("UPDATE poll_schedule SET due_at_ms = %d, hurried_ms = 0 WHERE account_id = '%s'",
+		s.writes(fmt.Sprintf("UPDATE poll_schedule SET due_at_ms = %d, hurried_ms = 0 WHERE route_id = '%s'",
 			now.Add(in).UnixMilli(), ids[name]))
 	}
 	const root = "root@firma.test"

@@ -499,7 +499,7 @@ func newInstallations(t *testing.T) *installations {
 		"of full": fmt.Sprintf("state = 6, code = 'local_over_quota', failures = 1, due_at_ms = %d", ms(20*time.Hour)),
 		"Atlas":   fmt.Sprintf("due_at_ms = %d", ms(20*time.Hour)), "Fala": fmt.Sprintf("due_at_ms = %d", ms(20*time.Hour)),
 	} {
-		s.writes("UPDATE poll_schedule SET " + row + " WHERE account_id = '" + b.ids[name] + "'")
+		s.writes("UPDATE poll_schedule SET " + row + " WHERE route_id = '" + b.ids[name] + "'")
 	}
 	return b
 }
