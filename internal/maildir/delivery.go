@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fault"
@@ -22,6 +23,8 @@ type Delivery struct {
 	root    *root
 	limit   owner.Limit
 	tracker *tracker
+	// Until when no keywords are added in a folder. Publish alone looks at it.
+	noKeywords map[string]time.Time
 
 	reserved usage       // Guarded by tracker.mu, as is what follows.
 	looked   bool        // Whether this delivery has seen the quota file.
@@ -82,7 +85,9 @@ func (s *Store) Open(ctx context.Context, o owner.Owner, journal string, epoch i
 		return nil, disk.Trouble("opening the spool", err)
 	}
 	sp.BeforeRemoval = r.unlock
-	return &Delivery{Spool: sp, store: s, owner: o, root: r, limit: limit, tracker: s.track(r.Path)}, nil
+	return &Delivery{
+		Spool: sp, store: s, owner: o, root: r, limit: limit, tracker: s.track(r.Path), noKeywords: map[string]time.Time{},
+	}, nil
 }
 
 // Close waits for what is under way and gives back what is still reserved.

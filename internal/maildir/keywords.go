@@ -35,6 +35,12 @@ const (
 	// uidsPatience is how long it is waited for: Dovecot holds it while it looks through
 	// the folder. Then messages are delivered without their keywords.
 	uidsPatience = 10 * time.Second
+	// keywordsPause is how long a folder in which none could be added is left alone: its lock may
+	// take a tenth of the time. One whose files are not ours to change is left alone for the visit.
+	keywordsPause = 9 * uidsPatience
+	forTheVisit   = 7 * 24 * time.Hour
+	// uidsAhead is how far ahead of our clock the date of a lock may be and somebody still hold it.
+	uidsAhead = 24 * time.Hour
 )
 
 // parseKeywords reads which keyword each letter stands for. Dovecot passes over what is no
@@ -83,17 +89,21 @@ func (p *publication) letters(ctx context.Context, m mail.Placement) (string, er
 	if !known {
 		var err error
 		if names, err = p.d.readKeywords(m.Folder); err != nil {
-			return "", err
+			if err = p.d.withoutKeywords(ctx, m.Folder, err); err != nil {
+				return "", err
+			}
 		}
 	}
-	if add := wanting(names, m.Keywords); len(add) > 0 && !p.noKeywords[m.Folder] {
+	if add := wanting(names, m.Keywords); len(add) > 0 && !time.Now().Before(p.d.noKeywords[m.Folder]) {
 		after, err := p.d.addKeywords(ctx, m)
-		if err != nil {
-			return "", err
-		}
-		if after == nil {
-			p.noKeywords[m.Folder] = true
-		} else {
+		switch {
+		case err != nil:
+			if err = p.d.withoutKeywords(ctx, m.Folder, err); err != nil {
+				return "", err
+			}
+		case after == nil:
+			p.d.noKeywords[m.Folder] = time.Now().Add(keywordsPause)
+		default:
 			names = after
 		}
 	}
@@ -113,6 +123,37 @@ func (p *publication) letters(ctx context.Context, m mail.Placement) (string, er
 		}
 	}
 	return string(all), nil
+}
+
+// withoutKeywords has messages delivered into a folder without keywords that have no letter yet,
+// where its files are not ours to read or to change; any other error it returns.
+func (d *Delivery) withoutKeywords(ctx context.Context, folder string, err error) error {
+	if !notOurs(err) {
+		return err
+	}
+	d.noKeywords[folder] = time.Now().Add(forTheVisit)
+	d.store.log.WarnContext(ctx, "keywords cannot be added in a folder", "mailbox", d.root.Path, "folder", folder,
+		"error", err)
+	return nil
+}
+
+// notOurs reports whether an error says that a file belongs to somebody else, or is something
+// else, and not that the disk failed or is full.
+func notOurs(err error) bool {
+	for _, failed := range []error{unix.EIO, unix.ENOSPC, unix.EDQUOT} {
+		if errors.Is(err, failed) {
+			return false
+		}
+	}
+	for _, refused := range []error{
+		unix.EACCES, unix.EPERM, unix.EROFS, unix.EISDIR, unix.ENOTDIR, unix.ENOTEMPTY, unix.ELOOP, unix.EXDEV,
+		unix.EMLINK, unix.ETXTBSY, disk.ErrNotPlain,
+	} {
+		if errors.Is(err, refused) {
+			return true
+		}
+	}
+	return false
 }
 
 // readKeywords reads a folder's file; without one there are no names.
@@ -235,7 +276,7 @@ func (d *Delivery) staleUIDsLock(dir int, temp string) (bool, error) {
 	if disk.Missing(err) {
 		return false, nil
 	}
-	if err != nil || time.Since(lock.Modified) > uidsStale {
+	if age := time.Since(lock.Modified); err != nil || age > uidsStale || age < -uidsAhead {
 		return err == nil, err
 	}
 	err = r.Each(d.Spool.FD, func(name string) error {

@@ -1,6 +1,7 @@
 package maildir
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,7 +10,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
+	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/spool"
@@ -93,6 +96,107 @@ func TestKeywordsWithoutALetterAreCounted(t *testing.T) {
 			must(t, tc.prepare(root))
 			if got := letters(bringWith(t, d, 1, all)); got != tc.letters || s.DroppedKeywords() != tc.dropped {
 				t.Errorf("letters %q and %d dropped, want %q and %d", got, s.DroppedKeywords(), tc.letters, tc.dropped)
+			}
+		})
+	}
+}
+
+// refusing is a disk that lets nobody do one thing to one file.
+type refusing struct {
+	disk.Disk
+	op, name string
+	why      error
+}
+
+func (d refusing) refuse(op, name string) error {
+	if op == d.op && name == d.name {
+		return d.why
+	}
+	return nil
+}
+
+func (d refusing) Open(dir int, name string, flags int, perm uint32) (int, error) {
+	if err := d.refuse("open", name); err != nil {
+		return -1, err
+	}
+	return d.Disk.Open(dir, name, flags, perm)
+}
+
+func (d refusing) Link(from int, name string, to int, newName string) error {
+	if err := d.refuse("link", newName); err != nil {
+		return err
+	}
+	return d.Disk.Link(from, name, to, newName)
+}
+
+func (d refusing) Replace(from int, name string, to int, newName string) error {
+	if err := d.refuse("replace", newName); err != nil {
+		return err
+	}
+	return d.Disk.Replace(from, name, to, newName)
+}
+
+// Mail does not wait for its keywords where Dovecot's files are another's: it is delivered
+// without those that have no letter yet, and the files stay as they are. The control: what
+// says that the disk failed stops the delivery.
+func TestMailIsDeliveredWhereItsKeywordsMayNotBeWritten(t *testing.T) {
+	const held = "0 Known\n"
+	for name, tc := range map[string]struct {
+		op, file string
+		why      error
+		prepare  func(folder string) error
+		letters  string // Of "Known New".
+		dropped  int64
+		fails    bool
+	}{
+		"the file may not be read":       {op: "open", file: keywordsFile, why: unix.EACCES, dropped: 2},
+		"the file may not be replaced":   {op: "replace", file: keywordsFile, why: unix.EPERM, letters: "a", dropped: 1},
+		"the lock may not be taken":      {op: "link", file: uidsLock, why: unix.EACCES, letters: "a", dropped: 1},
+		"the file system is for reading": {op: "replace", file: keywordsFile, why: unix.EROFS, letters: "a", dropped: 1},
+		"the disk fails (a control)":     {op: "replace", file: keywordsFile, why: unix.EIO, fails: true},
+		"the disk is full (a control)":   {op: "replace", file: keywordsFile, why: unix.ENOSPC, fails: true},
+		"the lock is an abandoned folder": {prepare: func(folder string) error {
+			lock, old := filepath.Join(folder, uidsLock), time.Now().Add(-time.Hour)
+			return errors.Join(os.Mkdir(lock, 0o700), os.Chtimes(lock, old, old))
+		}, letters: "a", dropped: 1},
+		"the lock is of next year": {prepare: func(folder string) error {
+			lock, then := filepath.Join(folder, uidsLock), time.Now().AddDate(1, 0, 0)
+			return errors.Join(os.WriteFile(lock, []byte("1:other"), 0o600), os.Chtimes(lock, then, then))
+		}, letters: "ab"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, root := newStore(t, Options{})
+			d := open(t, s, 1, owner.Limit{})
+			must(t, d.EnsureFolders(t.Context(), []string{"Gmail"}))
+			folder := filepath.Join(root, ".Gmail")
+			must(t, os.WriteFile(filepath.Join(folder, keywordsFile), []byte(held), 0o600))
+			must(t, os.WriteFile(filepath.Join(root, uidsFile), nil, 0o600))
+			if tc.prepare != nil {
+				must(t, tc.prepare(folder))
+			}
+			d.root.Disk = refusing{d.root.Disk, tc.op, tc.file, tc.why}
+			st, err := d.Stage(t.Context(), token(1), strings.NewReader(message(1)), received, 1<<20)
+			must(t, err)
+			p := placement(st, 1, "Gmail", 0)
+			p.Keywords = "Known New"
+			must(t, d.Seal(t.Context(), []mail.Staged{st}))
+			_, err = d.Publish(t.Context(), []mail.Placement{p})
+			if tc.fails {
+				if err == nil {
+					t.Error("it is delivered all the same")
+				}
+				return
+			}
+			must(t, err)
+			found, err := filepath.Glob(filepath.Join(folder, "*", "*"+string(token(1))+"*"))
+			must(t, err)
+			if len(found) != 1 || letters(found[0]) != tc.letters || s.DroppedKeywords() != tc.dropped {
+				t.Errorf("found %q, %d dropped; want letters %q and %d", found, s.DroppedKeywords(), tc.letters, tc.dropped)
+			}
+			text, err := os.ReadFile(filepath.Join(folder, keywordsFile))
+			must(t, err)
+			if tc.dropped > 0 && string(text) != held {
+				t.Errorf("the file is %q", text)
 			}
 		})
 	}

@@ -46,9 +46,8 @@ type publication struct {
 	moved   usage
 	gone    bool // Whether some were delivered before.
 
-	keywords   map[string][]string // By folder: which keywords its letters stand for.
-	noKeywords map[string]bool     // Folders in which none can be added.
-	dropped    int                 // Keywords that no letter stands for.
+	keywords map[string][]string // By folder: which keywords its letters stand for.
+	dropped  int                 // Keywords that no letter stands for.
 }
 
 // target is an open directory of a folder, as it was found.
@@ -84,7 +83,7 @@ func (d *Delivery) Publish(ctx context.Context, ps []mail.Placement) (done []mai
 		return nil, err
 	}
 	p := &publication{
-		d: d, targets: map[string]*target{}, keywords: map[string][]string{}, noKeywords: map[string]bool{},
+		d: d, targets: map[string]*target{}, keywords: map[string][]string{},
 	}
 	if err := d.tracker.moves.Acquire(ctx, 1); err != nil {
 		return nil, disk.Trouble(op, err)
