@@ -107,7 +107,7 @@ func (a Account) sameRemote(b Account) bool {
 		a.Server.Port == b.Server.Port && a.Username == b.Username
 }
 
-// sameMailbox is SameRemote for whoever adds an account: the domain of a user name may be written in other ways.
+// sameMailbox is sameRemote for whoever adds an account: the domain of a user name may be written in other ways.
 func (a Account) sameMailbox(b Account) bool {
 	localA, _, hasA := owner.Split(a.Username)
 	localB, _, hasB := owner.Split(b.Username)

@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,12 +40,18 @@ func TestFigures(t *testing.T) {
 
 // TestFiguresBite counts a tree in which what is counted is known.
 func TestFiguresBite(t *testing.T) {
+	wide := t.TempDir()
+	text := "// Package wide has one wide line.\npackage wide\n\nconst _ = \"" + strings.Repeat("w", 120) + "\"\n"
+	if err := os.WriteFile(filepath.Join(wide, "wide.go"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	got := map[string]float64{}
-	for _, f := range figuresOf(load(t, "testdata/figures"), loadTests(t, "testdata/figures")) {
+	files := append(load(t, "testdata/figures"), load(t, wide)...)
+	for _, f := range figuresOf(files, loadTests(t, "testdata/figures")) {
 		got[f.name] = f.value
 	}
 	for name, want := range map[string]float64{
-		"lines of code":                                   13,
+		"lines of code":                                   15,
 		"exported names with a comment, %":                50,
 		"lines of a function, median":                     3,
 		"lines of a function, longest":                    4,

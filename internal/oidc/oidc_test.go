@@ -615,9 +615,9 @@ func (d *dead) RoundTrip(r *http.Request) (*http.Response, error) {
 	return d.up.RoundTrip(r)
 }
 
-// TestAProviderThatIsDownIsLeftInPeaceAndComesBack, and while what it says of itself
+// TestAProviderThatIsDownIsLeftAloneAndComesBack, and while what it says of itself
 // is known it is not asked again.
-func TestAProviderThatIsDownIsLeftInPeaceAndComesBack(t *testing.T) {
+func TestAProviderThatIsDownIsLeftAloneAndComesBack(t *testing.T) {
 	t.Parallel()
 	l := newLiar(t)
 	d := &dead{}

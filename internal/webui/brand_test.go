@@ -14,7 +14,7 @@ import (
 const wave = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8">` +
 	`<circle cx="4" cy="4" r="4" fill="#6a1b9a"/></svg>`
 
-func TestThePagesBearTheOperatorsNameLogoColourAndLinks(t *testing.T) {
+func TestThePagesHaveTheOperatorsNameLogoColourAndLinks(t *testing.T) {
 	logo := filepath.Join(t.TempDir(), "logo.svg")
 	if err := os.WriteFile(logo, []byte(wave), 0o644); err != nil {
 		t.Fatal(err)

@@ -254,7 +254,7 @@ func TestARefusedPasswordIsTakenForNothingElse(t *testing.T) {
 	}
 }
 
-func TestHowLongAServerWantsToBeLeftInPeace(t *testing.T) {
+func TestHowLongAServerAsksToBeLeftAlone(t *testing.T) {
 	for said, want := range map[string]time.Duration{
 		"Suggested Backoff Time: 300000 milliseconds":          5 * time.Minute,
 		"throttled; suggested backoff time: 1500":              1500 * time.Millisecond,

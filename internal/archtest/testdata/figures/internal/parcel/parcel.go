@@ -11,7 +11,7 @@ func Post(err error) error {
 	return fmt.Errorf("posting: %w", err)
 }
 
-func Open(err error) error { return fmt.Errorf("opening with all that is needed to make of this one line a line that is too wide: %v", err) }
+func Open(err error) error { return fmt.Errorf("opening: %v", err) }
 
 func send() {
 	<-context.Background().Done()
