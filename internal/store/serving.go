@@ -46,12 +46,12 @@ func (s *Store) stayAttending(ctx context.Context, conn *sql.Conn) {
 	for {
 		select {
 		case <-ctx.Done():
-			endSession(conn)
+			endSession(ctx, conn)
 			return
 		case <-tick.C:
 		}
 		if conn != nil && conn.PingContext(ctx) != nil {
-			endSession(conn)
+			endSession(ctx, conn)
 			conn = nil
 		}
 		if conn == nil {
@@ -77,7 +77,7 @@ func (s *Store) Alone(ctx context.Context) (release func(), err error) {
 	case err != nil:
 		return nil, s.wrap(ctx, "looking for who serves", err)
 	}
-	return func() { endSession(conn) }, nil
+	return func() { endSession(ctx, conn) }, nil
 }
 
 // errTaken says that a lock is somebody else's.
@@ -96,21 +96,28 @@ func (s *Store) lockServing(ctx context.Context, query string) (*sql.Conn, error
 	}
 	var got sql.NullString
 	if err := conn.QueryRowContext(ctx, query, int64(servingKey)).Scan(&got); err != nil {
-		endSession(conn)
+		endSession(ctx, conn)
 		return nil, err
 	}
 	if !got.Valid {
-		endSession(conn)
+		endSession(ctx, conn)
 		return nil, errTaken
 	}
 	return conn, nil
 }
 
-// endSession ends a session and its locks, rather than give it back to the pool.
-func endSession(conn *sql.Conn) {
+// unlocking is how long PostgreSQL may take to give a lock back before the session ends all the same.
+const unlocking = 2 * time.Second
+
+// endSession gives a session's locks back and ends it, rather than give it back to the
+// pool. The end alone would do, but not at once: PostgreSQL's process has to notice it.
+func endSession(ctx context.Context, conn *sql.Conn) {
 	if conn == nil {
 		return
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlocking)
+	defer cancel()
+	conn.ExecContext(ctx, "SELECT pg_advisory_unlock_all()") //nolint:errcheck // Then the session's end does it.
 	conn.Raw(func(any) error { return driver.ErrBadConn }) //nolint:errcheck // That is what it answers.
 	conn.Close()
 }
