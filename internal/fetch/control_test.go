@@ -549,12 +549,12 @@ func (d slowDelivery) Stage(ctx context.Context, t mail.Token, body io.Reader, r
 	return s, err
 }
 
-func (d slowDelivery) Seal(ctx context.Context, ss []mail.Staged) error {
+func (d slowDelivery) Seal(ctx context.Context, ps []mail.Placement) ([]mail.Sealed, error) {
 	select {
 	case <-d.full:
-		return d.Delivery.Seal(ctx, ss)
+		return d.Delivery.Seal(ctx, ps)
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 }
 

@@ -266,7 +266,11 @@ func (d *delivery) Stage(_ context.Context, t mail.Token, body io.Reader, receiv
 	return mail.Staged{Spool: name, Fingerprint: scanner.Sum(), FileSize: int64(len(b)), Received: received}, nil
 }
 
-func (d *delivery) Seal(context.Context, []mail.Staged) error { return d.sealErr }
+func (d *delivery) Seal(_ context.Context, ps []mail.Placement) ([]mail.Sealed, error) {
+	return mail.SealedAsStaged(ps), d.sealErr
+}
+
+func (d *delivery) Finish(context.Context) {}
 
 func (d *delivery) Discard(ss []mail.Staged) {
 	d.mu.Lock()

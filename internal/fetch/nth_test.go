@@ -123,8 +123,12 @@ func (d failingDelivery) Stage(ctx context.Context, t mail.Token, body io.Reader
 	return s, err
 }
 
-func (d failingDelivery) Seal(ctx context.Context, ss []mail.Staged) error {
-	return d.do(func() error { return d.Delivery.Seal(ctx, ss) })
+func (d failingDelivery) Seal(ctx context.Context, ps []mail.Placement) (sealed []mail.Sealed, err error) {
+	err = d.do(func() error {
+		sealed, err = d.Delivery.Seal(ctx, ps)
+		return err
+	})
+	return sealed, err
 }
 
 func (d failingDelivery) Publish(ctx context.Context, ps []mail.Placement) ([]mail.Token, error) {

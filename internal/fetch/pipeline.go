@@ -118,7 +118,6 @@ func (p *pipeline) take(ctx context.Context, f mail.Folder, it mail.Item, body i
 	}
 	p.batch.members, p.batch.places = append(p.batch.members, m), append(p.batch.places, uint32(at))
 	p.bytes += st.FileSize
-	p.unskipped(m)
 	p.visit.progress.Folder = pl.name()
 	p.visit.progress.MessagesDone++
 	p.visit.progress.BytesDone += st.Fingerprint.Size
@@ -260,13 +259,14 @@ func (p *pipeline) err() error {
 
 // deliver is the protocol of docs/decisions/0002-exactly-once.md for one batch.
 func (p *pipeline) deliver(ctx context.Context, b batch) error {
+	p.visit.Step("deliver.seal")
+	b, err := p.seal(ctx, b)
+	if err != nil || len(b.members) == 0 {
+		return err
+	}
 	staged := make([]mail.Staged, len(b.members))
 	for i, m := range b.members {
 		staged[i] = mail.Staged{Spool: m.Placement.Spool, FileSize: m.Placement.FileSize}
-	}
-	p.visit.Step("deliver.seal")
-	if err := p.visit.delivery.Seal(ctx, staged); err != nil {
-		return fault.Wrap(fault.LocalMailboxUnavailable, "making mail durable", err)
 	}
 	key := p.intended[0]
 	next := p.nextKey()
@@ -278,7 +278,7 @@ func (p *pipeline) deliver(ctx context.Context, b batch) error {
 		return err
 	}
 	p.visit.Step("deliver.stage")
-	err := p.visit.Journal.Commit(ctx, p.visit.lease, Entry{
+	err = p.visit.Journal.Commit(ctx, p.visit.lease, Entry{
 		Deliver: p.published, Stage: &Batch{Key: key, Members: b.members},
 		Intend: &next, Progress: progress,
 	})
@@ -303,6 +303,7 @@ func (p *pipeline) deliver(ctx context.Context, b batch) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i, m := range b.members {
+		p.unskipped(m)
 		p.visit.report.Bytes += m.Fingerprint.Size
 		if p.visit.delivered != nil && m.Global != "" { // Nil where no message has several folders.
 			p.visit.delivered[m.Global] = true
@@ -311,4 +312,28 @@ func (p *pipeline) deliver(ctx context.Context, b batch) error {
 		p.byID[m.FolderID].judge(int(b.places[i]), VerdictDelivered)
 	}
 	return nil
+}
+
+// seal makes a batch last. What the destination does not take is skipped, and the rest is
+// returned.
+func (p *pipeline) seal(ctx context.Context, b batch) (batch, error) {
+	sealed, err := p.visit.delivery.Seal(ctx, placements(b.members))
+	if err == nil && len(sealed) != len(b.members) {
+		err = fault.New(fault.Internal, "making mail durable", "the destination did not answer for each message")
+	}
+	if err != nil {
+		return batch{}, fault.Wrap(fault.LocalMailboxUnavailable, "making mail durable", err)
+	}
+	taken := batch{b.members[:0], b.places[:0]}
+	for i, m := range b.members {
+		if why := sealed[i].Refused; why != nil {
+			p.visit.delivery.Release(1, m.Placement.FileSize)
+			it := mail.Item{ID: m.ID, Global: m.Global, Size: m.Fingerprint.Size}
+			p.skip(p.byID[m.FolderID], int(b.places[i]), it, fault.Of(why))
+			continue
+		}
+		m.Placement.Spool = sealed[i].Spool
+		taken.members, taken.places = append(taken.members, m), append(taken.places, b.places[i])
+	}
+	return taken, nil
 }

@@ -109,15 +109,20 @@ type Spool interface {
 	// now), and starts to make it durable. max bounds its octets as received:
 	// message_failed above it. After an error no spool file is left.
 	Stage(ctx context.Context, t mail.Token, body io.Reader, received time.Time, max int64) (mail.Staged, error)
-	// Seal returns nil once every staged file and the spool directory would
-	// survive a power cut.
-	Seal(ctx context.Context, staged []mail.Staged) error
-	// Discard removes spool files that were not committed as staged.
+	// Seal makes staged messages last: what it returns names each of them, in the order of
+	// ps, for other processes and after a power cut, as Placement.Spool has to from then on; or it
+	// says why the destination does not take this one, of which nothing is left then.
+	Seal(ctx context.Context, ps []mail.Placement) ([]mail.Sealed, error)
+	// Discard removes what was not committed as staged, before it was sealed or after.
 	Discard(staged []mail.Staged)
-	// Sweep removes spool files of older epochs, except those named in keep.
+	// Sweep removes what is left of older epochs, except what is named in keep.
 	Sweep(ctx context.Context, keep map[string]bool) error
+	// Finish is called when the journal has confirmed all that was published: of
+	// this epoch, too, nothing is needed any more.
+	Finish(ctx context.Context)
 	// Generation returns what SetGeneration noted last; false where the spool
-	// has no note, because it is new or somebody emptied it.
+	// has no note, because it is new or somebody emptied it. ErrNoNote says that there is
+	// no place for one: then nothing is compared, and nothing is noted.
 	Generation(ctx context.Context) (int64, bool, error)
 	// SetGeneration notes beside the spool how many batches were staged. The note
 	// need not be durable by itself, but is once a later Publish is.
@@ -127,6 +132,9 @@ type Spool interface {
 	// spool is distinguished from the original.
 	NoteSpool(ctx context.Context) error
 }
+
+// ErrNoNote is Generation's where a destination has no place for a note.
+var ErrNoNote = errors.New("the destination keeps no note of generations")
 
 // Target is a destination: where messages are delivered to.
 type Target interface {

@@ -566,12 +566,12 @@ func (d noFileSync) Stage(_ context.Context, t mail.Token, body io.Reader, recei
 	return s, os.WriteFile(filepath.Join(d.spool, s.Spool), text, 0o600)
 }
 
-func (d noFileSync) Seal(context.Context, []mail.Staged) error {
+func (d noFileSync) Seal(_ context.Context, ps []mail.Placement) ([]mail.Sealed, error) {
 	f, err := os.Open(d.spool)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	return mail.SealedAsStaged(ps), errors.Join(f.Sync(), f.Close())
 }
 
 func (d noFileSync) Discard(ss []mail.Staged) {

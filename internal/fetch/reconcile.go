@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"slices"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 //	                  spool; else the spool is not the one it was: see find
 type generations struct {
 	generation int64 // The journal's.
+	unnoted    bool  // The destination keeps no note: noted is the journal's when the visit began.
 	noted      int64 // Beside the spool.
 	// restored says that the journal lacks deliveries which the spool has seen,
 	// and that they are not all found again yet.
@@ -34,6 +36,11 @@ type generations struct {
 func (v *visit) compareGenerations(ctx context.Context) error {
 	v.Step("reconcile.compare")
 	noted, known, err := v.delivery.Generation(ctx)
+	if v.unnoted = errors.Is(err, ErrNoNote); v.unnoted {
+		v.generation, err = v.Journal.Generation(ctx, v.lease)
+		v.noted = v.generation
+		return err
+	}
 	if err != nil {
 		return fault.Wrap(fault.LocalMailboxUnavailable, "reading the spool's generation", err)
 	}
@@ -58,7 +65,7 @@ func (v *visit) noteGeneration(ctx context.Context) error {
 	if v.restored {
 		n = max(v.noted, v.generation+1)
 	}
-	if n == v.noted {
+	if n == v.noted || v.unnoted {
 		return nil
 	}
 	v.Step("deliver.note")

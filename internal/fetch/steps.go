@@ -132,6 +132,7 @@ func (v *visit) signIn(ctx context.Context) error {
 
 // leave ends the session as the protocol wants it.
 func (v *visit) leave(ctx context.Context) error {
+	v.delivery.Finish(ctx)
 	if err := v.session.Leave(ctx); err != nil {
 		v.log.DebugContext(ctx, "leaving the server", "error", err)
 	}

@@ -49,6 +49,22 @@ type Staged struct {
 	Received    time.Time // The date the file has.
 }
 
+// Sealed is what became of a staged message that was to last.
+type Sealed struct {
+	Spool string // Its name from now on.
+	// Refused says why the destination does not take the message; nil: it does.
+	Refused error
+}
+
+// SealedAsStaged is what a spool returns in which a message keeps its name.
+func SealedAsStaged(ps []Placement) []Sealed {
+	all := make([]Sealed, len(ps))
+	for i, p := range ps {
+		all[i].Spool = p.Spool
+	}
+	return all
+}
+
 // Placement says where a staged message goes.
 type Placement struct {
 	Spool string

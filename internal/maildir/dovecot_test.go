@@ -36,7 +36,6 @@ func must(t testing.TB, err error) {
 func bring(t testing.TB, d *maildir.Delivery, msgs []mailtest.Message, from int) {
 	t.Helper()
 	for batch := range slices.Chunk(msgs, 100) {
-		var all []mail.Staged
 		var ps []mail.Placement
 		for _, m := range batch {
 			from++
@@ -49,14 +48,14 @@ func bring(t testing.TB, d *maildir.Delivery, msgs []mailtest.Message, from int)
 				path = strings.Split(m.Folder, "/")
 			}
 			folder := maildir.LocalName("Gmail", path, func(string) bool { return false })
-			all = append(all, st)
 			ps = append(ps, mail.Placement{
 				Spool: st.Spool, Token: token, Folder: folder, Flags: flagsOf(m.Flags),
 				Received: st.Received, FileSize: st.FileSize, VirtualSize: st.VirtualSize,
 			})
 		}
-		must(t, d.Seal(t.Context(), all))
-		_, err := d.Publish(t.Context(), ps)
+		_, err := d.Seal(t.Context(), ps)
+		must(t, err)
+		_, err = d.Publish(t.Context(), ps)
 		must(t, err)
 	}
 }
@@ -229,13 +228,14 @@ func TestDovecotTakesOurNames(t *testing.T) {
 		st, err := d.Stage(t.Context(), token, strings.NewReader("Subject: "+fmt.Sprint(i)+"\r\n\r\n"), time.Unix(1e9, 0),
 			100)
 		must(t, err)
-		must(t, d.Seal(t.Context(), []mail.Staged{st}))
 		msgs = append(msgs, mail.Placement{
 			Spool: st.Spool, Token: token, Folder: name, Received: st.Received,
 			FileSize: st.FileSize, VirtualSize: st.VirtualSize,
 		})
 	}
-	_, err := d.Publish(t.Context(), msgs)
+	_, err := d.Seal(t.Context(), msgs)
+	must(t, err)
+	_, err = d.Publish(t.Context(), msgs)
 	must(t, err)
 	server := mailtest.OpenOn(t, filepath.Join(dir, user), user)
 	var got []string

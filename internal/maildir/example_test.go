@@ -71,15 +71,14 @@ func deliverOne(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := d.Seal(ctx, []mail.Staged{staged}); err != nil { // From here on it survives a power cut.
-		return err
-	}
-	fmt.Printf("staged: %d messages to be seen\n", len(seen()))
-
 	place := mail.Placement{
 		Spool: staged.Spool, Token: token, Folder: "Gmail", Received: staged.Received,
 		FileSize: staged.FileSize, VirtualSize: staged.VirtualSize,
 	}
+	if _, err := d.Seal(ctx, []mail.Placement{place}); err != nil { // From here on it survives a power cut.
+		return err
+	}
+	fmt.Printf("staged: %d messages to be seen\n", len(seen()))
 	for range 2 { // Again, as after a crash: it is not delivered twice.
 		if _, err := d.Publish(ctx, []mail.Placement{place}); err != nil {
 			return err

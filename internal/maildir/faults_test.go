@@ -203,7 +203,7 @@ func (v *visit) run() (err error) {
 		staged[n] = placement(st, n, []string{"Gmail", "Gmail/Archive/2023", "Gmail/Made late"}[n%3], mail.Flags(
 			n%2)*mail.Seen)
 	}
-	if err := d.Seal(ctx, all); err != nil {
+	if err := seal(ctx, d, all); err != nil {
 		d.Discard(all)
 		return err
 	}
@@ -403,13 +403,13 @@ func TestF19FailedFsyncThrowsTheFileAway(t *testing.T) {
 	d.root.Disk = sick
 	good, err := stage(d, 1)
 	must(t, err)
-	must(t, d.Seal(t.Context(), good))
+	must(t, seal(t.Context(), d, good))
 	syncFails := &failSync{Disk: sick}
 	d.root.Disk = syncFails
 	bad, err := d.Stage(t.Context(), token(2), strings.NewReader(message(2)), received, 1<<20)
 	must(t, err)
 	all := []mail.Staged{good[0], bad}
-	wantCode(t, d.Seal(t.Context(), all), fault.LocalMailboxUnavailable)
+	wantCode(t, seal(t.Context(), d, all), fault.LocalMailboxUnavailable)
 	if _, err := os.Stat(filepath.Join(root, spool.Dir, journal, bad.Spool)); err == nil {
 		t.Error("the file is still there")
 	}
@@ -420,7 +420,7 @@ func TestF19FailedFsyncThrowsTheFileAway(t *testing.T) {
 	}
 	again, err := stage(d, 2)
 	must(t, err)
-	must(t, d.Seal(t.Context(), again))
+	must(t, seal(t.Context(), d, again))
 	must(t, errOf(d.Publish(t.Context(), placements(again, "Gmail"))))
 	mustHold(t, root, 2)
 }
@@ -440,7 +440,7 @@ func TestWithoutRenameNoReplace(t *testing.T) {
 	d := open(t, s, 1, limit(-1, -1))
 	all, err := stage(d, 4)
 	must(t, err)
-	must(t, d.Seal(t.Context(), all))
+	must(t, seal(t.Context(), d, all))
 	ps := placements(all, "Gmail", "Gmail/Sent")
 	must(t, errOf(d.Publish(t.Context(), ps)))
 	mustHold(t, root, 4)
@@ -464,7 +464,7 @@ func TestAMessageUnderTheNameOfAnotherIsNotLost(t *testing.T) {
 				t.Helper()
 				st, err := d.Stage(t.Context(), token(1), strings.NewReader(padding+text), received, 1<<20)
 				must(t, err)
-				must(t, d.Seal(t.Context(), []mail.Staged{st}))
+				must(t, seal(t.Context(), d, []mail.Staged{st}))
 				must(t, errOf(d.Publish(t.Context(), placements([]mail.Staged{st}, "Gmail"))))
 			}
 			for _, text := range []string{"first\r\n", "other\r\n", "third\r\n", "first\r\n"} {
@@ -498,12 +498,12 @@ func TestEveryStepIsNamed(t *testing.T) {
 	d := open(t, s, 1, limit(-1, 100))
 	all, err := stage(d, 3)
 	must(t, err)
-	must(t, d.Seal(t.Context(), all))
+	must(t, seal(t.Context(), d, all))
 	must(t, errOf(d.Publish(t.Context(), placements(all[:2], "Gmail"))))
 	d.Discard(all[2:])
 	left, err := d.Stage(t.Context(), token(9), strings.NewReader("x"), received, 10)
 	must(t, err)
-	must(t, d.Seal(t.Context(), []mail.Staged{left}))
+	must(t, seal(t.Context(), d, []mail.Staged{left}))
 	must(t, d.Close())
 	must(t, open(t, s, 2, limit(-1, 100)).Sweep(t.Context(), nil))
 	must(t, s.RemoveFolder(t.Context(), anna(t), "Gmail"))

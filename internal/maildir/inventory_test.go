@@ -46,7 +46,7 @@ func TestATokenIsFoundWhereverTheUserPutTheMessage(t *testing.T) {
 	d := open(t, s, 1, owner.Limit{})
 	all, err := stage(d, 5)
 	must(t, err)
-	must(t, d.Seal(t.Context(), all))
+	must(t, seal(t.Context(), d, all))
 	must(t, errOf(d.Publish(t.Context(), placements(all, "Gmail", "Gmail/Old"))))
 	move := func(n int, to, flags string) {
 		t.Helper()
@@ -105,7 +105,7 @@ func TestASpoolFileOfAForgottenLifeDoesNotStandInTheWay(t *testing.T) {
 	must(t, os.WriteFile(leftover, []byte("half a mess"), 0o600))
 	all, err := stage(d, 1)
 	must(t, err)
-	must(t, d.Seal(t.Context(), all))
+	must(t, seal(t.Context(), d, all))
 	if _, err := d.Stage(t.Context(), token(1), strings.NewReader("x"), received, 10); err == nil {
 		t.Error("what this delivery staged was replaced")
 	}
@@ -127,7 +127,7 @@ func TestAnInventoryIsComplete(t *testing.T) {
 	d.Release(1, 1)
 	all, err := stage(d, 3)
 	must(t, err)
-	must(t, d.Seal(t.Context(), all))
+	must(t, seal(t.Context(), d, all))
 	must(t, d.SetGeneration(t.Context(), 5))
 	must(t, errOf(d.Publish(t.Context(), placements(all[:2], "Gmail/Żółw"))))
 	must(t, os.MkdirAll(filepath.Join(root, ".Other", "cur"), 0o700))

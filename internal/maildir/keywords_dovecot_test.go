@@ -160,7 +160,7 @@ func copyFolder(t *testing.T, from *mailtest.Dovecot, folder string, d *Delivery
 		ps, dates = append(ps, p), append(dates, it.Received)
 		return err
 	}, nil))
-	must(t, d.Seal(ctx, all))
+	must(t, seal(ctx, d, all))
 	must(t, errOf(d.Publish(ctx, ps)))
 	return dates
 }

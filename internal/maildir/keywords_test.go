@@ -25,7 +25,7 @@ func bringWith(t *testing.T, d *Delivery, n int, k mail.Keywords) string {
 	must(t, err)
 	p := placement(st, n, "Gmail", 0)
 	p.Keywords = k
-	must(t, d.Seal(t.Context(), []mail.Staged{st}))
+	must(t, seal(t.Context(), d, []mail.Staged{st}))
 	must(t, errOf(d.Publish(t.Context(), []mail.Placement{p})))
 	found, err := filepath.Glob(filepath.Join(d.root.Path, ".Gmail", "*", "*"+string(token(n))+"*"))
 	must(t, err)
@@ -179,7 +179,7 @@ func TestMailIsDeliveredWhereItsKeywordsMayNotBeWritten(t *testing.T) {
 			must(t, err)
 			p := placement(st, 1, "Gmail", 0)
 			p.Keywords = "Known New"
-			must(t, d.Seal(t.Context(), []mail.Staged{st}))
+			must(t, seal(t.Context(), d, []mail.Staged{st}))
 			_, err = d.Publish(t.Context(), []mail.Placement{p})
 			if tc.fails {
 				if err == nil {

@@ -48,7 +48,7 @@ func TestF4_AMailboxIsPresentWhileItsPathLeadsToIt(t *testing.T) {
 			d := open(t, s, 1, owner.Limit{})
 			all, err := stage(d, 2)
 			must(t, err)
-			must(t, d.Seal(t.Context(), all))
+			must(t, seal(t.Context(), d, all))
 			must(t, tc.do(root))
 			for _, err := range []error{d.Present(t.Context()), errOf(d.Publish(t.Context(), placements(all, "Gmail")))} {
 				if tc.present && err != nil {
@@ -136,7 +136,7 @@ func TestF4_AFolderThatIsTakenOutOfTheMailboxTakesNoMailWithIt(t *testing.T) {
 					d := open(t, s, 1, owner.Limit{})
 					all, err := stage(d, first+second)
 					must(t, err)
-					must(t, d.Seal(t.Context(), all))
+					must(t, seal(t.Context(), d, all))
 					ps := placements(all, "Gmail")
 					for i := range ps {
 						ps[i].Flags = 0
@@ -198,7 +198,7 @@ func TestF4_OnlyAWholeSpoolFileIsIntact(t *testing.T) {
 	d := open(t, s, 1, owner.Limit{})
 	all, err := stage(d, 4)
 	must(t, err)
-	must(t, d.Seal(t.Context(), all))
+	must(t, seal(t.Context(), d, all))
 	file := func(i int) string { return filepath.Join(root, spool.Dir, journal, all[i].Spool) }
 	must(t, os.Truncate(file(1), all[1].FileSize-1))
 	must(t, os.WriteFile(file(2), make([]byte, all[2].FileSize), 0o600))

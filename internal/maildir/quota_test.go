@@ -42,7 +42,7 @@ func deliver(t testing.TB, d *Delivery, from, to int) {
 		all = append(all, st)
 		ps = append(ps, placement(st, n, "Gmail", 0))
 	}
-	must(t, d.Seal(t.Context(), all))
+	must(t, seal(t.Context(), d, all))
 	must(t, errOf(d.Publish(t.Context(), ps)))
 }
 
@@ -394,7 +394,7 @@ func fillUp(t *testing.T, s *Store, root string, most int64, reserve func(d *Del
 					d.Release(0, int64(len(message(i)))-st.FileSize)
 					all, ps = append(all, st), append(ps, placement(st, i, fmt.Sprintf("A%d/Sub", a), 0))
 				}
-				if err := d.Seal(t.Context(), all); err != nil {
+				if err := seal(t.Context(), d, all); err != nil {
 					t.Error(err)
 				}
 				if err := errOf(d.Publish(t.Context(), ps)); err != nil {

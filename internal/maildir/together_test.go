@@ -117,7 +117,7 @@ func TestABatchIsMadeDurableAtOnceWhereThatIsAsGoodAndQuick(t *testing.T) {
 			s.disk = c
 			d := open(t, s, 1, limit(-1, -1))
 			all := stageSome(t, d, 1, tc.files)
-			err := d.Seal(t.Context(), all)
+			err := seal(t.Context(), d, all)
 			if tc.fails {
 				wantCode(t, err, fault.LocalMailboxUnavailable)
 				d.Discard(all)
@@ -136,7 +136,7 @@ func TestABatchIsMadeDurableAtOnceWhereThatIsAsGoodAndQuick(t *testing.T) {
 			if c.all != nil || c.slow > 0 || tc.stalls { // The next batch does not wait for it again.
 				before, _ := c.counts()
 				c.bad = false
-				must(t, d.Seal(t.Context(), stageSome(t, d, tc.files+1, 2*tc.files)))
+				must(t, seal(t.Context(), d, stageSome(t, d, tc.files+1, 2*tc.files)))
 				if ones, alls := c.counts(); ones-before != tc.files || alls != tc.alls {
 					t.Errorf("after trouble %d files were synced, and everything %d times", ones-before, alls)
 				}
@@ -198,7 +198,7 @@ func BenchmarkBatch(b *testing.B) {
 					must(b, err)
 					all = append(all, st)
 				}
-				must(b, d.Seal(b.Context(), all))
+				must(b, seal(b.Context(), d, all))
 			}
 		})
 	}

@@ -185,9 +185,19 @@ func (s *Spool) removeLitter(name string) error {
 	return nil
 }
 
-// Seal returns nil once every staged file and the spool directory would
-// survive a power cut.
-func (s *Spool) Seal(ctx context.Context, files []mail.Staged) error {
+// Seal returns once every staged file and the spool directory would survive a power
+// cut. Their names stay.
+func (s *Spool) Seal(ctx context.Context, files []mail.Placement) ([]mail.Sealed, error) {
+	if err := s.seal(ctx, files); err != nil {
+		return nil, err
+	}
+	return mail.SealedAsStaged(files), nil
+}
+
+// Finish does nothing: what is published has left the spool.
+func (s *Spool) Finish(context.Context) {}
+
+func (s *Spool) seal(ctx context.Context, files []mail.Placement) error {
 	const op = "making messages durable"
 	covered := s.begin(ctx, files)
 	for _, m := range files {

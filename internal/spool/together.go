@@ -84,7 +84,7 @@ type waiting struct {
 
 // begin starts to make those files durable that wait for it, or does it at
 // once. covered says that the spool directory's names are durable as well.
-func (s *Spool) begin(ctx context.Context, files []mail.Staged) (covered bool) {
+func (s *Spool) begin(ctx context.Context, files []mail.Placement) (covered bool) {
 	var ws []waiting
 	for _, m := range files {
 		if w, ok := s.claim(m.Spool); ok {

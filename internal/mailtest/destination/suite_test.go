@@ -130,7 +130,11 @@ func (d *delivery) Stage(_ context.Context, t mail.Token, body io.Reader, receiv
 	}, nil
 }
 
-func (d *delivery) Seal(context.Context, []mail.Staged) error { return d.p.Call() }
+func (d *delivery) Seal(_ context.Context, ps []mail.Placement) ([]mail.Sealed, error) {
+	return mail.SealedAsStaged(ps), d.p.Call()
+}
+
+func (d *delivery) Finish(context.Context) {}
 
 func (d *delivery) Discard(staged []mail.Staged) {
 	d.mu.Lock()

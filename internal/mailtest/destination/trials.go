@@ -251,6 +251,12 @@ func (s *suite) gone() (bad []string) {
 func (s *suite) swept() (bad []string) {
 	w := s.world()
 	ctx := context.Background()
+	place := func(st mail.Staged) []mail.Placement {
+		return []mail.Placement{{
+			Spool: st.Spool, Token: w.messages[0].token, Fingerprint: st.Fingerprint, Folder: w.messages[0].folder,
+			Received: st.Received, FileSize: st.FileSize, VirtualSize: st.VirtualSize,
+		}}
+	}
 	open := func() (d interface {
 		delivery
 		Close() error
@@ -263,7 +269,9 @@ func (s *suite) swept() (bad []string) {
 		}
 		st, err := all.Stage(ctx, w.messages[0].token, strings.NewReader(w.messages[0].body), w.messages[0].received, 1<<20)
 		if err == nil {
-			err = all.Seal(ctx, []mail.Staged{st})
+			ps := place(st)
+			err = seal(ctx, all, ps)
+			st.Spool = ps[0].Spool
 		}
 		return all, st, err
 	}
@@ -275,12 +283,6 @@ func (s *suite) swept() (bad []string) {
 	d, second, err := open()
 	if err != nil {
 		return append(bad, err.Error())
-	}
-	place := func(st mail.Staged) []mail.Placement {
-		return []mail.Placement{{
-			Spool: st.Spool, Token: w.messages[0].token, Fingerprint: st.Fingerprint, Folder: w.messages[0].folder,
-			Received: st.Received, FileSize: st.FileSize, VirtualSize: st.VirtualSize,
-		}}
 	}
 	fate := func(st mail.Staged, want mail.Fate, when string) {
 		fates, err := d.Find(ctx, place(st), false)

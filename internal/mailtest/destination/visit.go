@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
@@ -175,7 +176,7 @@ func (w *world) visit(ctx context.Context, p *process) (err error) {
 			Received: st.Received, FileSize: st.FileSize, VirtualSize: st.VirtualSize,
 		})
 	}
-	if err := d.Seal(ctx, staged); err != nil {
+	if err := seal(ctx, d, ps); err != nil {
 		d.Discard(staged)
 		return fmt.Errorf("sealing: %w", err)
 	}
@@ -189,12 +190,37 @@ func (w *world) visit(ctx context.Context, p *process) (err error) {
 	if err := w.publish(ctx, d, ps); err != nil {
 		return err
 	}
-	return w.confirm(ctx, p, d)
+	if err := w.confirm(ctx, p, d); err != nil {
+		return err
+	}
+	d.Finish(ctx)
+	return nil
+}
+
+// seal makes placements last, and has them named as they are called then.
+func seal(ctx context.Context, d fetch.Spool, ps []mail.Placement) error {
+	sealed, err := d.Seal(ctx, ps)
+	if err == nil && len(sealed) != len(ps) {
+		err = fmt.Errorf("%d answers for %d messages", len(sealed), len(ps))
+	}
+	if err != nil {
+		return err
+	}
+	for i, s := range sealed {
+		if s.Refused != nil {
+			return fmt.Errorf("a message is refused: %w", s.Refused)
+		}
+		ps[i].Spool = s.Spool
+	}
+	return nil
 }
 
 // recover finishes what a process before it has left.
 func (w *world) recover(ctx context.Context, p *process, d delivery) error {
 	noted, known, err := d.Generation(ctx)
+	if errors.Is(err, fetch.ErrNoNote) {
+		noted, known, err = w.generation, true, nil
+	}
 	if err != nil {
 		return fmt.Errorf("reading the note: %w", err)
 	}
