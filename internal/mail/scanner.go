@@ -204,3 +204,15 @@ func nextField(head []byte) (field, rest []byte) {
 		}
 	}
 }
+
+// Arrived chooses the date of arrival under which a scanned message is delivered: the one that
+// its server told, else the one in its header, else now. A time that cannot be true is none.
+func (s *Scanner) Arrived(told, now time.Time) time.Time {
+	if y := told.UTC().Year(); !told.IsZero() && y >= 1970 && y <= 2100 {
+		return told
+	}
+	if t := s.Date(); !t.IsZero() && t.Before(now.Add(24*time.Hour)) {
+		return t
+	}
+	return now
+}

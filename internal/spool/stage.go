@@ -78,7 +78,7 @@ func (s *Spool) Stage(ctx context.Context, token mail.Token, body io.Reader, rec
 		err = s.copy(ctx, fd, w, body, max)
 	}
 	if err == nil {
-		received = dateOf(received, w.scan, time.Now())
+		received = w.scan.Arrived(received, time.Now())
 		err = s.root.SetTime(s.FD, name, received)
 	}
 	if err != nil {
@@ -146,18 +146,6 @@ type bodyError struct{ err error }
 func (e *bodyError) Error() string { return "reading the message: " + e.err.Error() }
 
 func (e *bodyError) Unwrap() error { return e.err }
-
-// dateOf chooses the date that a message's file has. A time that cannot be
-// true is none.
-func dateOf(received time.Time, scan *mail.Scanner, now time.Time) time.Time {
-	if y := received.UTC().Year(); !received.IsZero() && y >= 1970 && y <= 2100 {
-		return received
-	}
-	if t := scan.Date(); !t.IsZero() && t.Before(now.Add(24*time.Hour)) {
-		return t
-	}
-	return now
-}
 
 // drop removes a spool file that is useless. Where that fails too, Stage
 // tries again before it writes one of the same name, and Sweep later.

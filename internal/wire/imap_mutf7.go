@@ -65,6 +65,35 @@ func decodeUTF16(b *strings.Builder, section string) bool {
 	return true
 }
 
+// EncodeName writes one part of a mailbox name in modified UTF-7. What is no text becomes
+// U+FFFD.
+func EncodeName(part string) string {
+	var b strings.Builder
+	var wide []byte // UTF-16, big-endian, that is not written yet.
+	flush := func() {
+		if len(wide) > 0 {
+			b.WriteString("&" + mutf7.EncodeToString(wide) + "-")
+			wide = nil
+		}
+	}
+	for _, r := range part {
+		switch {
+		case r == '&':
+			flush()
+			b.WriteString("&-")
+		case r >= ' ' && r <= '~':
+			flush()
+			b.WriteRune(r)
+		default:
+			for _, u := range utf16.Encode([]rune{r}) {
+				wide = append(wide, byte(u>>8), byte(u))
+			}
+		}
+	}
+	flush()
+	return b.String()
+}
+
 // ReadableName turns one part of a raw mailbox name into text: modified
 // UTF-7, else UTF-8 as it stands, else with "%XX" for each octet that is no
 // text. Only the last form loses the way back, which nobody needs: the raw

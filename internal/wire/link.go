@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/emersion/go-sasl"
+
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/remote"
@@ -393,6 +395,12 @@ func (l *Link) LoginFailed(err error) { l.attempt.failed(err) }
 func (l *Link) SASL(mechanism string, cred remote.Credential) SASLClient {
 	l.attempt.presents()
 	return newSASL(mechanism, cred, l.secrets)
+}
+
+// SASLFor returns PLAIN (RFC 4616) by which cred's user signs in on behalf of another.
+func (l *Link) SASLFor(behalf string, cred remote.Credential) SASLClient {
+	l.attempt.presents()
+	return oneSided{sasl.NewPlainClient(behalf, cred.Username, cred.Secret.Reveal())}
 }
 
 // APOP is the argument of APOP that answers a greeting's timestamp.

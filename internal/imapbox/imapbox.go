@@ -1,0 +1,254 @@
+// Package imapbox delivers into users' mailboxes at an IMAP server, by APPEND, each message
+// exactly once.
+//
+// An answer to APPEND can be lost, and what is on its way can be stored later: to append
+// again is to double mail, not to do so is to lose it. So a message does not go into its folder
+// directly. It is appended to a staging folder, one for each journal and lease, that no
+// user works with; once the journal has its UID there, UID MOVE takes it out (RFC 6851). What
+// is in the staging folder is not delivered, what is gone from it is, whatever the user
+// did with it since. That is a Maildir's spool and rename once more: see
+// docs/decisions/0002-exactly-once.md and 0054-delivery-by-imap.md.
+//
+// The package speaks the few commands that wire.Writer lets pass: nothing that is in a
+// mailbox is ever changed or taken away. It keeps no journal, and knows nothing of the servers
+// that messages come from, of accounts or of schedules.
+package imapbox
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/wire"
+)
+
+// Login is how a user's mailbox is signed in to.
+type Login struct {
+	Credential remote.Credential
+	// OnBehalfOf is whose mailbox is opened where Credential is a master's, by PLAIN (RFC
+	// 4616); "": Credential's own, or one that its user name says.
+	OnBehalfOf string
+}
+
+// Options are what a Store is made of. Connector, Server, Login and Key are required.
+type Options struct {
+	Connector *wire.Connector // Its dialer reaches the server, and its limits hold.
+	Server    remote.Server
+	// Login says how to sign in to a user's mailbox.
+	Login func(ctx context.Context, o owner.Owner) (Login, error)
+	Key   []byte // Names staging folders, so that nobody else can.
+	// Root is the folder below which account folders lie, "/" between its parts; "": none.
+	Root string
+	// Connections is how many there are at most, one for each user. Defaults to 16.
+	Connections int
+	// Quiet is how long nothing of an ended connection may have appeared before it is believed
+	// that nothing will. Defaults to 10 s.
+	Quiet   time.Duration
+	TempDir string // Where large messages lie on their way; "": the system's.
+	// Step is called before each named step of a delivery; nil in normal use.
+	Step func(name string)
+	Log  *slog.Logger
+}
+
+// Store is the users' mailboxes at the server. It is safe for concurrent use.
+type Store struct {
+	o     Options
+	dial  func(ctx context.Context, l Login) (*wire.Link, error)
+	slots chan struct{} // One for each connection.
+
+	mu    sync.Mutex
+	boxes map[owner.Owner]*box
+}
+
+// New returns a Store. It connects to nothing yet.
+func New(o Options) *Store {
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	o.Quiet = cmp.Or(o.Quiet, 10*time.Second)
+	if o.Step == nil {
+		o.Step = func(string) {}
+	}
+	s := &Store{o: o, slots: make(chan struct{}, max(1, cmp.Or(o.Connections, 16))), boxes: map[owner.Owner]*box{}}
+	s.dial = func(ctx context.Context, l Login) (*wire.Link, error) {
+		who := wire.NewSigner(nil, remote.Mailbox{
+			Protocol: remote.IMAP, Server: o.Server, Username: l.Credential.Username, Auth: l.Credential.Auth,
+		})
+		return o.Connector.Dial(ctx, who, l.Credential, wire.NewSessionPace(wire.Patience{}), nil)
+	}
+	return s
+}
+
+// box is one user's mailbox, as deliveries of this process share it.
+type box struct {
+	refs int           // Guarded by Store.mu.
+	turn chan struct{} // Held by who uses the connection.
+
+	// Of who has the turn.
+	conn   *conn
+	marked map[string]bool // Folders that are known to be there, mark and all.
+
+	mu       sync.Mutex // Guards what follows.
+	reserved use
+	measured bool // Whether what follows is known.
+	used     use
+	most     owner.Limit // What the server allows.
+}
+
+// take returns a user's box, which give has to give back.
+func (s *Store) take(o owner.Owner) *box {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.boxes[o]
+	if b == nil {
+		b = &box{turn: make(chan struct{}, 1), marked: map[string]bool{}}
+		s.boxes[o] = b
+	}
+	b.refs++
+	return b
+}
+
+// give ends the connection to a box that nobody needs any more. What is known of its
+// folders stays.
+func (s *Store) give(b *box) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b.refs--; b.refs > 0 {
+		return
+	}
+	b.mu.Lock()
+	b.measured = false
+	b.mu.Unlock()
+	select {
+	case b.turn <- struct{}{}:
+		s.disconnect(b)
+		<-b.turn
+	default: // Who has it ends it, as there is no other.
+	}
+}
+
+// disconnect ends a box's connection, if it has one. The caller has the turn.
+func (s *Store) disconnect(b *box) {
+	if b.conn == nil {
+		return
+	}
+	b.conn.end()
+	b.conn = nil
+	<-s.slots
+}
+
+// use does something over the connection to a user's mailbox, which is made if need be.
+func (s *Store) use(ctx context.Context, op string, o owner.Owner, b *box, do func(c *conn) error) error {
+	select {
+	case b.turn <- struct{}{}:
+	case <-ctx.Done():
+		return wire.Interrupted(ctx)
+	}
+	defer func() { <-b.turn }()
+	if b.conn != nil && b.conn.Failure() != nil {
+		s.disconnect(b)
+	}
+	if b.conn == nil {
+		if err := s.connect(ctx, o, b); err != nil {
+			return trouble(op, err)
+		}
+	}
+	release := b.conn.Bind(ctx)
+	err := do(b.conn)
+	release()
+	if b.conn.Failure() != nil {
+		err = errors.Join(err, b.conn.Failure())
+		s.disconnect(b)
+	}
+	return trouble(op, err)
+}
+
+// connect makes a box's connection, and waits for a place if there are too many.
+func (s *Store) connect(ctx context.Context, o owner.Owner, b *box) error {
+	for {
+		select {
+		case s.slots <- struct{}{}:
+		default:
+			if s.evict(b) {
+				continue
+			}
+			select {
+			case s.slots <- struct{}{}:
+			case <-ctx.Done():
+				return wire.Interrupted(ctx)
+			}
+		}
+		break
+	}
+	c, err := s.open(ctx, o)
+	if err != nil {
+		<-s.slots
+		return err
+	}
+	b.conn = c
+	return nil
+}
+
+// evict ends a connection that nobody uses at this moment; false: there is none.
+func (s *Store) evict(but *box) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.boxes {
+		if b == but {
+			continue
+		}
+		select {
+		case b.turn <- struct{}{}:
+			idle := b.conn != nil
+			s.disconnect(b)
+			<-b.turn
+			if idle {
+				return true
+			}
+		default:
+		}
+	}
+	return false
+}
+
+// isStaging reports whether a folder of the server is a staging folder of this installation.
+func (s *Store) isStaging(name string) bool {
+	_, _, ok := mail.ReadStagingFolder(s.o.Key, name)
+	return ok
+}
+
+// trouble gives an error of the server the code that it has for whoever delivers.
+func trouble(op string, err error) error {
+	var refused *wire.Refused
+	var known *fault.Error
+	switch {
+	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) &&
+		!wire.Silent(err):
+		return err
+	case errors.As(err, &refused):
+		code := fault.LocalMailboxUnavailable
+		if refused.Reply.Code == "OVERQUOTA" {
+			code = fault.LocalOverQuota
+		}
+		return &fault.Error{
+			Code: code, Op: op, Detail: wire.ServerSays(refused.Reply.Text, remote.Credential{}), Err: err,
+		}
+	case errors.As(err, &known) && (known.Code == fault.LocalOverQuota || known.Code == fault.LocalMailboxUnavailable ||
+		known.Code == fault.Internal):
+		return err
+	}
+	return &fault.Error{
+		Code: fault.LocalMailboxUnavailable, Op: op, Err: err,
+		Detail: "The server of the users' mailboxes cannot be reached, or does not do what it should.",
+	}
+}
+
+func internal(op, what string) error {
+	return fault.Wrap(fault.Internal, op, fmt.Errorf("%s", what))
+}

@@ -1,0 +1,102 @@
+package imapbox
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/mailbrook/mailbrook/internal/wire"
+)
+
+// wireName is how the server calls a folder, "/" between its parts, of the user's own.
+func (s *Store) wireName(c *conn, folder string) string {
+	parts := strings.Split(folder, "/")
+	if s.o.Root != "" {
+		parts = append(strings.Split(s.o.Root, "/"), parts...)
+	}
+	for i, p := range parts {
+		parts[i] = encodePart(p, c.delimiter)
+	}
+	between := c.delimiter
+	if between == "" {
+		between = "."
+	}
+	return c.prefix + strings.Join(parts, between)
+}
+
+// encodePart writes one part of a folder's name. The server's delimiter cannot be in it.
+func encodePart(part, delimiter string) string {
+	if delimiter != "" && strings.Contains(part, delimiter) {
+		part = strings.ReplaceAll(part, delimiter, fmt.Sprintf("%%%02X", delimiter[0]))
+	}
+	return wire.EncodeName(part)
+}
+
+// withParents returns a folder after those that it lies in.
+func withParents(folder string) (all []string) {
+	for i, r := range folder {
+		if r == '/' {
+			all = append(all, folder[:i])
+		}
+	}
+	return append(all, folder)
+}
+
+// ensure makes and subscribes the folders that are not there, with those that they lie in.
+func (s *Store) ensure(c *conn, folders []string) error {
+	type making struct{ name, create, subscribe string }
+	var all []making
+	asked := map[string]bool{}
+	for _, folder := range folders {
+		for _, f := range withParents(folder) {
+			name := s.wireName(c, f)
+			if c.folders[name] || asked[name] {
+				continue
+			}
+			asked[name] = true
+			s.o.Step("folder.create")
+			create, err := c.Send("CREATE " + wire.Quote(name))
+			if err != nil {
+				return err
+			}
+			subscribe, err := c.Send("SUBSCRIBE " + wire.Quote(name))
+			if err != nil {
+				return err
+			}
+			all = append(all, making{name, create, subscribe})
+		}
+	}
+	var failed error
+	for _, m := range all {
+		_, err := c.Await(m.create, nil)
+		if _, also := c.Await(m.subscribe, nil); c.Failure() != nil {
+			return c.Failure()
+		} else if err == nil && also != nil {
+			s.o.Log.Warn("a folder was not subscribed", "folder", m.name, "error", also)
+		}
+		if err == nil {
+			c.folders[m.name] = true
+			continue
+		}
+		there, lerr := c.exists(m.name) // Somebody else made it, or it holds folders only until now.
+		if lerr != nil {
+			return lerr
+		}
+		if !there && failed == nil {
+			failed = err
+		}
+	}
+	return failed
+}
+
+// exists asks whether there is a folder of this name, and remembers it.
+func (c *conn) exists(name string) (bool, error) {
+	there := false
+	_, err := c.Do(`LIST "" `+wire.Quote(name), func(a wire.Answer) error {
+		if a.Kind == "LIST" && len(a.Values) >= 3 {
+			c.listed(a)
+			there = there || a.Values[2].Text == name && c.folders[name]
+		}
+		return nil
+	})
+	return there, err
+}

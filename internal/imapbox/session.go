@@ -1,0 +1,225 @@
+package imapbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/wire"
+)
+
+// conn is a connection that has signed in to one user's mailbox.
+type conn struct {
+	*wire.Writer
+	caps      map[string]bool
+	delimiter string // "": the server's folders have no hierarchy.
+	prefix    string // Of the user's own folders.
+	folders   map[string]bool
+
+	selected string // The folder that is selected; "": none.
+	validity uint32 // Its UIDVALIDITY,
+	next     uint32 // … and its UIDNEXT when it was selected.
+}
+
+// open connects, signs in and learns what the mailbox has.
+func (s *Store) open(ctx context.Context, o owner.Owner) (*conn, error) {
+	s.o.Step("connect")
+	login, err := s.o.Login(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	l, err := s.dial(ctx, login)
+	if err != nil {
+		return nil, err
+	}
+	release := l.Bind(ctx)
+	defer release()
+	c := &conn{Writer: wire.NewWriter(l, wire.Permission{Private: s.isStaging}), folders: map[string]bool{}}
+	c.Heard = c.heard
+	if err := c.begin(ctx, login); err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *conn) begin(ctx context.Context, login Login) error {
+	told, _, err := wire.Welcome(ctx, c.Link)
+	if err != nil {
+		return err
+	}
+	c.caps = capabilities(told)
+	if len(c.caps) == 0 {
+		if err := c.askCapabilities(); err != nil {
+			return err
+		}
+	}
+	if err := c.signIn(login); err != nil {
+		return err
+	}
+	c.SignedIn()
+	if len(c.caps) == 0 {
+		if err := c.askCapabilities(); err != nil {
+			return err
+		}
+	}
+	return c.look()
+}
+
+func capabilities(text string) map[string]bool {
+	all := map[string]bool{}
+	for word := range strings.FieldsSeq(strings.ToUpper(text)) {
+		all[word] = true
+	}
+	return all
+}
+
+func (c *conn) askCapabilities() error {
+	_, err := c.Do("CAPABILITY", c.hearCapabilities)
+	return err
+}
+
+func (c *conn) hearCapabilities(a wire.Answer) error {
+	if a.Kind == "CAPABILITY" {
+		c.caps = map[string]bool{}
+		for _, v := range a.Values {
+			c.caps[strings.ToUpper(v.Text)] = true
+		}
+	}
+	return nil
+}
+
+// signIn signs in. What the server could do before does not count after.
+func (c *conn) signIn(login Login) error {
+	cred := login.Credential
+	before := c.caps
+	c.caps = nil
+	var err error
+	var done wire.Answer
+	switch {
+	case cred.Auth == remote.OAuth2:
+		err = c.Authenticate(c.SASL(wire.SASLXOAUTH2, cred), before["SASL-IR"])
+	case login.OnBehalfOf != "":
+		err = c.Authenticate(c.SASLFor(login.OnBehalfOf, cred), before["SASL-IR"])
+	case before["LOGINDISABLED"] || !wire.IsPlain(cred.Username+cred.Secret.Reveal()):
+		err = c.Authenticate(c.SASL(wire.SASLPlain, cred), before["SASL-IR"])
+	default:
+		done, err = c.Login(cred, c.hearCapabilities)
+	}
+	if done.Reply.Code == "CAPABILITY" {
+		c.caps = capabilities(done.Reply.Args)
+	}
+	return err
+}
+
+// look learns the hierarchy and the folders that there are.
+func (c *conn) look() error {
+	namespace := ""
+	var err error
+	if c.caps["NAMESPACE"] {
+		if namespace, err = c.Send("NAMESPACE"); err != nil {
+			return err
+		}
+	}
+	list, err := c.Send(`LIST "" "*"`)
+	if err != nil {
+		return err
+	}
+	if namespace != "" {
+		_, err := c.Await(namespace, func(a wire.Answer) error {
+			if a.Kind == "NAMESPACE" && len(a.Values) > 0 && len(a.Values[0].List) > 0 {
+				if own := a.Values[0].List[0].List; len(own) > 1 {
+					c.prefix = own[0].Text
+					c.delimiter = delimiterOf(own[1])
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	_, err = c.Await(list, func(a wire.Answer) error {
+		if a.Kind == "LIST" && len(a.Values) >= 3 {
+			c.listed(a)
+		}
+		return nil
+	})
+	return err
+}
+
+func delimiterOf(v wire.Value) string {
+	if !v.Quoted {
+		return ""
+	}
+	return v.Text
+}
+
+func (c *conn) listed(a wire.Answer) {
+	if c.delimiter == "" {
+		c.delimiter = delimiterOf(a.Values[1])
+	}
+	there := !slices.ContainsFunc(a.Values[0].List, func(v wire.Value) bool {
+		return strings.EqualFold(v.Text, `\NoSelect`) || strings.EqualFold(v.Text, `\NonExistent`)
+	})
+	if there {
+		c.folders[a.Values[2].Text] = true
+	}
+}
+
+// selects opens a folder for reading and writing, unless it is open.
+func (c *conn) selects(name string) error {
+	if c.selected == name {
+		return nil
+	}
+	tag, err := c.Send("SELECT " + wire.Quote(name))
+	if err != nil {
+		return err
+	}
+	return c.awaitSelect(name, tag)
+}
+
+func (c *conn) awaitSelect(name, tag string) error {
+	c.selected, c.validity, c.next = "", 0, 0
+	done, err := c.Await(tag, nil)
+	if err != nil {
+		return err
+	}
+	if done.Reply.Code == "READ-ONLY" || c.validity == 0 {
+		return fault.Wrap(fault.LocalMailboxUnavailable, "opening a folder",
+			fmt.Errorf("%s cannot be written, or has no UIDVALIDITY", name))
+	}
+	c.selected = name
+	return nil
+}
+
+// heard notes what the server says beside its answers of the folder that is being selected.
+func (c *conn) heard(a wire.Answer) {
+	n, err := strconv.ParseUint(strings.TrimSpace(a.Reply.Args), 10, 32)
+	if err != nil {
+		return
+	}
+	switch a.Reply.Code {
+	case "UIDVALIDITY":
+		c.validity = uint32(n)
+	case "UIDNEXT":
+		c.next = uint32(n)
+	}
+}
+
+// end says goodbye, and does not wait for the answer: everything was answered before.
+func (c *conn) end() {
+	if _, err := c.Send("LOGOUT"); err == nil {
+		_ = c.Flush()
+	}
+	_ = c.Close()
+}
+
+// refusedAs reports whether an error is a server's NO or BAD.
+func refusedAs(err error, no **wire.Refused) bool { return errors.As(err, no) }

@@ -1,0 +1,172 @@
+package wire
+
+import (
+	"bytes"
+	"io"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/remote"
+)
+
+// Answer is what a destination said: to a command, or beside it.
+type Answer struct {
+	Tag    string // A command's; "*": none; "+": it waits for us.
+	Kind   string // "OK", "NO", "BAD", "BYE", "LIST", "STATUS", "FETCH", ….
+	Number uint32 // Of "* 12 FETCH".
+	Reply  Reply  // Of OK, NO, BAD, BYE and "+".
+	Values []Value
+}
+
+// Value is a part of an answer: a word or string, or a list of values. NIL is the word.
+type Value struct {
+	Text   string
+	Quoted bool // A string, which "NIL" may be.
+	List   []Value
+	IsList bool
+}
+
+// Pairs returns the values that follow names in a list, by name in upper case.
+func (v Value) Pairs() map[string]Value {
+	all := map[string]Value{}
+	for i := 0; i+1 < len(v.List); i += 2 {
+		all[string(bytes.ToUpper([]byte(v.List[i].Text)))] = v.List[i+1]
+	}
+	return all
+}
+
+// Number is a value that is one; 0: it is none of at most 63 bits.
+func (v Value) Number() int64 {
+	n, ok := parseNumber([]byte(v.Text), 63)
+	if !ok || v.IsList {
+		return 0
+	}
+	return int64(n)
+}
+
+// mostValues bounds the parts of one answer.
+const mostValues = 100_000
+
+// Answer sends nothing. It reads what the server says next; BYE is an error, as is what cannot
+// be read.
+func (w *Writer) Answer() (Answer, error) {
+	for {
+		line, err := w.in.line()
+		if err != nil {
+			return Answer{}, err
+		}
+		if len(bytes.TrimSpace(line)) == 0 {
+			continue
+		}
+		w.note("S", string(line[:min(len(line), 400)]))
+		a, err := w.read(line)
+		if isUnreadable(err) {
+			w.LeaveOut(line)
+			err = fault.New(fault.ProtocolError, "reading from the server", "The server sent an answer that cannot be used.")
+		}
+		if err != nil {
+			return Answer{}, w.Abort(err)
+		}
+		if a.Kind == BYE && a.Tag == "*" {
+			return Answer{}, w.Abort(a.Reply.Judge(AskingAccount, "talking to the server", remote.Credential{}))
+		}
+		return a, nil
+	}
+}
+
+func (w *Writer) read(line []byte) (a Answer, err error) {
+	s := imapScanner{w.in, line}
+	if s.take('+') {
+		s.spaces()
+		a.Tag, a.Reply.Text = "+", string(s.b)
+		return a, nil
+	}
+	a.Tag = string(s.flag())
+	if a.Tag != "*" && !isTag(a.Tag) {
+		return a, unreadable("a tag")
+	}
+	s.spaces()
+	word := s.word()
+	if n, ok := parseNumber(word, 32); ok && a.Tag == "*" {
+		a.Number = uint32(n)
+		s.spaces()
+		word = s.word()
+	}
+	a.Kind = string(bytes.ToUpper(word))
+	switch a.Kind {
+	case "OK", NO, BAD, BYE, "PREAUTH":
+		code, args, text := responseText(s.b)
+		a.Reply = Reply{Kind: a.Kind, Code: code, Args: string(args), Text: w.Redact(text)}
+		return a, nil
+	}
+	if a.Tag != "*" {
+		return a, unreadable("a completion")
+	}
+	left := mostValues
+	for s.spaces(); len(s.b) > 0; s.spaces() {
+		v, err := w.value(&s, a.Kind == "FETCH", 0, &left)
+		if err != nil {
+			return a, err
+		}
+		a.Values = append(a.Values, v)
+	}
+	return a, nil
+}
+
+func (w *Writer) value(s *imapScanner, fetched bool, depth int, left *int) (v Value, err error) {
+	if *left--; *left < 0 || depth > w.in.max.depth {
+		return v, unreadable("more than an answer has")
+	}
+	switch {
+	case s.take(')'):
+		return v, unreadable("a list that has no beginning")
+	case s.take('('):
+		v.IsList = true
+		for name := ""; ; {
+			s.spaces()
+			if s.take(')') {
+				return v, nil
+			}
+			if len(s.b) == 0 {
+				return v, unreadable("a list that does not end")
+			}
+			var item Value
+			if fetched && depth == 0 && name == "BODY[]" && w.Body != nil && s.literalAhead() {
+				err = w.body(s)
+			} else {
+				item, err = w.value(s, fetched, depth+1, left)
+			}
+			if err != nil {
+				return v, err
+			}
+			v.List, name = append(v.List, item), string(bytes.ToUpper([]byte(item.Text)))
+		}
+	case s.next() == '"', s.literalAhead():
+		v.Quoted = true
+		text, _, err := s.text()
+		v.Text = string(text)
+		return v, err
+	}
+	word := s.word()
+	if len(word) == 0 {
+		return v, unreadable("a value")
+	}
+	v.Text = string(word)
+	return v, nil
+}
+
+// body hands a literal over to Body.
+func (w *Writer) body(s *imapScanner) error {
+	size, ok, err := s.announced()
+	if err != nil || !ok || size > w.in.max.body {
+		return unreadable("a message")
+	}
+	r := io.LimitReader(bringing{w.Link}, size)
+	if err := w.Body(r, size); err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		return err
+	}
+	s.b, err = w.in.line()
+	return err
+}
