@@ -121,7 +121,7 @@ type Spool interface {
 	// this epoch, too, nothing is needed any more.
 	Finish(ctx context.Context)
 	// Generation returns what SetGeneration noted last; false where the spool
-	// has no note, because it is new or somebody emptied it. ErrNoNote says that there is
+	// has no note, because it is new or somebody emptied it. mail.ErrNoNote says that there is
 	// no place for one: then nothing is compared, and nothing is noted.
 	Generation(ctx context.Context) (int64, bool, error)
 	// SetGeneration notes beside the spool how many batches were staged. The note
@@ -132,9 +132,6 @@ type Spool interface {
 	// spool is distinguished from the original.
 	NoteSpool(ctx context.Context) error
 }
-
-// ErrNoNote is Generation's where a destination has no place for a note.
-var ErrNoNote = errors.New("the destination keeps no note of generations")
 
 // Target is a destination: where messages are delivered to.
 type Target interface {

@@ -36,7 +36,7 @@ type generations struct {
 func (v *visit) compareGenerations(ctx context.Context) error {
 	v.Step("reconcile.compare")
 	noted, known, err := v.delivery.Generation(ctx)
-	if v.unnoted = errors.Is(err, ErrNoNote); v.unnoted {
+	if v.unnoted = errors.Is(err, mail.ErrNoNote); v.unnoted {
 		v.generation, err = v.Journal.Generation(ctx, v.lease)
 		v.noted = v.generation
 		return err

@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
-	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/wire"
@@ -43,7 +42,8 @@ func (s *Store) Open(ctx context.Context, o owner.Owner, journal string, epoch i
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if journal == "" || len(journal) > 100 || !wire.IsASCII(journal) || strings.ContainsAny(journal, "%*\"\\/. ") || epoch < 0 {
+	if journal == "" || len(journal) > 100 || !wire.IsASCII(journal) || strings.ContainsAny(journal, "%*\"\\/. ") ||
+		epoch < 0 {
 		return nil, internal("opening the mailbox", "the journal's name cannot be a folder's")
 	}
 	return &Delivery{
@@ -86,7 +86,7 @@ func (d *Delivery) use(ctx context.Context, op string, do func(c *conn) error) e
 }
 
 // Generation says that there is no place for a note: what is in the staging folder tells enough.
-func (d *Delivery) Generation(context.Context) (int64, bool, error) { return 0, false, fetch.ErrNoNote }
+func (d *Delivery) Generation(context.Context) (int64, bool, error) { return 0, false, mail.ErrNoNote }
 
 // SetGeneration does nothing.
 func (d *Delivery) SetGeneration(context.Context, int64) error { return nil }
@@ -180,7 +180,7 @@ func (d *Delivery) EnsureFolders(ctx context.Context, folders []string) error {
 	return d.use(ctx, "making folders", func(c *conn) error { return d.store.ensure(c, folders) })
 }
 
-// Tokens finds nothing: messages at an IMAP server bear no token, as nothing is written into
+// Tokens finds nothing: messages at an IMAP server have no token, as nothing is written into
 // them.
 func (d *Delivery) Tokens(context.Context, func(mail.Token, mail.Found)) error { return nil }
 

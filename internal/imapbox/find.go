@@ -99,9 +99,11 @@ func (d *Delivery) find(c *conn, ps []mail.Placement, places []place) ([]mail.Fa
 
 // lying returns the UIDs that lie in a staging folder; known is false where it is not there
 // as it was.
-func (d *Delivery) lying(c *conn, epoch int64, places []place, of []int) (there map[uint32]bool, known bool, err error) {
+func (d *Delivery) lying(c *conn, epoch int64, places []place, of []int) (
+	there map[uint32]bool, known bool, err error,
+) {
 	name := d.stagingName(c, epoch)
-	c.selected = "" // What it has is looked at anew.
+	c.selected = "" // What it has is looked at again.
 	switch err := c.selects(name); {
 	case errors.As(err, new(*wire.Refused)):
 		if there, also := c.exists(name); also != nil || there {

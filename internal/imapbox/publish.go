@@ -182,7 +182,8 @@ func (d *Delivery) Finish(ctx context.Context) {
 		return c.removeStaging(d.stagingName(c, d.epoch))
 	})
 	if err != nil {
-		d.store.o.Log.InfoContext(ctx, "a staging folder was not deleted: the next visit does it", "user", d.owner, "error", err)
+		d.store.o.Log.InfoContext(ctx, "a staging folder was not deleted: the next visit does it", "user", d.owner,
+			"error", err)
 		return
 	}
 	d.made = false

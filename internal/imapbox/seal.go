@@ -308,7 +308,8 @@ func (a *appending) uids() ([]uint32, error) {
 	}
 	for i, uid := range uids {
 		if found[uid] != sizes[i] {
-			a.d.store.o.Log.Debug("the server does not keep messages as they are", "uid", uid, "size", found[uid], "sent", sizes[i])
+			a.d.store.o.Log.Debug("the server does not keep messages as they are", "uid", uid, "size", found[uid],
+				"sent", sizes[i])
 		}
 	}
 	a.c.next = uids[len(uids)-1] + 1

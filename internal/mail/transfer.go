@@ -49,6 +49,9 @@ type Staged struct {
 	Received    time.Time // The date the file has.
 }
 
+// ErrNoNote says that a destination has no place for a note of generations.
+var ErrNoNote = errors.New("the destination keeps no note of generations")
+
 // Sealed is what became of a staged message that was to last.
 type Sealed struct {
 	Spool string // Its name from now on.

@@ -41,7 +41,8 @@ type Writer struct {
 // nobody does.
 func NewWriter(l *Link, may Permission) *Writer {
 	w := &Writer{
-		Link: l, guard: writingGuard{may: may, refused: l.refused}, in: &imapFilter{r: l, max: defaultIMAPLimits(l.limits.Body)},
+		Link: l, guard: writingGuard{may: may, refused: l.refused},
+		in: &imapFilter{r: l, max: defaultIMAPLimits(l.limits.Body)},
 	}
 	w.out = bufio.NewWriterSize(sender{l}, linkBuffer)
 	return w

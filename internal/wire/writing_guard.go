@@ -48,7 +48,7 @@ type writingGuard struct {
 	may     Permission
 	refused *atomic.Int64 // May be nil.
 	private bool          // The folder that is selected, by the server's word, is a private one.
-	asked   string        // The tag of the SELECT of a private folder that was sent last; "": none, or not sent yet.
+	asked   string        // The tag of the SELECT of a private folder that was sent last; "": there is none.
 	asking  bool          // The command that is checked is one.
 }
 
@@ -103,7 +103,8 @@ var writingGrammars = map[string]writingGrammar{
 	},
 	verbDelete: func(g *writingGuard, args string) bool {
 		name, rest, ok := cutQuoted(args)
-		return ok && rest == "" && (g.may.Private != nil && g.may.Private(name) || g.may.Removed != nil && g.may.Removed(name))
+		private := g.may.Private != nil && g.may.Private(name)
+		return ok && rest == "" && (private || g.may.Removed != nil && g.may.Removed(name))
 	},
 	verbAppend: func(_ *writingGuard, args string) bool {
 		_, rest, ok := cutQuoted(args)
@@ -126,8 +127,8 @@ func folderWriting(_ *writingGuard, args string) bool {
 func listWriting(_ *writingGuard, args string) bool {
 	_, rest, ok := cutQuoted(args)
 	_, rest, also := cutQuoted(strings.TrimPrefix(rest, " "))
-	return ok && also && (rest == "" || strings.HasPrefix(rest, " RETURN (") && isItemList(strings.TrimPrefix(rest, " RETURN"),
-		[]string{"SPECIAL-USE", "SUBSCRIBED"}))
+	items, returns := strings.CutPrefix(rest, " RETURN")
+	return ok && also && (rest == "" || returns && isItemList(items, []string{"SPECIAL-USE", "SUBSCRIBED"}))
 }
 
 // isAppended reports whether text is ` (flags) "date" {n}` with flags that travel, as it

@@ -218,7 +218,7 @@ func seal(ctx context.Context, d fetch.Spool, ps []mail.Placement) error {
 // recover finishes what a process before it has left.
 func (w *world) recover(ctx context.Context, p *process, d delivery) error {
 	noted, known, err := d.Generation(ctx)
-	if errors.Is(err, fetch.ErrNoNote) {
+	if errors.Is(err, mail.ErrNoNote) {
 		noted, known, err = w.generation, true, nil
 	}
 	if err != nil {
