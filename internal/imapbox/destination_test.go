@@ -34,7 +34,7 @@ type mailbox struct {
 var users atomic.Int64
 
 func newPlace(t testing.TB, d *mailtest.Dovecot) mailbox {
-	return mailbox{t, d, fmt.Sprintf("u%d@firma.test", users.Add(1))}
+	return mailbox{t: t, d: d, user: fmt.Sprintf("u%d@firma.test", users.Add(1))}
 }
 
 func (p mailbox) home() string { return p.d.Store(p.user) }

@@ -1,6 +1,7 @@
 package imapbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,14 +56,13 @@ func (d *Delivery) seal(c *conn, ps []mail.Placement, messages []*staged) ([]mai
 	if err != nil {
 		return nil, err
 	}
-	a := &appending{d: d, c: c, ps: ps, messages: messages, refused: make([]error, len(ps))}
+	a := d.newAppending(c, ps, messages, slices.Repeat([]string{c.selected}, len(ps)))
 	d.store.o.Step("append.send")
 	if err := a.run(); err != nil {
 		return nil, err
 	}
 	d.store.o.Step("append.answered")
-	uids, err := a.uids()
-	if err != nil {
+	if err := a.where(); err != nil {
 		return nil, err
 	}
 	sealed := make([]mail.Sealed, len(ps))
@@ -72,8 +72,7 @@ func (d *Delivery) seal(c *conn, ps []mail.Placement, messages []*staged) ([]mai
 			continue
 		}
 		at := stood[p.Folder]
-		sealed[i].Spool = place{d.epoch, c.validity, uids[0], at.validity, at.next}.String()
-		uids = uids[1:]
+		sealed[i].Spool = place{d.epoch, c.validity, a.uids[i], at.validity, at.next}.String()
 	}
 	return sealed, nil
 }
@@ -132,19 +131,34 @@ func (d *Delivery) enter(c *conn, ps []mail.Placement) (map[string]standing, err
 	return stood, c.selects(name)
 }
 
-// appending is one batch on its way into the staging folder, which is selected.
+// appending is one batch on its way into folders.
 type appending struct {
 	d        *Delivery
 	c        *conn
 	ps       []mail.Placement
 	messages []*staged
-	refused  []error // Of each message; nil: it was taken.
+	to       []string // The folder of each message, as the server calls it; those of one lie together.
+	selects  bool     // Each folder is selected before something is appended to it.
+	refused  []error  // Of each message; nil: it was taken.
+
+	began []bool   // Of each message: something of it may have been sent.
+	taken []int    // Those that the server said OK to, in the order in which it has them.
+	uids  []uint32 // Of each that was taken: by its word, in the staging folder as it is.
+}
+
+func (d *Delivery) newAppending(c *conn, ps []mail.Placement, messages []*staged, to []string) *appending {
+	n := len(ps)
+	return &appending{
+		d: d, c: c, ps: ps, messages: messages, to: to, refused: make([]error, n),
+		began: make([]bool, n), uids: make([]uint32, n),
+	}
 }
 
 // group is what one APPEND has.
 type group struct {
-	tag string
-	of  []int
+	tag   string // "": it was refused before all of it was sent.
+	of    []int
+	bytes int64
 }
 
 // ahead reports whether a message may be sent without waiting for the server's leave.
@@ -154,77 +168,119 @@ func (a *appending) ahead(i int) bool {
 
 // groups divides a batch into APPENDs.
 func (a *appending) groups() (all []group) {
-	bytes := int64(0)
 	for i, m := range a.messages {
 		n := len(all) - 1
-		if n < 0 || !a.c.caps["MULTIAPPEND"] || len(all[n].of) >= mostTogether || bytes+m.size > mostBytesTogether {
-			all, bytes = append(all, group{}), 0
+		if n < 0 || !a.c.caps["MULTIAPPEND"] || len(all[n].of) >= mostTogether ||
+			all[n].bytes+m.size > mostBytesTogether || a.to[i] != a.to[all[n].of[0]] {
+			all = append(all, group{})
 			n++
 		}
 		all[n].of = append(all[n].of, i)
-		bytes += m.size
+		all[n].bytes += m.size
 	}
 	return all
 }
 
+// run sends everything. As much as one APPEND may have is on the wire while the next is sent.
+// An error is of all of them; what was answered until then is noted all the same.
 func (a *appending) run() error {
 	groups := a.groups()
 	var again []int // Of APPENDs of several that were refused: the server says not which it does not take.
-	answered := 0
+	var failed error
+	sent, answered, messages, bytes := 0, 0, 0, int64(0)
 	settle := func() error {
 		g := groups[answered]
 		answered++
-		if g.tag == "" {
-			return nil // It was refused before it was sent.
+		messages, bytes = messages-len(g.of), bytes-g.bytes
+		err := a.settle(g)
+		if errors.As(err, new(*wire.Refused)) { // It refuses everything: what is on the wire is answered first.
+			failed = cmp.Or(failed, err)
+			return nil
 		}
-		_, err := a.c.Await(g.tag, nil)
-		if err = a.judge(g, err); err == nil && len(g.of) > 1 && a.refused[g.of[0]] != nil {
-			for _, i := range g.of {
-				a.refused[i] = nil
-			}
+		if err == nil && len(g.of) > 1 && a.refused[g.of[0]] != nil {
 			again = append(again, g.of...)
 		}
 		return err
 	}
-	for n := range groups {
-		if err := a.send(&groups[n]); err != nil {
+	for sent < len(groups) && failed == nil {
+		g := &groups[sent]
+		if to := a.to[g.of[0]]; a.selects && a.c.selected != to {
+			for answered < sent {
+				if err := settle(); err != nil {
+					return err
+				}
+			}
+			if failed != nil {
+				break
+			}
+			if err := a.c.selects(to); err != nil {
+				return err
+			}
+		}
+		sent, messages, bytes = sent+1, messages+len(g.of), bytes+g.bytes
+		if err := a.send(g); errors.As(err, new(*wire.Refused)) {
+			failed = err
+			break
+		} else if err != nil {
 			return err
 		}
 		a.d.store.o.Step("append.sent")
-		if n-answered >= 1 { // Two are on the wire.
+		for sent-answered > 1 && (messages > mostTogether || bytes > mostBytesTogether) {
 			if err := settle(); err != nil {
 				return err
 			}
 		}
 	}
-	for answered < len(groups) {
+	for answered < sent {
 		if err := settle(); err != nil {
 			return err
 		}
 	}
+	if failed != nil {
+		return failed
+	}
 	return a.alone(again)
+}
+
+// settle awaits the answer to an APPEND.
+func (a *appending) settle(g group) error {
+	if g.tag == "" {
+		return nil
+	}
+	done, err := a.c.Await(g.tag, nil)
+	if err != nil {
+		return a.judge(g, err)
+	}
+	at := a.appended(done.Reply, len(g.of))
+	for n, i := range g.of {
+		a.taken, a.refused[i] = append(a.taken, i), nil
+		if at != nil {
+			a.uids[i] = at[n]
+		}
+	}
+	return nil
 }
 
 // alone appends messages one by one.
 func (a *appending) alone(of []int) error {
+	why := error(nil)
 	taken := 0
 	for _, i := range of {
-		g := group{of: []int{i}}
+		why = a.refused[i]
+		a.refused[i] = nil
+		g := group{of: []int{i}, bytes: a.messages[i].size}
 		if err := a.send(&g); err != nil {
 			return err
 		}
-		if g.tag != "" {
-			_, err := a.c.Await(g.tag, nil)
-			if err := a.judge(g, err); err != nil {
-				return err
-			}
+		if err := a.settle(g); err != nil {
+			return err
 		}
 		if a.refused[i] == nil {
 			taken++
 		}
 	}
 	if len(of) > 1 && taken == 0 { // It is not the messages that it refuses.
-		return a.refused[of[0]]
+		return why
 	}
 	return nil
 }
@@ -232,7 +288,8 @@ func (a *appending) alone(of []int) error {
 func (a *appending) send(g *group) error {
 	for _, i := range g.of {
 		m, p := a.messages[i], a.ps[i]
-		err := a.c.Append(a.c.selected, wire.Message{
+		a.began[i] = true
+		err := a.c.Append(a.to[i], wire.Message{
 			Flags: p.Flags, Keywords: p.Keywords, Received: p.Received, Size: m.size,
 		}, m.open(), a.ahead(i))
 		if no := (*wire.Refused)(nil); errors.As(err, &no) {
@@ -269,18 +326,12 @@ func (a *appending) judge(g group, err error) error {
 	return nil
 }
 
-// uids returns where the messages lie that were taken, in their order: a server gives UIDs in
-// the order in which it takes messages (RFC 9051 section 2.3.1.1), and nobody else appends
-// there. That does without APPENDUID, which some servers get wrong.
-func (a *appending) uids() ([]uint32, error) {
-	var sizes []int64
-	for i, m := range a.messages {
-		if a.refused[i] == nil {
-			sizes = append(sizes, m.size)
-		}
-	}
-	if len(sizes) == 0 {
-		return nil, nil
+// where learns the UIDs in the staging folder, which is selected, of the messages that were taken: a
+// server gives UIDs in the order in which it takes messages (RFC 9051 section 2.3.1.1), and
+// nobody else appends there. That does without APPENDUID, which some servers get wrong.
+func (a *appending) where() error {
+	if len(a.taken) == 0 {
+		return nil
 	}
 	found := map[uint32]int64{}
 	for range 2 { // A server need not show what was appended before the next command but one.
@@ -291,9 +342,9 @@ func (a *appending) uids() ([]uint32, error) {
 			return nil
 		})
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if len(found) >= len(sizes) {
+		if len(found) >= len(a.taken) {
 			break
 		}
 	}
@@ -302,18 +353,19 @@ func (a *appending) uids() ([]uint32, error) {
 		uids = append(uids, uid)
 	}
 	slices.Sort(uids)
-	if len(uids) != len(sizes) {
-		return nil, fault.Wrap(fault.LocalMailboxUnavailable, "appending messages",
-			fmt.Errorf("%d messages were appended, and the staging folder has %d more", len(sizes), len(uids)))
+	if len(uids) != len(a.taken) {
+		return fault.Wrap(fault.LocalMailboxUnavailable, "appending messages",
+			fmt.Errorf("%d messages were appended, and the staging folder has %d more", len(a.taken), len(uids)))
 	}
-	for i, uid := range uids {
-		if found[uid] != sizes[i] {
-			a.d.store.o.Log.Debug("the server does not keep messages as they are", "uid", uid, "size", found[uid],
-				"sent", sizes[i])
+	for n, i := range a.taken {
+		a.uids[i] = uids[n]
+		if found[uids[n]] != a.messages[i].size {
+			a.d.store.o.Log.Debug("the server does not keep messages as they are", "uid", uids[n],
+				"size", found[uids[n]], "sent", a.messages[i].size)
 		}
 	}
 	a.c.next = uids[len(uids)-1] + 1
-	return uids, nil
+	return nil
 }
 
 // fetched takes an answer to UID FETCH apart; without a UID it is none.
@@ -327,4 +379,31 @@ func fetched(a wire.Answer) (uid uint32, items map[string]wire.Value) {
 		return 0, nil
 	}
 	return uint32(n), items
+}
+
+// appended returns what an APPENDUID says (RFC 4315), if it is about n messages. It is a hint:
+// some servers get it wrong.
+func (a *appending) appended(r wire.Reply, n int) (uids []uint32) {
+	_, set, _ := strings.Cut(strings.TrimSpace(r.Args), " ")
+	if r.Code != "APPENDUID" {
+		return nil
+	}
+	for part := range strings.SplitSeq(set, ",") {
+		from, to, ranged := strings.Cut(part, ":")
+		if !ranged {
+			to = from
+		}
+		lo, err1 := strconv.ParseUint(from, 10, 32)
+		hi, err2 := strconv.ParseUint(to, 10, 32)
+		if err1 != nil || err2 != nil || hi < lo || hi-lo >= uint64(n-len(uids)) {
+			return nil
+		}
+		for ; lo <= hi; lo++ {
+			uids = append(uids, uint32(lo))
+		}
+	}
+	if len(uids) != n {
+		return nil
+	}
+	return uids
 }

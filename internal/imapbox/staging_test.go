@@ -1,0 +1,115 @@
+package imapbox
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/mailtest/destination"
+)
+
+// capabilities0 is what a server offers at the least.
+const capabilities0 = "IMAP4rev1 SASL-IR ID ENABLE NAMESPACE CHILDREN UNSELECT LIST-EXTENDED SPECIAL-USE QUOTA"
+
+// opened opens a delivery that nothing disturbs.
+func (p mailbox) opened(epoch int64) fetch.Delivery {
+	p.t.Helper()
+	d, err := p.Open(p.t.Context(), destination.Process{
+		Epoch: epoch, Step: func(string) {}, Call: func() error { return nil },
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return d
+}
+
+// sealed stages and seals messages, of which even ones go to Even and odd ones to Odd. Those that are refused
+// are left out.
+func sealed(t *testing.T, d fetch.Delivery, bodies ...string) (ps []mail.Placement, refused []error) {
+	t.Helper()
+	for i, body := range bodies {
+		token := mail.TokenFor([]byte("key"), "journal", "INBOX", 1, mail.ID{UID: uint32(i + 1)})
+		st, err := d.Stage(t.Context(), token, strings.NewReader(body), time.Date(2023, 5, 1, 12, 0, 0, 0, time.UTC), 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ps = append(ps, mail.Placement{
+			Spool: st.Spool, Token: token, Folder: [...]string{"Even", "Odd"}[i%2], Fingerprint: st.Fingerprint,
+			Received: st.Received, FileSize: st.FileSize, VirtualSize: st.VirtualSize,
+		})
+	}
+	answers, err := d.Seal(t.Context(), ps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var taken []mail.Placement
+	for i, a := range answers {
+		if a.Refused != nil {
+			refused = append(refused, a.Refused)
+			continue
+		}
+		ps[i].Spool = a.Spool
+		taken = append(taken, ps[i])
+	}
+	return taken, refused
+}
+
+// text is the n-th message, which says to which folder it goes.
+func text(n, size int) string {
+	return fmt.Sprintf("Subject: %s %d\r\n\r\n%s\r\n", [...]string{"Even", "Odd"}[n%2], n, strings.Repeat("x", size))
+}
+
+// arrived fails the test unless each of n messages is there once, and in its folder.
+func (p mailbox) arrived(n int) {
+	p.t.Helper()
+	all, err := p.Messages()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	there := map[string]bool{}
+	for _, m := range all {
+		if there[m.Body] || !strings.HasPrefix(m.Body, "Subject: "+m.Folder+" ") {
+			p.t.Errorf("%s has %.20q, perhaps a second time", m.Folder, m.Body)
+		}
+		there[m.Body] = true
+	}
+	if len(there) != n {
+		p.t.Errorf("%d messages have arrived, not %d", len(there), n)
+	}
+}
+
+// Where a server refuses several messages at once, those that are sent one by one thereafter lie behind
+// what was on the wire meanwhile: none of them is taken for another.
+func TestARefusedGroupIsAppendedOneByOne(t *testing.T) {
+	t.Parallel()
+	for _, offers := range []string{"MULTIAPPEND", "MULTIAPPEND LITERAL+"} {
+		d := mailtest.StartDovecot(t, mailtest.DovecotOptions{
+			Separator: "/", Capability: capabilities0 + " MOVE UIDPLUS " + offers, Extra: []string{
+				everybody, "mail_plugins = quota", "protocol imap {\n mail_plugins = quota imap_quota\n}",
+				"plugin {\n quota = count:User\n quota_rule = *:storage=100M\n quota_vsizes = yes\n quota_max_mail_size = 20k\n}",
+			},
+		})
+		p := newPlace(t, d)
+		var bodies []string
+		for i := range 120 {
+			bodies = append(bodies, text(i, map[bool]int{true: 40000, false: 10 * i}[i == 7]))
+		}
+		delivery := p.opened(1)
+		ps, refused := sealed(t, delivery, bodies...)
+		if len(refused) != 1 || fault.CodeOf(refused[0]) != fault.MessageFailed || len(ps) != 119 {
+			t.Fatalf("refused: %v", refused)
+		}
+		if _, err := delivery.Publish(t.Context(), ps); err != nil {
+			t.Error(err)
+		}
+		if err := delivery.Close(); err != nil {
+			t.Error(err)
+		}
+		p.arrived(119)
+	}
+}
