@@ -1,10 +1,10 @@
 package imapbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"io"
+	"slices"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/mail"
@@ -14,38 +14,39 @@ import (
 // Find tells, after a crash, what became of messages that were sealed and not confirmed: in
 // the staging folder and not delivered is the same, as is gone from it and delivered.
 //
-// A MOVE that an ended connection has sent may still be under way: so Find waits until
-// nothing has changed for Options.Quiet. Where the staging folder itself is gone, or another
-// is in its place, the folders that the messages went to are searched, above where they stood
-// when the messages were sealed; what is not there is Lost.
+// A MOVE or APPEND that an ended connection has sent may still be under way: so Find waits
+// until nothing has changed for Options.Quiet, unless all is delivered. Where the staging
+// folder itself is gone, or another is in its place, the folders that the messages went to are
+// searched, above where they stood when the messages were sealed; what is not there is Lost.
 func (d *Delivery) Find(ctx context.Context, ps []mail.Placement, _ bool) ([]mail.Fate, error) {
 	const op = "finding out what was delivered"
 	if len(ps) == 0 {
 		return nil, nil
 	}
-	places := make([]place, len(ps))
+	f := &finding{d: d, ps: ps, places: make([]place, len(ps))}
 	for i, m := range ps {
 		var err error
-		if places[i], err = placeOf(m); err != nil {
+		if f.places[i], err = placeOf(m); err != nil {
 			return nil, err
 		}
 	}
 	var fates []mail.Fate
 	var since time.Time
 	for {
-		var now []mail.Fate
 		d.store.o.Step("find.look")
+		var now []mail.Fate
 		err := d.use(ctx, op, func(c *conn) (err error) {
-			now, err = d.find(c, ps, places)
+			now, err = f.look(c)
 			return err
 		})
 		if err != nil {
 			return nil, err
 		}
-		if !same(fates, now) {
+		if !slices.Equal(fates, now) {
 			fates, since = now, time.Now()
 		}
-		if time.Since(since) >= d.store.o.Quiet {
+		if !slices.ContainsFunc(fates, func(f mail.Fate) bool { return f != mail.Delivered }) ||
+			time.Since(since) >= d.store.o.Quiet {
 			return fates, nil
 		}
 		pause := time.NewTimer(min(d.store.o.Quiet/4, time.Second))
@@ -58,40 +59,38 @@ func (d *Delivery) Find(ctx context.Context, ps []mail.Placement, _ bool) ([]mai
 	}
 }
 
-func same(a, b []mail.Fate) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
+// finding is one question of what became of messages.
+type finding struct {
+	looking
+	d      *Delivery
+	ps     []mail.Placement
+	places []place
 }
 
-// find looks once.
-func (d *Delivery) find(c *conn, ps []mail.Placement, places []place) ([]mail.Fate, error) {
+// look looks once.
+func (f *finding) look(c *conn) ([]mail.Fate, error) {
 	byEpoch := map[int64][]int{}
-	for i, p := range places {
+	for i, p := range f.places {
 		byEpoch[p.epoch] = append(byEpoch[p.epoch], i)
 	}
-	fates := make([]mail.Fate, len(ps))
+	fates := make([]mail.Fate, len(f.ps))
 	for epoch, of := range byEpoch {
-		there, known, err := d.lying(c, epoch, places, of)
+		there, known, err := f.d.lying(c, epoch, f.places, of)
 		if err != nil {
 			return nil, err
 		}
-		if !known {
-			if err := d.search(c, ps, places, of, fates); err != nil {
-				return nil, err
-			}
-			continue
-		}
 		for _, i := range of {
-			if fates[i] = mail.Delivered; there[places[i].uid] {
+			switch {
+			case !known:
+				fates[i] = mail.Lost
+			case there[f.places[i].uid]:
 				fates[i] = mail.Pending
+			default:
+				fates[i] = mail.Delivered
 			}
+		}
+		if err := f.search(c, of, fates); err != nil {
+			return nil, err
 		}
 	}
 	return fates, nil
@@ -130,43 +129,45 @@ func (d *Delivery) lying(c *conn, epoch int64, places []place, of []int) (
 	return there, true, err
 }
 
-// search looks for messages in the folders that they went to, each once, by all their octets.
-func (d *Delivery) search(c *conn, ps []mail.Placement, places []place, of []int, fates []mail.Fate) error {
+// search looks for messages of one staging folder in the folders that they went to, each once,
+// by all their octets, where the staging folder is gone, and where messages are left in it: a
+// server that is killed within a MOVE may have put them into both. Those that were moved take
+// their places first.
+func (f *finding) search(c *conn, of []int, fates []mail.Fate) error {
 	byFolder := map[string][]int{}
 	for _, i := range of {
-		fates[i] = mail.Lost
-		byFolder[ps[i].Folder] = append(byFolder[ps[i].Folder], i)
+		byFolder[f.ps[i].Folder] = append(byFolder[f.ps[i].Folder], i)
 	}
 	for folder, of := range byFolder {
-		name := d.store.wireName(c, folder)
-		c.selected = ""
-		tag, err := c.Send("EXAMINE " + wire.Quote(name))
-		if err != nil {
-			return err
-		}
-		err = c.awaitSelect(name, tag)
-		c.selected = "" // It is open for reading only.
-		if errors.As(err, new(*wire.Refused)) {
+		if !slices.ContainsFunc(of, func(i int) bool { return fates[i] != mail.Delivered }) {
 			continue
 		}
-		if err != nil {
-			return err
-		}
-		sizes := map[int64]bool{}
-		from := uint32(1)
-		for n, i := range of {
-			sizes[ps[i].Fingerprint.Size] = true
-			if next := places[i].folderNext; places[i].folderValidity == c.validity && (n == 0 || next < from) {
-				from = max(1, next)
+		from := func(validity uint32, i int) uint32 {
+			if f.places[i].folderValidity != validity {
+				return 1
 			}
+			return max(1, f.places[i].folderNext)
 		}
-		digests, err := c.digests(from, sizes)
+		var ps []mail.Placement
+		for _, i := range of {
+			ps = append(ps, f.ps[i])
+		}
+		v, err := f.into(c, f.d.store.wireName(c, folder), ps, func(validity uint32) uint32 {
+			first := from(validity, of[0])
+			for _, i := range of {
+				first = min(first, from(validity, i))
+			}
+			return first
+		})
 		if err != nil {
 			return err
 		}
+		if v == nil {
+			continue
+		}
+		slices.SortStableFunc(of, func(i, j int) int { return cmp.Compare(moved(fates[i]), moved(fates[j])) })
 		for _, i := range of {
-			if digest := ps[i].Fingerprint.Digest; digests[digest] > 0 {
-				digests[digest]--
+			if v.take(identityOf(f.ps[i]), from(v.validity, i)) != nil {
 				fates[i] = mail.Delivered
 			}
 		}
@@ -174,30 +175,10 @@ func (d *Delivery) search(c *conn, ps []mail.Placement, places []place, of []int
 	return nil
 }
 
-// digests counts the messages of the folder that is open, from a UID on, that have one of these sizes, by
-// their digests.
-func (c *conn) digests(from uint32, sizes map[int64]bool) (map[[32]byte]int, error) {
-	var uids []uint32
-	_, err := c.Do(fmt.Sprintf("UID FETCH %d:* (UID RFC822.SIZE)", from), func(a wire.Answer) error {
-		if uid, items := fetched(a); uid >= from && sizes[items["RFC822.SIZE"].Number()] {
-			uids = append(uids, uid)
-		}
-		return nil
-	})
-	all := map[[32]byte]int{}
-	if err != nil || len(uids) == 0 {
-		return all, err
+// moved is lower for what was moved than for what was not.
+func moved(f mail.Fate) int {
+	if f == mail.Delivered {
+		return 0
 	}
-	scan := mail.NewScanner()
-	c.Body = func(r io.Reader, _ int64) error {
-		scan.Reset()
-		if _, err := io.Copy(scan, r); err != nil {
-			return err
-		}
-		all[scan.Sum().Digest]++
-		return nil
-	}
-	defer func() { c.Body = nil }()
-	_, err = c.Do("UID FETCH "+wire.UIDs(uids)+" (UID BODY.PEEK[])", nil)
-	return all, err
+	return 1
 }

@@ -1,6 +1,7 @@
 package imapbox
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -111,5 +112,68 @@ func TestARefusedGroupIsAppendedOneByOne(t *testing.T) {
 			t.Error(err)
 		}
 		p.arrived(119)
+	}
+}
+
+// A staging folder that is gone, with what was in it: what was moved out of it before is found where it went.
+func TestTheStagingFolderIsGone(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, mailtest.StartDovecot(t, mailtest.DovecotOptions{Separator: "/", Extra: []string{everybody}}))
+	d := p.opened(1)
+	ps, _ := sealed(t, d, text(0, 10), text(1, 10), text(2, 10), text(3, 10))
+	if _, err := d.Publish(t.Context(), ps[:2]); err != nil {
+		t.Fatal(err)
+	}
+	c := mailtest.DialUser(t, p.d.Addr("imap"), nil, p.user, "sekret")
+	defer c.Close()
+	for _, f := range c.Folders() {
+		if strings.HasPrefix(f, "mailbrook-staging-") {
+			c.Do(`DELETE "` + f + `"`)
+		}
+	}
+	again := p.opened(2)
+	fates, err := again.Find(context.Background(), ps, true)
+	if err != nil || fmt.Sprint(fates) != fmt.Sprint([]mail.Fate{mail.Delivered, mail.Delivered, mail.Lost, mail.Lost}) {
+		t.Errorf("the fates are %v (%v)", fates, err)
+	}
+}
+
+// A server that is killed within a MOVE may leave a message in both folders: it is delivered then. Of
+// its twins those that were moved take their places first.
+func TestAMoveThatWasCutInTwo(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, mailtest.StartDovecot(t, mailtest.DovecotOptions{Separator: "/", Extra: []string{everybody}}))
+	d := p.opened(1)
+	ps, _ := sealed(t, d, text(0, 10), text(1, 10), text(0, 10), text(1, 10), text(2, 10))
+	if _, err := d.Publish(t.Context(), ps[:1]); err != nil {
+		t.Fatal(err)
+	}
+	c := mailtest.DialUser(t, p.d.Addr("imap"), nil, p.user, "sekret")
+	defer c.Close()
+	for _, f := range c.Folders() {
+		if strings.HasPrefix(f, "mailbrook-staging-") {
+			c.Do(`CREATE Odd`)
+			c.Do(`SELECT "` + f + `"`)
+			c.Do("UID COPY 2 Odd")  // One of the odd twins.
+			c.Do("UID COPY 5 Even") // The one that has none.
+		}
+	}
+	again := p.opened(2)
+	fates, err := again.Find(context.Background(), ps, true)
+	want := []mail.Fate{mail.Delivered, mail.Delivered, mail.Pending, mail.Pending, mail.Delivered}
+	if err != nil || fmt.Sprint(fates) != fmt.Sprint(want) {
+		t.Fatalf("the fates are %v (%v), want %v", fates, err, want)
+	}
+	if _, err := again.Publish(t.Context(), []mail.Placement{ps[2], ps[3]}); err != nil {
+		t.Error(err)
+	}
+	if err := again.Sweep(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+	if all, err := p.Messages(); err != nil || len(all) != 5 {
+		t.Errorf("%d messages have arrived (%v)", len(all), err)
+	}
+	if left := c.Folders(); strings.Contains(strings.Join(left, " "), "mailbrook-staging-") {
+		t.Errorf("there are %v", left)
 	}
 }
