@@ -34,6 +34,18 @@ type Place interface {
 	PutBack() error
 }
 
+// Weaker is a Place whose destination promises less, as the server cannot move messages:
+//   - What was stored while its answer was lost, and moved or deleted by its user before the next process
+//     looked, may be sent again. It is counted: no more than these are there twice. Where
+//     no user acts everything is exact all the same.
+//   - What was sealed and not published lasts only in the process that staged it: to others it
+//     is lost, and fetched again.
+type Weaker interface {
+	Place
+	// Ambiguous counts what was sent again and may have been stored, by all processes.
+	Ambiguous() int64
+}
+
 // Process is one that delivers.
 type Process struct {
 	Epoch int64 // Of its lease: each one's is higher.
