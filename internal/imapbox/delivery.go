@@ -26,6 +26,7 @@ type Delivery struct {
 	limit   owner.Limit
 
 	made  bool // Our staging folder is there.
+	batch int  // How many were sealed for direct delivery.
 	sweep bool // What earlier leases left is to be swept once there is a connection.
 
 	mu       sync.Mutex // Guards what follows.
@@ -64,6 +65,7 @@ func (d *Delivery) Close() error {
 	}
 	d.staged = nil
 	d.mu.Unlock()
+	d.unclaim()
 	d.box.mu.Lock()
 	d.box.reserved = d.box.reserved.minus(d.reserved)
 	d.reserved = use{}

@@ -26,9 +26,10 @@ const everybody = "passdb {\n  driver = static\n  args = password=sekret\n}\n"
 
 // place is one user's mailbox at a Dovecot as the suite of destinations sees it.
 type mailbox struct {
-	t    testing.TB
-	d    *mailtest.Dovecot
-	user string
+	t      testing.TB
+	d      *mailtest.Dovecot
+	user   string
+	direct bool // What Options say.
 }
 
 var users atomic.Int64
@@ -46,7 +47,7 @@ func (p mailbox) store(step func(string), call func() error) *Store {
 		Login: func(_ context.Context, o owner.Owner) (Login, error) {
 			return Login{Credential: remote.Credential{Username: o.String(), Secret: remote.NewSecret("sekret")}}, nil
 		},
-		Quiet: 60 * time.Millisecond, Step: step, TempDir: p.t.TempDir(),
+		Quiet: 60 * time.Millisecond, Step: step, TempDir: p.t.TempDir(), Direct: p.direct,
 	})
 	s.dial = func(ctx context.Context, _ Login) (*wire.Link, error) {
 		if err := call(); err != nil {

@@ -18,6 +18,7 @@ import (
 // until nothing has changed for Options.Quiet, unless all is delivered. Where the staging
 // folder itself is gone, or another is in its place, the folders that the messages went to are
 // searched, above where they stood when the messages were sealed; what is not there is Lost.
+// What was delivered directly is searched for likewise: see direct_find.go.
 func (d *Delivery) Find(ctx context.Context, ps []mail.Placement, _ bool) ([]mail.Fate, error) {
 	const op = "finding out what was delivered"
 	if len(ps) == 0 {
@@ -25,10 +26,15 @@ func (d *Delivery) Find(ctx context.Context, ps []mail.Placement, _ bool) ([]mai
 	}
 	f := &finding{d: d, ps: ps, places: make([]place, len(ps))}
 	for i, m := range ps {
+		if in, ok := intentOf(m); ok {
+			f.intended = append(f.intended, &intended{intent: in, p: m, of: i})
+			continue
+		}
 		var err error
 		if f.places[i], err = placeOf(m); err != nil {
 			return nil, err
 		}
+		f.staged = append(f.staged, i)
 	}
 	var fates []mail.Fate
 	var since time.Time
@@ -45,8 +51,9 @@ func (d *Delivery) Find(ctx context.Context, ps []mail.Placement, _ bool) ([]mai
 		if !slices.Equal(fates, now) {
 			fates, since = now, time.Now()
 		}
-		if !slices.ContainsFunc(fates, func(f mail.Fate) bool { return f != mail.Delivered }) ||
+		if f.over() || !slices.ContainsFunc(fates, func(f mail.Fate) bool { return f != mail.Delivered }) ||
 			time.Since(since) >= d.store.o.Quiet {
+			f.settle(ctx)
 			return fates, nil
 		}
 		pause := time.NewTimer(min(d.store.o.Quiet/4, time.Second))
@@ -62,16 +69,19 @@ func (d *Delivery) Find(ctx context.Context, ps []mail.Placement, _ bool) ([]mai
 // finding is one question of what became of messages.
 type finding struct {
 	looking
-	d      *Delivery
-	ps     []mail.Placement
-	places []place
+	d        *Delivery
+	ps       []mail.Placement
+	places   []place     // Of those that were sealed in a staging folder,
+	staged   []int       // … which are these.
+	intended []*intended // The others.
+	doubts   int         // What the last look took for lost that may have been stored.
 }
 
 // look looks once.
 func (f *finding) look(c *conn) ([]mail.Fate, error) {
 	byEpoch := map[int64][]int{}
-	for i, p := range f.places {
-		byEpoch[p.epoch] = append(byEpoch[p.epoch], i)
+	for _, i := range f.staged {
+		byEpoch[f.places[i].epoch] = append(byEpoch[f.places[i].epoch], i)
 	}
 	fates := make([]mail.Fate, len(f.ps))
 	for epoch, of := range byEpoch {
@@ -83,6 +93,8 @@ func (f *finding) look(c *conn) ([]mail.Fate, error) {
 			switch {
 			case !known:
 				fates[i] = mail.Lost
+			case there[f.places[i].uid] && !c.moves():
+				fates[i] = mail.Lost // The server cannot do it any more: it is fetched again.
 			case there[f.places[i].uid]:
 				fates[i] = mail.Pending
 			default:
@@ -93,7 +105,34 @@ func (f *finding) look(c *conn) ([]mail.Fate, error) {
 			return nil, err
 		}
 	}
-	return fates, nil
+	var err error
+	f.doubts, err = f.d.findAppended(c, &f.looking, f.intended, fates)
+	return fates, err
+}
+
+// over reports whether no more can come: all that is asked for is known to this process.
+func (f *finding) over() bool {
+	return len(f.staged) == 0 && !slices.ContainsFunc(f.intended, func(m *intended) bool { return m.asked })
+}
+
+// settle notes what was found, and what remains in doubt.
+func (f *finding) settle(ctx context.Context) {
+	f.d.box.mu.Lock()
+	for _, m := range f.intended {
+		if m.outcome != stored {
+			continue
+		}
+		if f.d.box.sent[f.d.journal] == nil {
+			f.d.box.sent[f.d.journal] = map[string]*sending{}
+		}
+		f.d.box.sent[f.d.journal][m.p.Spool] = &sending{m.intent, stored, m.uid}
+	}
+	f.d.box.mu.Unlock()
+	if f.doubts > 0 {
+		f.d.store.ambiguous.Add(int64(f.doubts))
+		f.d.store.o.Log.WarnContext(ctx, "messages are sent again that may have been stored, and moved or deleted since",
+			"user", f.d.owner, "messages", f.doubts)
+	}
 }
 
 // lying returns the UIDs that lie in a staging folder; known is false where it is not there

@@ -9,6 +9,10 @@
 // did with it since. That is a Maildir's spool and rename once more: see
 // docs/decisions/0002-exactly-once.md and 0054-delivery-by-imap.md.
 //
+// A server that cannot move messages is appended to directly, by an intent that says where
+// the folder stood before: see direct.go. That is exact too, but for messages whose user moves or
+// deletes them within seconds of a crash.
+//
 // The package speaks the few commands that wire.Writer lets pass: nothing that is in a
 // mailbox is ever changed or taken away. It keeps no journal, and knows nothing of the servers
 // that messages come from, of accounts or of schedules.
@@ -21,6 +25,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
@@ -49,6 +54,9 @@ type Options struct {
 	Root string
 	// Connections is how many there are at most, one for each user. Defaults to 16.
 	Connections int
+	// Direct says that messages are appended to their folders themselves even where the server
+	// could move them there from a staging folder. See direct.go.
+	Direct bool
 	// Quiet is how long nothing of an ended connection may have appeared before it is believed
 	// that nothing will. Defaults to 10 s.
 	Quiet   time.Duration
@@ -63,6 +71,8 @@ type Store struct {
 	o     Options
 	dial  func(ctx context.Context, l Login) (*wire.Link, error)
 	slots chan struct{} // One for each connection.
+
+	ambiguous atomic.Int64
 
 	mu    sync.Mutex
 	boxes map[owner.Owner]*box
@@ -99,6 +109,14 @@ type box struct {
 	measured bool // Whether what follows is known.
 	used     use
 	most     owner.Limit // What the server allows.
+
+	// Of direct delivery: what this process knows of what it sent, by journal and by what the journal calls
+	// it; what the server did not take; which folders have an unsettled batch, and whose.
+	sent    map[string]map[string]*sending
+	refused map[identity]refusal
+	claimed map[string]*Delivery
+	freed   chan struct{} // Closed when a folder is given back.
+	single  bool          // Messages come one by one: the server refused several at a time.
 }
 
 // take returns a user's box, which give has to give back.
@@ -107,7 +125,10 @@ func (s *Store) take(o owner.Owner) *box {
 	defer s.mu.Unlock()
 	b := s.boxes[o]
 	if b == nil {
-		b = &box{turn: make(chan struct{}, 1), marked: map[string]bool{}}
+		b = &box{
+			turn: make(chan struct{}, 1), marked: map[string]bool{}, sent: map[string]map[string]*sending{},
+			refused: map[identity]refusal{}, claimed: map[string]*Delivery{}, freed: make(chan struct{}),
+		}
 		s.boxes[o] = b
 	}
 	b.refs++
@@ -228,7 +249,7 @@ func trouble(op string, err error) error {
 	var refused *wire.Refused
 	var known *fault.Error
 	switch {
-	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) &&
+	case err == nil, errors.Is(err, errBusy), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) &&
 		!wire.Silent(err):
 		return err
 	case errors.As(err, &refused):

@@ -11,8 +11,31 @@ import (
 )
 
 // Publish moves sealed messages out of their staging folder. What is gone from it was
-// delivered before. Folders are made and subscribed as needed.
+// delivered before. Folders are made and subscribed as needed. In direct delivery it appends them: once, so
+// that it fails for what it did not get an answer to before.
 func (d *Delivery) Publish(ctx context.Context, ps []mail.Placement) (done []mail.Token, err error) {
+	var direct, staged []mail.Placement
+	for _, p := range ps {
+		if _, ok := intentOf(p); ok {
+			direct = append(direct, p)
+		} else {
+			staged = append(staged, p)
+		}
+	}
+	if len(staged) > 0 {
+		if done, err = d.unstage(ctx, staged); err != nil {
+			return nil, err
+		}
+	}
+	if len(direct) > 0 {
+		now, err := d.append(ctx, direct)
+		return append(done, now...), err
+	}
+	return done, nil
+}
+
+// unstage publishes what lies in staging folders.
+func (d *Delivery) unstage(ctx context.Context, ps []mail.Placement) (done []mail.Token, err error) {
 	const op = "delivering messages"
 	batches := map[int64]map[string][]uint32{}
 	var epochs []int64
@@ -174,6 +197,9 @@ func (d *Delivery) sweepNow(c *conn) error {
 // Finish deletes this epoch's staging folder, which is empty. Where that fails a later
 // lease does it.
 func (d *Delivery) Finish(ctx context.Context) {
+	d.box.mu.Lock()
+	delete(d.box.sent, d.journal) // All of it is confirmed.
+	d.box.mu.Unlock()
 	if !d.made {
 		return
 	}

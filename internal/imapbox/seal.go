@@ -23,7 +23,8 @@ const (
 )
 
 // Seal appends staged messages to the staging folder. Their names are their UIDs there from
-// then on. What the server does not take is refused, in its words.
+// then on. What the server does not take is refused, in its words. In direct delivery nothing is sent
+// yet: the names are intents, see direct.go.
 func (d *Delivery) Seal(ctx context.Context, ps []mail.Placement) (sealed []mail.Sealed, err error) {
 	const op = "appending messages"
 	messages := make([]*staged, len(ps))
@@ -35,9 +36,16 @@ func (d *Delivery) Seal(ctx context.Context, ps []mail.Placement) (sealed []mail
 	if slices.Contains(messages, nil) {
 		return nil, internal(op, "a message was not staged")
 	}
-	err = d.use(ctx, op, func(c *conn) error {
-		sealed, err = d.seal(c, ps, messages)
-		return err
+	direct := false
+	err = d.whenFree(ctx, func() error {
+		return d.use(ctx, op, func(c *conn) error {
+			if direct = d.store.isDirect(c); direct {
+				sealed, err = d.intend(c, ps)
+			} else {
+				sealed, err = d.seal(c, ps, messages)
+			}
+			return err
+		})
 	})
 	if err != nil {
 		return nil, err
@@ -45,8 +53,12 @@ func (d *Delivery) Seal(ctx context.Context, ps []mail.Placement) (sealed []mail
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for i, p := range ps {
-		messages[i].discard()
 		delete(d.staged, p.Spool)
+		if direct && sealed[i].Refused == nil {
+			d.staged[sealed[i].Spool] = messages[i] // It is held until it is delivered.
+			continue
+		}
+		messages[i].discard()
 	}
 	return sealed, nil
 }
@@ -139,11 +151,14 @@ type appending struct {
 	messages []*staged
 	to       []string // The folder of each message, as the server calls it; those of one lie together.
 	selects  bool     // Each folder is selected before something is appended to it.
+	single   bool     // Each message has an APPEND of its own.
+	direct   bool     // Nothing is appended again that was refused.
 	refused  []error  // Of each message; nil: it was taken.
 
-	began []bool   // Of each message: something of it may have been sent.
-	taken []int    // Those that the server said OK to, in the order in which it has them.
-	uids  []uint32 // Of each that was taken: by its word, in the staging folder as it is.
+	began    []bool   // Of each message: something of it may have been sent.
+	taken    []int    // Those that the server said OK to, in the order in which it has them.
+	uids     []uint32 // Of each that was taken: by its word, in the staging folder as it is.
+	together bool     // Several were refused with one APPEND: it says not which.
 }
 
 func (d *Delivery) newAppending(c *conn, ps []mail.Placement, messages []*staged, to []string) *appending {
@@ -170,7 +185,7 @@ func (a *appending) ahead(i int) bool {
 func (a *appending) groups() (all []group) {
 	for i, m := range a.messages {
 		n := len(all) - 1
-		if n < 0 || !a.c.caps["MULTIAPPEND"] || len(all[n].of) >= mostTogether ||
+		if n < 0 || a.single || !a.c.caps["MULTIAPPEND"] || len(all[n].of) >= mostTogether ||
 			all[n].bytes+m.size > mostBytesTogether || a.to[i] != a.to[all[n].of[0]] {
 			all = append(all, group{})
 			n++
@@ -198,7 +213,7 @@ func (a *appending) run() error {
 			return nil
 		}
 		if err == nil && len(g.of) > 1 && a.refused[g.of[0]] != nil {
-			again = append(again, g.of...)
+			again, a.together = append(again, g.of...), true
 		}
 		return err
 	}
@@ -236,7 +251,7 @@ func (a *appending) run() error {
 			return err
 		}
 	}
-	if failed != nil {
+	if failed != nil || a.direct {
 		return failed
 	}
 	return a.alone(again)

@@ -33,6 +33,15 @@ func (p mailbox) opened(epoch int64) fetch.Delivery {
 // are left out.
 func sealed(t *testing.T, d fetch.Delivery, bodies ...string) (ps []mail.Placement, refused []error) {
 	t.Helper()
+	n := -1
+	return sealedInto(t, d, func(string) string { n++; return [...]string{"Even", "Odd"}[n%2] }, bodies...)
+}
+
+// sealedInto is sealed where folder says where a message goes.
+func sealedInto(t *testing.T, d fetch.Delivery, folder func(body string) string, bodies ...string) (
+	ps []mail.Placement, refused []error,
+) {
+	t.Helper()
 	for i, body := range bodies {
 		token := mail.TokenFor([]byte("key"), "journal", "INBOX", 1, mail.ID{UID: uint32(i + 1)})
 		st, err := d.Stage(t.Context(), token, strings.NewReader(body), time.Date(2023, 5, 1, 12, 0, 0, 0, time.UTC), 1<<20)
@@ -40,7 +49,7 @@ func sealed(t *testing.T, d fetch.Delivery, bodies ...string) (ps []mail.Placeme
 			t.Fatal(err)
 		}
 		ps = append(ps, mail.Placement{
-			Spool: st.Spool, Token: token, Folder: [...]string{"Even", "Odd"}[i%2], Fingerprint: st.Fingerprint,
+			Spool: st.Spool, Token: token, Folder: folder(body), Fingerprint: st.Fingerprint,
 			Received: st.Received, FileSize: st.FileSize, VirtualSize: st.VirtualSize,
 		})
 	}
@@ -58,6 +67,21 @@ func sealed(t *testing.T, d fetch.Delivery, bodies ...string) (ps []mail.Placeme
 		taken = append(taken, ps[i])
 	}
 	return taken, refused
+}
+
+// limited has a Dovecot refuse messages above so many KiB.
+func limited(most int) []string {
+	return []string{
+		"mail_plugins = quota", "protocol imap {\n mail_plugins = quota imap_quota\n}",
+		"plugin {\n quota = count:User\n quota_rule = *:storage=100M\n quota_vsizes = yes\n}",
+		fmt.Sprintf("plugin {\n quota_max_mail_size = %dk\n}", most),
+	}
+}
+
+func fingerprint(body string) mail.Fingerprint {
+	scan := mail.NewScanner()
+	_, _ = scan.Write([]byte(body)) // It never fails.
+	return scan.Sum()
 }
 
 // text is the n-th message, which says to which folder it goes.
@@ -90,10 +114,7 @@ func TestARefusedGroupIsAppendedOneByOne(t *testing.T) {
 	t.Parallel()
 	for _, offers := range []string{"MULTIAPPEND", "MULTIAPPEND LITERAL+"} {
 		d := mailtest.StartDovecot(t, mailtest.DovecotOptions{
-			Separator: "/", Capability: capabilities0 + " MOVE UIDPLUS " + offers, Extra: []string{
-				everybody, "mail_plugins = quota", "protocol imap {\n mail_plugins = quota imap_quota\n}",
-				"plugin {\n quota = count:User\n quota_rule = *:storage=100M\n quota_vsizes = yes\n quota_max_mail_size = 20k\n}",
-			},
+			Separator: "/", Capability: capabilities0 + " MOVE UIDPLUS " + offers, Extra: append(limited(20), everybody),
 		})
 		p := newPlace(t, d)
 		var bodies []string
