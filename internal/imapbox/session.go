@@ -42,15 +42,15 @@ func (s *Store) open(ctx context.Context, o owner.Owner) (*conn, error) {
 	defer release()
 	c := &conn{Writer: wire.NewWriter(l, wire.Permission{Private: s.isStaging}), folders: map[string]bool{}}
 	c.Heard = c.heard
-	if err := c.begin(ctx, login); err != nil {
+	if err := c.begin(ctx, l, login); err != nil {
 		_ = l.Close()
 		return nil, err
 	}
 	return c, nil
 }
 
-func (c *conn) begin(ctx context.Context, login Login) error {
-	told, _, err := wire.Welcome(ctx, c.Link)
+func (c *conn) begin(ctx context.Context, l *wire.Link, login Login) error {
+	told, _, err := wire.Welcome(ctx, l)
 	if err != nil {
 		return err
 	}

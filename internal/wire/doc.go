@@ -30,6 +30,10 @@
 // whatever octets the server uses: [AliasOf], [FromAlias]. [ReadableName] makes of
 // such octets what people read.
 //
+// To a destination mail is delivered over a [Writer]: its guard knows the commands that put
+// mail there, and no command that changes or takes away what is there. Nothing that reads can be
+// given one.
+//
 // # Time
 //
 // [Patience] is granted by the command, by the connection and by the session, and is

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bufio"
+	"context"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -21,8 +22,10 @@ import (
 //
 // Commands are buffered until Flush or Answer and may be sent without waiting for the
 // answers to those before. It is used by one goroutine at a time, but for Close.
+//
+// It has no Read and no Write, and gives out no connection that has: there is no way past its guard.
 type Writer struct {
-	*Link
+	link  *Link
 	guard writingGuard
 	out   *bufio.Writer
 	in    *imapFilter // Its limits and the reading of literals.
@@ -41,11 +44,36 @@ type Writer struct {
 // nobody does.
 func NewWriter(l *Link, may Permission) *Writer {
 	w := &Writer{
-		Link: l, guard: writingGuard{may: may, refused: l.refused},
+		link: l, guard: writingGuard{may: may, refused: l.refused},
 		in: &imapFilter{r: l, max: defaultIMAPLimits(l.limits.Body)},
 	}
 	w.out = bufio.NewWriterSize(sender{l}, linkBuffer)
 	return w
+}
+
+// Bind ends the connection with a context, until it is released.
+func (w *Writer) Bind(ctx context.Context) (release func()) { return w.link.Bind(ctx) }
+
+// Failure returns the error that ended the connection, or nil.
+func (w *Writer) Failure() error { return w.link.Failure() }
+
+// Abort ends the connection with err, unless an earlier error did, and returns the one that did.
+func (w *Writer) Abort(err error) error { return w.link.Abort(err) }
+
+// Close ends the connection at once. It may be called again, and at any time.
+func (w *Writer) Close() error { return w.link.Close() }
+
+// SignedIn records that the server took the login.
+func (w *Writer) SignedIn() { w.link.SignedIn() }
+
+// SASL makes a mechanism: see [Link.SASL].
+func (w *Writer) SASL(mechanism string, cred remote.Credential) SASLClient {
+	return w.link.SASL(mechanism, cred)
+}
+
+// SASLFor makes PLAIN on behalf of another user: see [Link.SASLFor].
+func (w *Writer) SASLFor(behalf string, cred remote.Credential) SASLClient {
+	return w.link.SASLFor(behalf, cred)
 }
 
 // sender counts what the server takes as progress: a message on its way there is what was
@@ -96,7 +124,7 @@ func (w *Writer) put(command string) (tag string, err error) {
 	w.tags++
 	tag = "m" + strconv.Itoa(w.tags)
 	w.guard.sent(tag)
-	w.note("C", tag+" "+shownCommand(command))
+	w.link.note("C", tag+" "+shownCommand(command))
 	_, err = w.out.WriteString(tag + " " + command + "\r\n")
 	return tag, err
 }
@@ -167,7 +195,7 @@ func (w *Writer) Append(folder string, m Message, body io.Reader, ahead bool) er
 		if err := w.guard.next(text); err != nil {
 			return w.poison(verbAppend, err)
 		}
-		w.note("C", text)
+		w.link.note("C", text)
 		if _, err := w.out.WriteString(text + "\r\n"); err != nil {
 			return err
 		}
@@ -204,6 +232,8 @@ func (w *Writer) leave() error {
 			return &Refused{a.Reply}
 		case a.Tag == w.open:
 			return w.Abort(fault.New(fault.ProtocolError, "sending a message", "The server answers before it has the message."))
+		case a.Tag != "*" && len(w.early) == mostEarly:
+			return w.Abort(fault.New(fault.ProtocolError, "sending a message", "The server answers what was not asked."))
 		case a.Tag != "*":
 			w.early = append(w.early, a)
 		}
@@ -237,14 +267,20 @@ func (w *Writer) Await(tag string, each func(a Answer) error) (Answer, error) {
 	if err := w.Flush(); err != nil {
 		return Answer{}, err
 	}
-	for {
+	for answers, folders := 0, 0; ; answers++ {
 		a, err := w.next()
 		if err != nil {
 			return Answer{}, err
 		}
+		if a.Kind == verbList {
+			folders++
+		}
 		switch {
+		case answers > mostAnswers, folders > mostFolders:
+			return Answer{}, w.Abort(fault.New(fault.ProtocolError, "reading from the server",
+				"The server sends more than can be read."))
 		case a.Tag == tag:
-			w.Settled()
+			w.link.Settled()
 			if a.Kind != "OK" {
 				return a, &Refused{a.Reply}
 			}
@@ -333,7 +369,7 @@ func (w *Writer) Authenticate(s SASLClient, initial bool) error {
 		if err := w.guard.answer(line); err != nil {
 			return w.poison(verbAuthenticate, err)
 		}
-		w.note("C", "***")
+		w.link.note("C", "***")
 		if _, err := w.out.WriteString(line + "\r\n"); err != nil {
 			return err
 		}
@@ -353,6 +389,6 @@ func encodeInitial(answer []byte) string {
 // Login signs in with a user name and a password, neither of which may hold a line break.
 // Data that comes along is given to each.
 func (w *Writer) Login(cred remote.Credential, each func(a Answer) error) (Answer, error) {
-	w.Presents()
+	w.link.Presents()
 	return w.Do(verbLogin+" "+Quote(cred.Username)+" "+Quote(cred.Secret.Reveal()), each)
 }

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"io"
+	"strings"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
@@ -34,6 +35,15 @@ func (v Value) Pairs() map[string]Value {
 	return all
 }
 
+// UID is a value that is a UID, or what stands beside one; 0: it is none of 32 bits.
+func (v Value) UID() uint32 {
+	n, ok := parseNumber([]byte(v.Text), 32)
+	if !ok || v.IsList {
+		return 0
+	}
+	return uint32(n)
+}
+
 // Number is a value that is one; 0: it is none of at most 63 bits.
 func (v Value) Number() int64 {
 	n, ok := parseNumber([]byte(v.Text), 63)
@@ -43,8 +53,25 @@ func (v Value) Number() int64 {
 	return int64(n)
 }
 
-// mostValues bounds the parts of one answer.
-const mostValues = 100_000
+// What bounds one answer, but for the octets of a message; and all that come to one command.
+const (
+	mostValues  = 100_000
+	mostOctets  = 4 << 20
+	mostEarly   = 1000      // Completions while leave is waited for.
+	mostAnswers = 2_000_000 // Without a tag, to one command,
+	mostFolders = 10_000    // … of which so many are to LIST.
+)
+
+// budget is what is left of these bounds for the answer that is read.
+type budget struct{ values, octets int }
+
+func (b *budget) spend(octets int) error {
+	b.values, b.octets = b.values-1, b.octets-octets
+	if b.values < 0 || b.octets < 0 {
+		return unreadable("more than an answer has")
+	}
+	return nil
+}
 
 // Answer sends nothing. It reads what the server says next; BYE is an error, as is what cannot
 // be read.
@@ -57,10 +84,10 @@ func (w *Writer) Answer() (Answer, error) {
 		if len(bytes.TrimSpace(line)) == 0 {
 			continue
 		}
-		w.note("S", string(line[:min(len(line), 400)]))
+		w.link.note("S", string(line[:min(len(line), 400)]))
 		a, err := w.read(line)
 		if isUnreadable(err) {
-			w.LeaveOut(line)
+			w.link.LeaveOut(line)
 			err = fault.New(fault.ProtocolError, "reading from the server", "The server sent an answer that cannot be used.")
 		}
 		if err != nil {
@@ -95,13 +122,13 @@ func (w *Writer) read(line []byte) (a Answer, err error) {
 	switch a.Kind {
 	case "OK", NO, BAD, BYE, "PREAUTH":
 		code, args, text := responseText(s.b)
-		a.Reply = Reply{Kind: a.Kind, Code: code, Args: string(args), Text: w.Redact(text)}
+		a.Reply = Reply{Kind: a.Kind, Code: code, Args: string(args), Text: w.link.Redact(text)}
 		return a, nil
 	}
 	if a.Tag != "*" {
 		return a, unreadable("a completion")
 	}
-	left := mostValues
+	left := budget{mostValues, mostOctets}
 	for s.spaces(); len(s.b) > 0; s.spaces() {
 		v, err := w.value(&s, a.Kind == "FETCH", 0, &left)
 		if err != nil {
@@ -112,9 +139,12 @@ func (w *Writer) read(line []byte) (a Answer, err error) {
 	return a, nil
 }
 
-func (w *Writer) value(s *imapScanner, fetched bool, depth int, left *int) (v Value, err error) {
-	if *left--; *left < 0 || depth > w.in.max.depth {
-		return v, unreadable("more than an answer has")
+func (w *Writer) value(s *imapScanner, fetched bool, depth int, left *budget) (v Value, err error) {
+	if depth > w.in.max.depth {
+		return v, unreadable("lists nested too deep")
+	}
+	if err := left.spend(0); err != nil {
+		return v, err
 	}
 	switch {
 	case s.take(')'):
@@ -130,10 +160,11 @@ func (w *Writer) value(s *imapScanner, fetched bool, depth int, left *int) (v Va
 				return v, unreadable("a list that does not end")
 			}
 			var item Value
-			if fetched && depth == 0 && name == "BODY[]" && w.Body != nil && s.literalAhead() {
+			body := fetched && depth == 0 && name == "BODY[]" && w.Body != nil
+			if body && s.literalAhead() {
 				err = w.body(s)
-			} else {
-				item, err = w.value(s, fetched, depth+1, left)
+			} else if item, err = w.value(s, fetched, depth+1, left); err == nil && body && item.Quoted {
+				err = w.Body(strings.NewReader(item.Text), int64(len(item.Text)))
 			}
 			if err != nil {
 				return v, err
@@ -143,6 +174,9 @@ func (w *Writer) value(s *imapScanner, fetched bool, depth int, left *int) (v Va
 	case s.next() == '"', s.literalAhead():
 		v.Quoted = true
 		text, _, err := s.text()
+		if err == nil {
+			err = left.spend(len(text))
+		}
 		v.Text = string(text)
 		return v, err
 	}
@@ -151,7 +185,7 @@ func (w *Writer) value(s *imapScanner, fetched bool, depth int, left *int) (v Va
 		return v, unreadable("a value")
 	}
 	v.Text = string(word)
-	return v, nil
+	return v, left.spend(len(word))
 }
 
 // body hands a literal over to Body.
@@ -160,7 +194,7 @@ func (w *Writer) body(s *imapScanner) error {
 	if err != nil || !ok || size > w.in.max.body {
 		return unreadable("a message")
 	}
-	r := io.LimitReader(bringing{w.Link}, size)
+	r := io.LimitReader(bringing{w.link}, size)
 	if err := w.Body(r, size); err != nil {
 		return err
 	}
