@@ -50,6 +50,7 @@ type writingGuard struct {
 	private bool          // The folder that is selected, by the server's word, is a private one.
 	asked   string        // The tag of the SELECT of a private folder that was sent last; "": there is none.
 	asking  bool          // The command that is checked is one.
+	argued  bool          // It has a space after its name.
 }
 
 // writingGrammar checks a command's arguments.
@@ -117,7 +118,7 @@ var (
 	lookItems   = []string{"UID", "RFC822.SIZE", "INTERNALDATE", "FLAGS", "BODY.PEEK[]", "BODY.PEEK[HEADER]"}
 )
 
-func bareWriting(_ *writingGuard, args string) bool { return args == "" }
+func bareWriting(g *writingGuard, args string) bool { return args == "" && !g.argued }
 
 func folderWriting(_ *writingGuard, args string) bool {
 	_, rest, ok := cutQuoted(args)
@@ -140,8 +141,12 @@ func isAppended(text string) bool {
 	if !ok || !closes || !ends || !usableDate([]byte(date)) {
 		return false
 	}
-	for _, f := range strings.Fields(flags) {
+	for f := range strings.SplitSeq(flags, " ") {
 		switch f {
+		case "":
+			if flags != "" {
+				return false
+			}
 		case `\Seen`, `\Answered`, `\Flagged`, `\Draft`:
 		default:
 			if !mail.IsKeyword(f) {
@@ -153,19 +158,21 @@ func isAppended(text string) bool {
 	return ok
 }
 
-// cutQuoted takes a quoted string off a text and returns what it stands for.
+// cutQuoted takes a quoted string off a text and returns what it stands for. There is one way
+// to write it, so that no server reads another name than was judged: "\x" is not always "x".
 func cutQuoted(text string) (inner, rest string, ok bool) {
 	n := quotedLen(text)
 	if n == 0 {
 		return "", "", false
 	}
 	inner = string(unescape([]byte(text[1 : n-1])))
-	return inner, text[n:], Askable(inner)
+	return inner, text[n:], Askable(inner) && text[:n] == Quote(inner)
 }
 
 // command checks a command without its tag and line end, as it is about to be sent.
 func (g *writingGuard) command(line string) error {
-	verb, args, _ := strings.Cut(line, " ")
+	verb, args, argued := strings.Cut(line, " ")
+	g.argued = argued
 	if verb == "UID" {
 		second, rest, _ := strings.Cut(args, " ")
 		verb, args = verb+" "+second, rest
@@ -193,7 +200,7 @@ func (g *writingGuard) completed(tag string) { g.private = g.private || tag == g
 
 // next checks what stands before a further message of the APPEND under way.
 func (g *writingGuard) next(text string) error {
-	if !isAppended(text) {
+	if !isAppended(text) || strings.ContainsAny(text, "\x00\r\n") || len(text) > maxCommandLine {
 		return g.refuse()
 	}
 	return nil
