@@ -25,6 +25,7 @@ func TestHouse(t *testing.T) {
 		{"the map is the document's", checkMap(string(document), mayImport)},
 		{"third parties are confined", checkConfined(files)},
 		{"only outbound dials", checkDials(files)},
+		{"only imapbox writes into mailboxes at servers", checkWrites(module, files)},
 		{"contexts end every wait", checkContexts(files, beginsContext)},
 		{"packages are named after what they are about", checkNames(files)},
 		{"everything exported says what it is, and no function is endless", checkDocs(files)},
@@ -81,6 +82,11 @@ func TestRulesBite(t *testing.T) {
 			"internal/source/source.go:28: http.DefaultClient is for package outbound alone",
 			"internal/source/source.go:31: http.Get is for package outbound alone",
 			"internal/source/source.go:34: imapclient.DialTLS is for package outbound alone",
+		}},
+		{"writes", checkWrites("example.test/house", files), []string{
+			"internal/source/writes.go:10: wire.NewWriter is for package imapbox alone",
+			"internal/source/writes.go:10: wire.Permission is for package imapbox alone",
+			"internal/source/writes.go:12: wire.Writer is for package imapbox alone",
 		}},
 		{"contexts", checkContexts(files, map[string]string{
 			"internal/outbound/outbound.go Reasoned": "argued", "internal/outbound/outbound.go Gone": "needless",

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -115,6 +116,13 @@ var dials = map[string][]string{
 }
 
 var mayDial = []string{"outbound", "mailtest", "demo"}
+
+// writes are the names in package wire by which mail is put into mailboxes, and mayWrite who may
+// use them: what reads a remote server must not hold a connection that can change anything.
+var (
+	writes   = []string{"Writer", "NewWriter", "Permission", "Message"}
+	mayWrite = []string{"wire", "imapbox", "cmd", "mailtest"}
+)
 
 // beginsContext are the functions that begin a context which nothing above them ends,
 // with the reason. Everybody else is handed one: a wait that no context ends outlives
@@ -255,6 +263,39 @@ func checkDials(files []file) (vs []violation) {
 			if pkg, ok := sel.X.(*ast.Ident); ok && slices.Contains(names[pkg.Name], sel.Sel.Name) {
 				vs = append(vs, violation{f.at(sel.Pos()), fmt.Sprintf("%s.%s is for package outbound alone", pkg.Name,
 					sel.Sel.Name)})
+			}
+			return true
+		})
+	}
+	return vs
+}
+
+// checkWrites finds who holds a connection that can change a mailbox.
+func checkWrites(module string, files []file) (vs []violation) {
+	for _, f := range files {
+		if slices.Contains(mayWrite, part(f.dir)) {
+			continue
+		}
+		names := map[string]bool{}
+		for _, i := range f.syntax.Imports {
+			if imported, _ := strconv.Unquote(i.Path.Value); imported != module+"/internal/wire" {
+				continue
+			}
+			name := "wire"
+			if i.Name != nil {
+				name = i.Name.Name
+			}
+			if names[name] = true; name == "." {
+				vs = append(vs, violation{f.path, "imports wire without its name"})
+			}
+		}
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			sel, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if pkg, ok := sel.X.(*ast.Ident); ok && names[pkg.Name] && slices.Contains(writes, sel.Sel.Name) {
+				vs = append(vs, violation{f.at(sel.Pos()), fmt.Sprintf("wire.%s is for package imapbox alone", sel.Sel.Name)})
 			}
 			return true
 		})

@@ -33,7 +33,7 @@ type Writer struct {
 	open  string   // The tag of the APPEND under way; "": there is none.
 	early []Answer // Completions that came while leave was waited for.
 
-	// Heard is told of each untagged OK, NO and BAD that has a code. It may be nil.
+	// Heard is called with each untagged OK, NO and BAD that has a code. It may be nil.
 	Heard func(a Answer)
 	// Body takes the octets of a message that Answer meets, and has to read them all. Nil: none are
 	// asked for.

@@ -78,7 +78,7 @@ func TestWriterDialogues(t *testing.T) {
 			C: m2 APPEND "x" () " 1-May-2023 12:00:00 +0200" {3}
 			S: * 4 EXISTS
 			S: m1 OK done
-			S: + go on
+			S: + continue
 			C< 3
 			C:
 			S: m2 NO [OVERQUOTA] full`, func(w *Writer) error {
@@ -123,7 +123,7 @@ func TestWriterDialogues(t *testing.T) {
 		}, "protocol_error"},
 		{"leave that nobody waits for", `
 			C: m1 NOOP
-			S: + go on
+			S: + continue
 			S: m1 OK`, func(w *Writer) error {
 			_, err := w.Do("NOOP", nil)
 			return err

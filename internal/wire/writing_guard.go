@@ -188,14 +188,14 @@ func (g *writingGuard) command(line string) error {
 	return nil
 }
 
-// sent is told the tag that a command was sent under.
+// sent records the tag that a command was sent under.
 func (g *writingGuard) sent(tag string) {
 	if g.asking {
 		g.asked, g.asking = tag, false
 	}
 }
 
-// completed is told that the server said OK: what it has not selected is not moved out of.
+// completed records that the server said OK: what it has not selected is not moved out of.
 func (g *writingGuard) completed(tag string) { g.private = g.private || tag == g.asked }
 
 // next checks what stands before a further message of the APPEND under way.
