@@ -219,7 +219,7 @@ func (d *Delivery) Finish(ctx context.Context) {
 func (c *conn) removeStaging(name string) error {
 	if c.selected == name {
 		c.selected = ""
-		command := "EXAMINE INBOX"
+		command := `EXAMINE "INBOX"`
 		if c.caps["UNSELECT"] {
 			command = "UNSELECT"
 		}
