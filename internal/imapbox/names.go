@@ -66,6 +66,8 @@ func (s *Store) ensure(c *conn, folders []string) error {
 		}
 	}
 	var failed error
+	var unknown []making // Somebody else made it, or it holds folders only until now.
+	var refusals []error
 	for _, m := range all {
 		_, err := c.Await(m.create, nil)
 		if _, also := c.Await(m.subscribe, nil); c.Failure() != nil {
@@ -77,12 +79,15 @@ func (s *Store) ensure(c *conn, folders []string) error {
 			c.folders[m.name] = true
 			continue
 		}
-		there, lerr := c.exists(m.name) // Somebody else made it, or it holds folders only until now.
-		if lerr != nil {
-			return lerr
+		unknown, refusals = append(unknown, m), append(refusals, err)
+	}
+	for i, m := range unknown { // All others are answered by now.
+		there, err := c.exists(m.name)
+		if err != nil {
+			return err
 		}
 		if !there && failed == nil {
-			failed = err
+			failed = refusals[i]
 		}
 	}
 	return failed
