@@ -1,6 +1,7 @@
 package imapbox
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -93,7 +94,8 @@ func (s *Store) ensure(c *conn, folders []string) error {
 	return failed
 }
 
-// exists asks whether there is a folder of this name, and remembers it.
+// exists asks whether there is a folder of this name, and remembers it. A server may list a
+// name in another spelling than it was made by: so STATUS has the last word.
 func (c *conn) exists(name string) (bool, error) {
 	there := false
 	_, err := c.Do(`LIST "" `+wire.Quote(name), func(a wire.Answer) error {
@@ -103,5 +105,15 @@ func (c *conn) exists(name string) (bool, error) {
 		}
 		return nil
 	})
-	return there, err
+	if there || err != nil {
+		return there, err
+	}
+	_, err = c.Do("STATUS "+wire.Quote(name)+" (UIDVALIDITY)", nil)
+	if errors.As(err, new(*wire.Refused)) {
+		return false, nil
+	}
+	if err == nil {
+		c.folders[name] = true
+	}
+	return err == nil, err
 }
