@@ -3,6 +3,7 @@ package imapbox
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/mailbrook/mailbrook/internal/wire"
@@ -44,7 +45,10 @@ func withParents(folder string) (all []string) {
 
 // ensure makes and subscribes the folders that are not there, with those that they lie in.
 func (s *Store) ensure(c *conn, folders []string) error {
-	type making struct{ name, create, subscribe string }
+	type making struct {
+		name, create, subscribe string
+		parent                  bool // Only what lies in it is needed.
+	}
 	var all []making
 	asked := map[string]bool{}
 	for _, folder := range folders {
@@ -63,7 +67,7 @@ func (s *Store) ensure(c *conn, folders []string) error {
 			if err != nil {
 				return err
 			}
-			all = append(all, making{name, create, subscribe})
+			all = append(all, making{name, create, subscribe, f != folder && !slices.Contains(folders, f)})
 		}
 	}
 	var failed error
@@ -87,7 +91,7 @@ func (s *Store) ensure(c *conn, folders []string) error {
 		if err != nil {
 			return err
 		}
-		if !there && failed == nil {
+		if !there && failed == nil && !m.parent {
 			failed = refusals[i]
 		}
 	}
