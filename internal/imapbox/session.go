@@ -135,8 +135,8 @@ func (c *conn) look() error {
 		_, err := c.Await(namespace, func(a wire.Answer) error {
 			if a.Kind == "NAMESPACE" && len(a.Values) > 0 && len(a.Values[0].List) > 0 {
 				if own := a.Values[0].List[0].List; len(own) > 1 {
-					c.prefix = own[0].Text
 					c.delimiter = delimiterOf(own[1])
+					c.prefix = prefixOf(own[0], c.delimiter)
 				}
 			}
 			return nil
@@ -151,7 +151,29 @@ func (c *conn) look() error {
 		}
 		return nil
 	})
+	if err == nil && !isDelimiter(c.delimiter) {
+		err = fault.Wrap(fault.LocalMailboxUnavailable, "listing folders",
+			fmt.Errorf("folders are divided by %q, which may be in any name", c.delimiter))
+	}
 	return err
+}
+
+// isDelimiter reports whether folders whose parts have this between them can be named: it is
+// nothing that modified UTF-7 or an escape by "%" writes.
+func isDelimiter(d string) bool {
+	return d == "" || len(d) == 1 && strings.Contains("/.\\|^:~!#$;=@_'`()<>?[]{}", d)
+}
+
+// prefixOf is what is written before a user's own folders. Some servers leave the delimiter
+// after INBOX out.
+func prefixOf(v wire.Value, delimiter string) string {
+	switch {
+	case !v.Quoted || !wire.Askable(v.Text):
+		return ""
+	case strings.EqualFold(v.Text, "INBOX"):
+		return v.Text + delimiter
+	}
+	return v.Text
 }
 
 func delimiterOf(v wire.Value) string {
@@ -161,9 +183,15 @@ func delimiterOf(v wire.Value) string {
 	return v.Text
 }
 
+// longestName is how long a folder's name may be that is ever asked for, in octets.
+const longestName = 1000
+
 func (c *conn) listed(a wire.Answer) {
 	if c.delimiter == "" {
 		c.delimiter = delimiterOf(a.Values[1])
+	}
+	if name := a.Values[2].Text; !wire.Askable(name) || len(name) > longestName {
+		return // Nobody can ask for it.
 	}
 	there := !slices.ContainsFunc(a.Values[0].List, func(v wire.Value) bool {
 		return strings.EqualFold(v.Text, `\NoSelect`) || strings.EqualFold(v.Text, `\NonExistent`)
