@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
@@ -141,7 +142,7 @@ func (d *Delivery) moveOnce(c *conn, into map[string][]uint32) (again map[string
 	}
 	left := 0
 	_, err = c.Await(look, func(a wire.Answer) error {
-		if uid, _ := fetched(a); uid != 0 {
+		if uid, _ := fetched(a); slices.Contains(uids, uid) {
 			left++
 		}
 		return nil

@@ -125,9 +125,9 @@ func (d *Delivery) enter(c *conn, ps []mail.Placement) (map[string]standing, err
 		delete(asked, p.Folder)
 		var at standing
 		_, err := c.Await(tag, func(a wire.Answer) error {
-			if a.Kind == "STATUS" && len(a.Values) == 2 {
-				items := a.Values[1].Pairs()
-				at = standing{uint32(items["UIDVALIDITY"].Number()), uint32(items["UIDNEXT"].Number())}
+			if a.Kind == "STATUS" && len(a.Values) == 2 && a.Values[0].Text == d.store.wireName(c, p.Folder) {
+				items := a.Values[1].Pairs() // Of another folder they would leave out where to look.
+				at = standing{items["UIDVALIDITY"].UID(), items["UIDNEXT"].UID()}
 			}
 			return nil
 		})
@@ -351,8 +351,8 @@ func (a *appending) where() error {
 	found := map[uint32]int64{}
 	for range 2 { // A server need not show what was appended before the next command but one.
 		_, err := a.c.Do(fmt.Sprintf("UID FETCH %d:* (UID RFC822.SIZE)", max(1, a.c.next)), func(x wire.Answer) error {
-			if uid, items := fetched(x); uid >= a.c.next {
-				found[uid] = items["RFC822.SIZE"].Number()
+			if uid, items := fetched(x); uid >= a.c.next && items["RFC822.SIZE"].Text != "" {
+				found[uid] = items["RFC822.SIZE"].Number() // Without one it is a flag that changes.
 			}
 			return nil
 		})

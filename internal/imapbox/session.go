@@ -22,7 +22,7 @@ type conn struct {
 	prefix    string // Of the user's own folders.
 	folders   map[string]bool
 
-	selected string // The folder that is selected; "": none.
+	selected string // The folder that is selected; "": none, or one is being selected.
 	validity uint32 // Its UIDVALIDITY,
 	next     uint32 // … and its UIDNEXT when it was selected.
 }
@@ -223,20 +223,40 @@ func (c *conn) awaitSelect(name, tag string) error {
 		return fault.Wrap(fault.LocalMailboxUnavailable, "opening a folder",
 			fmt.Errorf("%s cannot be written, or has no UIDVALIDITY", name))
 	}
+	if c.next == 0 {
+		if c.next, err = c.highest(); err != nil {
+			return err
+		}
+		c.next++
+	}
 	c.selected = name
 	return nil
 }
 
-// heard notes what the server says beside its answers of the folder that is being selected.
+// highest is the highest UID in the folder that is open; 0: it is empty. Not every server tells UIDNEXT.
+func (c *conn) highest() (highest uint32, err error) {
+	_, err = c.Do("UID FETCH 1:* (UID)", func(a wire.Answer) error {
+		uid, _ := fetched(a)
+		highest = max(highest, uid)
+		return nil
+	})
+	return highest, err
+}
+
+// heard notes what the server says beside its answers of the folder that is being selected. If
+// it says later that another is in its place, nothing that is known of UIDs holds.
 func (c *conn) heard(a wire.Answer) {
 	n, err := strconv.ParseUint(strings.TrimSpace(a.Reply.Args), 10, 32)
 	if err != nil {
 		return
 	}
-	switch a.Reply.Code {
-	case "UIDVALIDITY":
+	switch {
+	case a.Reply.Code == "UIDVALIDITY" && c.selected != "" && uint32(n) != c.validity:
+		_ = c.Abort(fault.Wrap(fault.LocalMailboxUnavailable, "reading from the server",
+			fmt.Errorf("%s has another UIDVALIDITY now", c.selected)))
+	case a.Reply.Code == "UIDVALIDITY":
 		c.validity = uint32(n)
-	case "UIDNEXT":
+	case a.Reply.Code == "UIDNEXT" && c.selected == "":
 		c.next = uint32(n)
 	}
 }
