@@ -188,7 +188,12 @@ func (d *Delivery) sweepNow(c *conn) error {
 			continue
 		}
 		d.store.o.Step("sweep.delete")
-		if err := c.removeStaging(name); err != nil {
+		err := c.removeStaging(name)
+		if errors.As(err, new(*wire.Refused)) { // Mail is delivered all the same.
+			d.store.o.Log.Warn("a staging folder was not deleted", "user", d.owner, "folder", name, "error", err)
+			err = nil
+		}
+		if err != nil {
 			return err
 		}
 	}
