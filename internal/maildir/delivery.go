@@ -33,9 +33,9 @@ type Delivery struct {
 	outdated bool        // Its first line has limits that we set before.
 }
 
-// ErrNoMailbox says that a user has no mailbox; it has the code
+// ErrNoMailbox is owner.ErrNoMailbox; what wraps it has the code
 // local_mailbox_unavailable.
-var ErrNoMailbox = errors.New("there is no mailbox")
+var ErrNoMailbox = owner.ErrNoMailbox
 
 func noMailbox(op string) error {
 	return &fault.Error{

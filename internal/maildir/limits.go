@@ -110,42 +110,11 @@ func (d *Delivery) lookAtOwn() error {
 	return err
 }
 
-// Of a limit of the mailbox's own a twentieth is left free, and no more than
-// this: it is the mail server's, and refuses the user's other mail when fetched
-// mail has filled it to the brim.
-const (
-	leftFree         = 20
-	leftFreeBytes    = 50 << 20
-	leftFreeMessages = 1000
-)
-
-// forFetched is what fetched mail may take of a mailbox's own limit.
-func forFetched(own owner.Limit) owner.Limit {
-	part := func(limit *int64, most int64) *int64 {
-		if limit == nil {
-			return nil
-		}
-		n := *limit - min(*limit/leftFree, most)
-		return &n
-	}
-	return owner.Limit{
-		Bytes: part(own.Bytes, leftFreeBytes), Messages: part(own.Messages, leftFreeMessages),
-	}
-}
-
 // over says why u does not fit what Mailbrook or the mail server allows; ""
 // when it does.
 func (d *Delivery) over(used, wanted usage) string {
-	if why := overBy(d.limit, used, wanted); why != "" {
-		return why
-	}
-	if overBy(forFetched(d.own), used, wanted) == "" {
-		return ""
-	}
-	if why := overBy(d.own, used, wanted); why != "" {
-		return why
-	}
-	return "The mailbox is nearly full; what is left is kept free for the mail that comes there by itself."
+	return owner.Exceeded(d.limit, d.own, owner.Use{Bytes: used.bytes, Messages: used.messages},
+		owner.Use{Bytes: wanted.bytes, Messages: wanted.messages})
 }
 
 // renewQuotaFile rewrites the quota file. What the mail server wrote into its

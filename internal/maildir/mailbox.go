@@ -202,15 +202,19 @@ func (s *Store) Usage(ctx context.Context, o owner.Owner) (bytes, messages int64
 	return u.bytes, u.messages, disk.Trouble(op, err)
 }
 
-// Use is what a mailbox, or a part of it, holds: octets of the files, as Dovecot's
-// Maildir++ quota counts.
-type Use struct{ Bytes, Messages int64 }
+// Exists reports whether the user has a mailbox, looking no further than Rights does.
+func (s *Store) Exists(ctx context.Context, o owner.Owner) (bool, error) {
+	r, err := s.Rights(ctx, o)
+	return r.Exists, err
+}
 
 // Shares returns what Usage does and, of it, what lies in each of these folders and
 // below; what lies in one below another is the lower one's. They never add up to
 // more than all.
-func (s *Store) Shares(ctx context.Context, o owner.Owner, folders []string) (all Use, of []Use, err error) {
-	of = make([]Use, len(folders))
+func (s *Store) Shares(ctx context.Context, o owner.Owner, folders []string) (
+	all owner.Use, of []owner.Use, err error,
+) {
+	of = make([]owner.Use, len(folders))
 	all.Bytes, all.Messages, err = s.Usage(ctx, o)
 	if err != nil || len(folders) == 0 {
 		return all, of, err
@@ -235,12 +239,12 @@ func (s *Store) Shares(ctx context.Context, o owner.Owner, folders []string) (al
 		return err
 	})
 	for i, u := range held {
-		of[i] = Use{u.bytes, u.messages}
+		of[i] = owner.Use{Bytes: u.bytes, Messages: u.messages}
 	}
 	if err == nil && (sum.bytes > all.Bytes || sum.messages > all.Messages) {
 		// The quota file counts otherwise, or lags behind: the files tell.
 		rest, _, err = r.measure(ctx)
-		all = Use{max(rest.bytes, sum.bytes), max(rest.messages, sum.messages)}
+		all = owner.Use{Bytes: max(rest.bytes, sum.bytes), Messages: max(rest.messages, sum.messages)}
 	}
 	return all, of, disk.Trouble("measuring the mailbox", err)
 }

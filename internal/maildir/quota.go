@@ -11,7 +11,6 @@ import (
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
-	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // The Maildir++ quota file: a line with the limits, then a line "octets
@@ -250,21 +249,6 @@ func limitLine(l owner.Limit) string {
 func (d *Delivery) limited() bool { return limits(d.limit) || limits(d.own) }
 
 func limits(l owner.Limit) bool { return l.Bytes != nil || l.Messages != nil }
-
-// overBy says why u does not fit the limit; "" when it does.
-func overBy(l owner.Limit, used, wanted usage) string {
-	switch {
-	case l.Bytes != nil && wanted.bytes <= 1 && used.bytes+wanted.bytes > *l.Bytes: // Whether there is room at all.
-		return fmt.Sprintf("The mailbox holds %s of the %s allowed: nothing more fits.",
-			words.Size(used.bytes), words.Size(*l.Bytes))
-	case l.Bytes != nil && used.bytes+wanted.bytes > *l.Bytes:
-		return fmt.Sprintf("The mailbox holds %s of the %s allowed; the next %s do not fit.",
-			words.Size(used.bytes), words.Size(*l.Bytes), words.Size(wanted.bytes))
-	case l.Messages != nil && used.messages+wanted.messages > *l.Messages:
-		return fmt.Sprintf("The mailbox holds %d of the %d messages allowed.", used.messages, *l.Messages)
-	}
-	return ""
-}
 
 // Reserve makes room for messages about to be staged, against the limits of
 // Mailbrook and of the mailbox itself, and against other deliveries of this process

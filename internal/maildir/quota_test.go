@@ -125,9 +125,9 @@ func TestSharesNeverAddUpToMoreThanAll(t *testing.T) {
 		must(t, os.WriteFile(path, nil, 0o600))
 	}
 	folders := []string{"Gmail", "Gmail/Firma", "Nothing"}
-	want := []Use{{500, 2}, {400, 1}, {}}
+	want := []owner.Use{{Bytes: 500, Messages: 2}, {Bytes: 400, Messages: 1}, {}}
 	for _, quotaFile := range []string{"", "0S\n1500 5\n", "0S\n700 2\n", "0S\n9000 90\n"} {
-		all := Use{1500, 5}
+		all := owner.Use{Bytes: 1500, Messages: 5}
 		if quotaFile != "" {
 			path := filepath.Join(root, "maildirsize")
 			must(t, os.WriteFile(path, []byte(quotaFile), 0o600))
@@ -135,7 +135,7 @@ func TestSharesNeverAddUpToMoreThanAll(t *testing.T) {
 			must(t, os.Chtimes(path, late, late))
 		}
 		if strings.Contains(quotaFile, "9000") { // The control: what it says is believed where it can be true.
-			all = Use{9000, 90}
+			all = owner.Use{Bytes: 9000, Messages: 90}
 		}
 		got, of, err := s.Shares(t.Context(), anna(t), folders)
 		if err != nil || got != all || !slices.Equal(of, want) {
