@@ -138,7 +138,7 @@ func (c benchCase) account(p peer) string {
 
 func (b *bench) place(c benchCase, p peer) place {
 	dir := filepath.Join(b.work, c.user+"-"+p.name)
-	return place{dir: dir, dst: filepath.Join(dir, "dst"), user: c.account(p), tree: c.tree, port: b.port(p.protocol,
+	return place{dir: dir, dst: filepath.Join(dir, "dst"), user: c.account(p), owner: benchUser, tree: c.tree, port: b.port(p.protocol,
 		c.ms), first: c.first}
 }
 
@@ -192,6 +192,11 @@ func (b *bench) putAside(dir string) error {
 // one measures one peer once.
 func (b *bench) one(ctx context.Context, c benchCase, p peer, round int) (result, error) {
 	at := b.place(c, p)
+	far := proxyKey(p.protocol, c.ms)
+	if b.target != nil {
+		b.into(&at, c.ms)
+		far = targetKey(c.ms) // Round trips are counted where mail goes to.
+	}
 	r := result{Peer: p.name, Case: c.name(), Round: round}
 	if c.first {
 		if err := b.putAside(at.dir); err != nil {
@@ -212,7 +217,7 @@ func (b *bench) one(ctx context.Context, c benchCase, p peer, round int) (result
 	if _, err := quietly(ctx, "", command{argv: []string{"sync"}}); err != nil { // Nobody pays for another's writes.
 		return r, err
 	}
-	d := b.far[proxyKey(p.protocol, c.ms)]
+	d := b.far[far]
 	if d != nil {
 		d.take()
 	}

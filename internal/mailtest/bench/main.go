@@ -39,19 +39,24 @@ import (
 
 // options are the command line.
 type options struct {
-	cases, only, scratch, json, mailbrook string
-	rounds, serialRounds                  int
-	scale                                 float64
-	limit                                 time.Duration
+	cases, only, scratch, json, mailbrook, destination string
+	rounds, serialRounds                               int
+	scale                                              float64
+	limit                                              time.Duration
 }
 
 func main() {
-	if len(os.Args) > 2 && os.Args[1] == launcher {
-		if err := launch(os.Args[2:]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+	if len(os.Args) > 2 {
+		for name, part := range map[string]func([]string) error{launcher: launch, copier: copyAll} {
+			if os.Args[1] != name {
+				continue
+			}
+			if err := part(os.Args[2:]); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			return
 		}
-		return
 	}
 	var o options
 	flag.StringVar(&o.cases, "cases", "A0,S40,B0,B40,C40,T40,D40,G0,H0,W0", "which cases, as in the report's headings; "+
@@ -64,6 +69,7 @@ func main() {
 		"free at full scale")
 	flag.StringVar(&o.json, "json", "", "file to which each run is appended as a line of JSON")
 	flag.StringVar(&o.mailbrook, "mailbrook", "", "the program to measure; empty: built from this module")
+	flag.StringVar(&o.destination, "destination", "maildir", "maildir, or imap: into mailboxes at a second server (cases A and S)")
 	flag.DurationVar(&o.limit, "limit", 10*time.Minute, "the most that one run may take")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -102,7 +108,8 @@ func (s *stage) end() {
 type bench struct {
 	options
 	dovecot *mailtest.Dovecot
-	work    string // Directory for everything that peers write.
+	target  *mailtest.Dovecot // Of -destination imap; nil: mail goes into Maildirs.
+	work    string            // Directory for everything that peers write.
 	binary  string
 	far     map[string]*distance // Proxies by protocol and milliseconds, as "imap 40".
 	mail    map[string]mailboxSize
@@ -159,6 +166,9 @@ func measure(ctx context.Context, o options, out io.Writer) (err error) {
 	if err := b.serve(ctx, s, cases); err != nil {
 		return err
 	}
+	if b.destination == "imap" {
+		b.serveTarget(s)
+	}
 	debug.FreeOSMemory() // The corpus is written.
 	return b.all(ctx, cases, peers)
 }
@@ -166,6 +176,9 @@ func measure(ctx context.Context, o options, out io.Writer) (err error) {
 // chosen returns the peers that -only names.
 func (b *bench) chosen() []peer {
 	all := b.allPeers()
+	if b.destination == "imap" {
+		all = b.peersIntoIMAP()
+	}
 	if b.only == "" {
 		return all
 	}
@@ -279,6 +292,13 @@ func proxyKey(protocol string, ms int) string { return protocol + " " + strconv.
 func (b *bench) proxy(ms int) error {
 	if ms == 0 {
 		return nil
+	}
+	if b.target != nil && b.far[targetKey(ms)] == nil {
+		d, err := newDistance(b.target.Addr("imaps"), time.Duration(ms)*time.Millisecond)
+		if err != nil {
+			return err
+		}
+		b.far[targetKey(ms)] = d
 	}
 	for _, protocol := range []string{"imap", "pop3"} {
 		if b.far[proxyKey(protocol, ms)] != nil {

@@ -16,8 +16,10 @@ type place struct {
 	dir, dst string
 	port     int
 	user     string
-	tree     bool // All folders, not the inbox alone.
-	first    bool // Nothing was pulled yet.
+	owner    string // Whose mailbox it goes into.
+	target   int    // Port of the server where that is; 0: it is a Maildir.
+	tree     bool   // All folders, not the inbox alone.
+	first    bool   // Nothing was pulled yet.
 }
 
 // peer is one program in one configuration.
@@ -140,10 +142,17 @@ func (b *bench) mailbrookEnv(p place) []string {
 func (b *bench) mailbrook(protocol string) func(context.Context, place) (command, error) {
 	return func(ctx context.Context, p place) (command, error) {
 		env := b.mailbrookEnv(p)
+		if p.target != 0 {
+			more, err := b.mailbrookInto(p)
+			if err != nil {
+				return command{}, err
+			}
+			env = append(env, more...)
+		}
 		id := filepath.Join(p.dir, "id")
 		port := fmt.Sprint(p.port)
 		args := []string{
-			b.binary, "account", "add", "--user", benchUser, "--email", p.user + "@remote.test", "--name", "far", "--protocol",
+			b.binary, "account", "add", "--user", p.owner, "--email", p.user + "@remote.test", "--name", "far", "--protocol",
 			protocol,
 			"--host", "localhost", "--port", port, "--security", "tls", "--username", p.user, "--password-stdin", "--skip-test",
 			"--max-message-bytes", fmt.Sprint(256 << 20), // As much as there is: the peers know no bound.
@@ -164,7 +173,7 @@ func (b *bench) mailbrook(protocol string) func(context.Context, place) (command
 				return command{}, err
 			}
 		}
-		return command{[]string{b.binary, "pull", "--user", benchUser, "--json"}, env}, nil
+		return command{[]string{b.binary, "pull", "--user", p.owner, "--json"}, env}, nil
 	}
 }
 

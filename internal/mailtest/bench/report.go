@@ -39,6 +39,9 @@ func (b *bench) heading(ctx context.Context, peers []peer) {
 // again is the command that repeats this run.
 func (b *bench) again() string {
 	s := "go run ./internal/mailtest/bench -cases " + b.cases + fmt.Sprintf(" -rounds %d", b.rounds)
+	if b.target != nil {
+		s += " -destination " + b.destination
+	}
 	if b.only != "" {
 		s += " -only " + b.only
 	}
@@ -92,7 +95,11 @@ func (b *bench) table(c benchCase, results []result) {
 		where = fmt.Sprintf("%d ms round trip", c.ms)
 	}
 	fmt.Fprintf(b.out, "### %s: %s; %s\n\n", c.name(), fmt.Sprintf(c.title, size.messages, size.octets/1e6), where)
-	fmt.Fprintln(b.out, "| program | runs | seconds (min–max) | × mbsync | × mpop | CPU s | CPU ms/MB | peak MB | "+
+	second := "mpop"
+	if b.target != nil {
+		second = "floor"
+	}
+	fmt.Fprintln(b.out, "| program | runs | seconds (min–max) | × mbsync | × "+second+" | CPU s | CPU ms/MB | peak MB | "+
 		"messages | connections | round trips (waited for) | MB in |")
 	fmt.Fprintln(b.out, "|---|---|---|---|---|---|---|---|---|---|---|---|")
 	by := map[string][]result{}
@@ -140,7 +147,7 @@ func (b *bench) table(c benchCase, results []result) {
 		}
 		fmt.Fprintf(b.out, "| %s | %d | %.3f (%.3f–%.3f) | %s | %s | %.2f | %s | %.0f | %.0f | %s | %s | %s |\n", name,
 			len(rs), wall(name), slices.Min(walls), slices.Max(walls),
-			ratio("mbsync"), ratio("mpop"), m(func(r result) float64 {
+			ratio("mbsync"), ratio(second), m(func(r result) float64 {
 				return r.CPU
 			}), perMB, m(func(r result) float64 { return r.Peak }),
 			m(func(r result) float64 { return float64(r.Got) }), conns, trips, in)
