@@ -27,15 +27,21 @@ const everybody = "passdb {\n  driver = static\n  args = password=sekret\n}\n"
 // place is one user's mailbox at a Dovecot as the suite of destinations sees it.
 type mailbox struct {
 	t      testing.TB
-	d      *mailtest.Dovecot
+	d      *mailtest.Dovecot // Nil: another server.
+	at     *mailtest.Server
+	login  func(o owner.Owner) Login
 	user   string
-	direct bool // What Options say.
+	direct bool  // What Options say.
+	away   *away // Nil: the mailbox can be taken away on the disk.
 }
 
 var users atomic.Int64
 
 func newPlace(t testing.TB, d *mailtest.Dovecot) mailbox {
-	return mailbox{t: t, d: d, user: fmt.Sprintf("u%d@firma.test", users.Add(1))}
+	login := func(o owner.Owner) Login {
+		return Login{Credential: remote.Credential{Username: o.String(), Secret: remote.NewSecret("sekret")}}
+	}
+	return mailbox{t: t, d: d, at: &d.Server, login: login, user: fmt.Sprintf("u%d@firma.test", users.Add(1))}
 }
 
 func (p mailbox) home() string { return p.d.Store(p.user) }
@@ -43,10 +49,8 @@ func (p mailbox) home() string { return p.d.Store(p.user) }
 // store makes a Store as a process of its own has it. call is called before whatever is sent.
 func (p mailbox) store(step func(string), call func() error) *Store {
 	s := New(Options{
-		Server: remote.Server{Host: "127.0.0.1", Port: p.d.IMAP, Security: remote.None}, Key: []byte("key"),
-		Login: func(_ context.Context, o owner.Owner) (Login, error) {
-			return Login{Credential: remote.Credential{Username: o.String(), Secret: remote.NewSecret("sekret")}}, nil
-		},
+		Server: remote.Server{Host: "127.0.0.1", Port: p.at.IMAP, Security: remote.None}, Key: []byte("key"),
+		Login: func(_ context.Context, o owner.Owner) (Login, error) { return p.login(o), nil },
 		Quiet: 60 * time.Millisecond, Step: step, TempDir: p.t.TempDir(), Direct: p.direct,
 	})
 	s.dial = func(ctx context.Context, _ Login) (*wire.Link, error) {
@@ -54,11 +58,14 @@ func (p mailbox) store(step func(string), call func() error) *Store {
 			return nil, err
 		}
 		var dialer net.Dialer
-		conn, err := dialer.DialContext(ctx, "tcp", p.d.Addr("imap"))
+		conn, err := dialer.DialContext(ctx, "tcp", p.at.Addr("imap"))
 		if err != nil {
 			return nil, err
 		}
 		return wire.NewLink(calling{conn, call}, s.o.Server, wire.LinkLimits{}, wire.NewSessionPace(wire.Patience{})), nil
+	}
+	if p.away != nil {
+		s.dial = p.away.dial(s.dial)
 	}
 	return s
 }

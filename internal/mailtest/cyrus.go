@@ -24,7 +24,10 @@ type CyrusOptions struct {
 	// lie below it, as "INBOX.Sent": the other common form, and Cyrus's own
 	// for long.
 	Alt bool
-	CA  *CA // Nil: a new one.
+	// Proxy is a user who may work in anybody's mailbox, by SASL's authorization identity; "":
+	// there is none.
+	Proxy string
+	CA    *CA // Nil: a new one.
 }
 
 // Cyrus is a private Cyrus IMAP server: a second opinion beside Dovecot, with
@@ -161,6 +164,9 @@ func (c *Cyrus) configure() {
 	set("defaultpartition", "default")
 	set("cyrus_user", name)
 	set("admins", "administrator")
+	if c.opts.Proxy != "" {
+		set("proxyservers", c.opts.Proxy)
+	}
 	set("servername", "localhost")
 	set("altnamespace", yes[c.opts.Alt])
 	set("unixhierarchysep", yes[c.opts.Alt])

@@ -68,8 +68,13 @@ type Message struct {
 }
 
 // Test runs the suite. made makes an empty mailbox, for each time that something is tried.
-func Test(t *testing.T, made func(tb testing.TB) Place) {
-	by := mailtest.Stride(t, 2, 11)
+func Test(t *testing.T, made func(tb testing.TB) Place) { test(t, made, mailtest.Stride(t, 2, 11)) }
+
+// Sample is Test with few of the steps that it breaks deliveries off at, but for make test-long: for one more
+// server of a kind that Test is run with.
+func Sample(t *testing.T, made func(tb testing.TB) Place) { test(t, made, mailtest.Stride(t, 11, 37)) }
+
+func test(t *testing.T, made func(tb testing.TB) Place, by int64) {
 	for _, tr := range trials {
 		t.Run(tr.name, func(t *testing.T) {
 			s := &suite{tb: t, made: made, by: by}
