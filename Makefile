@@ -115,7 +115,7 @@ soak: ## Chaos over 30 accounts for a given time: make soak ARGS="-for 1h"
 
 .PHONY: test-long
 test-long: parts ## The long versions of the proofs of exactly-once delivery
-	MAILBROOK_TEST_LONG=1 MAILBROOK_NOT_RUN=$(NOT_RUN) go test -count=1 -timeout 3h ./internal/fetch ./internal/maildir ./internal/source ./internal/store
+	MAILBROOK_TEST_LONG=1 MAILBROOK_NOT_RUN=$(NOT_RUN) go test -count=1 -timeout 3h ./internal/fetch ./internal/imapbox ./internal/maildir ./internal/source ./internal/store
 	MAILBROOK_TEST_LONG=1 MAILBROOK_NOT_RUN=$(NOT_RUN) go test -count=1 -timeout 1h -run GiantMailboxes ./cmd/mailbrook
 
 .PHONY: test-servers

@@ -93,9 +93,10 @@ func (s *Store) isDirect(c *conn) bool { return s.o.Direct || !c.moves() || c.ca
 // moves reports whether a server can take messages out of the staging folder, and only these.
 func (c *conn) moves() bool { return c.caps["MOVE"] && c.caps["UIDPLUS"] || c.caps["IMAP4REV2"] }
 
-// Ambiguous counts messages that were sent again although they may have been stored: their
-// answers were lost, and something was moved out of their folders, or deleted, before they were looked for.
-// No more than these are there twice.
+// Ambiguous counts messages that were sent, or moved, again although they may have been stored:
+// their answers were lost, and something was moved out of their folders, or deleted, before
+// they were looked for. No more than these are there twice. Where messages are moved out of a staging
+// folder that takes a server that is killed within a MOVE.
 func (s *Store) Ambiguous() int64 { return s.ambiguous.Load() }
 
 // intend notes where the folders of a batch stand, which are made. Nothing is sent.

@@ -6,7 +6,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
-// intended is a message that was sealed for direct delivery.
+// intended is a message whose fate is asked for, in direct delivery or after a MOVE.
 type intended struct {
 	intent
 	p  mail.Placement
@@ -20,15 +20,15 @@ type intended struct {
 
 // findAppended finds out what became of messages that were sealed for direct delivery, as far as it
 // can be told now. doubts is how many are taken for lost that may have been stored.
-func (d *Delivery) findAppended(c *conn, l *looking, all []*intended, fates []mail.Fate) (doubts int, err error) {
+func (f *finding) findAppended(c *conn, fates []mail.Fate) (doubts int, err error) {
+	d := f.d
 	byFolder := map[string][]*intended{}
-	for _, m := range all {
+	for _, m := range f.intended {
 		byFolder[m.p.Folder] = append(byFolder[m.p.Folder], m)
 	}
 	for folder, ms := range byFolder {
-		slices.SortFunc(ms, func(a, b *intended) int { return a.compare(b.intent) })
 		if d.recall(ms) {
-			n, err := d.findIn(c, l, folder, ms)
+			n, err := f.compare(c, folder, ms)
 			if err != nil {
 				return 0, err
 			}
@@ -67,35 +67,6 @@ func (d *Delivery) recall(ms []*intended) (ask bool) {
 		ask = ask || m.asked
 	}
 	return ask
-}
-
-// findIn looks for what is unknown in the folder that it was sent to.
-func (d *Delivery) findIn(c *conn, l *looking, folder string, ms []*intended) (doubts int, err error) {
-	ps := make([]mail.Placement, len(ms))
-	for i, m := range ms {
-		ps[i] = m.p
-	}
-	v, err := l.into(c, d.store.wireName(c, folder), ps, func(validity uint32) uint32 {
-		first := ms[0].from(validity)
-		for _, m := range ms {
-			first = min(first, m.from(validity))
-		}
-		return first
-	})
-	if err != nil {
-		return 0, err
-	}
-	if v == nil { // Its user has deleted it, with what may have been in it.
-		for _, m := range ms {
-			if m.outcome == unknown {
-				doubts++
-			}
-		}
-		return doubts, nil
-	}
-	gone := v.settled(ms)
-	v.match(ms)
-	return v.account(ms, gone), nil
 }
 
 // from is the lowest UID that the message can have.

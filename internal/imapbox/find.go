@@ -1,7 +1,6 @@
 package imapbox
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -79,6 +78,7 @@ type finding struct {
 
 // look looks once.
 func (f *finding) look(c *conn) ([]mail.Fate, error) {
+	f.doubts = 0
 	byEpoch := map[int64][]int{}
 	for _, i := range f.staged {
 		byEpoch[f.places[i].epoch] = append(byEpoch[f.places[i].epoch], i)
@@ -101,12 +101,14 @@ func (f *finding) look(c *conn) ([]mail.Fate, error) {
 				fates[i] = mail.Delivered
 			}
 		}
-		if err := f.search(c, of, fates); err != nil {
+		n, err := f.search(c, of, fates)
+		if err != nil {
 			return nil, err
 		}
+		f.doubts += n
 	}
-	var err error
-	f.doubts, err = f.d.findAppended(c, &f.looking, f.intended, fates)
+	n, err := f.findAppended(c, fates)
+	f.doubts += n
 	return fates, err
 }
 
@@ -130,7 +132,7 @@ func (f *finding) settle(ctx context.Context) {
 	f.d.box.mu.Unlock()
 	if f.doubts > 0 {
 		f.d.store.ambiguous.Add(int64(f.doubts))
-		f.d.store.o.Log.WarnContext(ctx, "messages are sent again that may have been stored, and moved or deleted since",
+		f.d.store.o.Log.WarnContext(ctx, "messages are delivered again that may have been stored, and moved or deleted since",
 			"user", f.d.owner, "messages", f.doubts)
 	}
 }
@@ -171,53 +173,67 @@ func (d *Delivery) lying(c *conn, epoch int64, places []place, of []int) (
 // search looks for messages of one staging folder in the folders that they went to, each once,
 // by all their octets, where the staging folder is gone, and where messages are left in it: a
 // server that is killed within a MOVE may have put them into both. Those that were moved take
-// their places first.
-func (f *finding) search(c *conn, of []int, fates []mail.Fate) error {
-	byFolder := map[string][]int{}
+// their places first. What is left is judged as in direct delivery: a MOVE, too, takes messages in order.
+func (f *finding) search(c *conn, of []int, fates []mail.Fate) (doubts int, err error) {
+	byFolder := map[string][]*intended{}
+	asked := map[string]bool{}
 	for _, i := range of {
-		byFolder[f.ps[i].Folder] = append(byFolder[f.ps[i].Folder], i)
+		p, folder := f.places[i], f.ps[i].Folder
+		m := &intended{
+			intent: intent{epoch: p.epoch, n: int(p.uid), validity: p.folderValidity, next: p.folderNext}, p: f.ps[i], of: i,
+			outcome: stored,
+		}
+		if fates[i] != mail.Delivered {
+			m.outcome, asked[folder] = unknown, true
+		}
+		byFolder[folder] = append(byFolder[folder], m)
 	}
-	for folder, of := range byFolder {
-		if !slices.ContainsFunc(of, func(i int) bool { return fates[i] != mail.Delivered }) {
-			continue
-		}
-		from := func(validity uint32, i int) uint32 {
-			if f.places[i].folderValidity != validity {
-				return 1
-			}
-			return max(1, f.places[i].folderNext)
-		}
-		var ps []mail.Placement
-		for _, i := range of {
-			ps = append(ps, f.ps[i])
-		}
-		v, err := f.into(c, f.d.store.wireName(c, folder), ps, func(validity uint32) uint32 {
-			first := from(validity, of[0])
-			for _, i := range of {
-				first = min(first, from(validity, i))
-			}
-			return first
-		})
+	for folder := range asked {
+		n, err := f.compare(c, folder, byFolder[folder])
 		if err != nil {
-			return err
+			return 0, err
 		}
-		if v == nil {
-			continue
-		}
-		slices.SortStableFunc(of, func(i, j int) int { return cmp.Compare(moved(fates[i]), moved(fates[j])) })
-		for _, i := range of {
-			if v.take(identityOf(f.ps[i]), from(v.validity, i)) != nil {
-				fates[i] = mail.Delivered
+		doubts += n
+		for _, m := range byFolder[folder] {
+			if m.outcome == stored {
+				fates[m.of] = mail.Delivered
 			}
 		}
 	}
-	return nil
+	return doubts, nil
 }
 
-// moved is lower for what was moved than for what was not.
-func moved(f mail.Fate) int {
-	if f == mail.Delivered {
-		return 0
+// compare looks for what is unknown in the folder that it was sent to.
+func (f *finding) compare(c *conn, folder string, ms []*intended) (doubts int, err error) {
+	slices.SortFunc(ms, func(a, b *intended) int { return a.intent.compare(b.intent) })
+	ps := make([]mail.Placement, len(ms))
+	for i, m := range ms {
+		ps[i] = m.p
 	}
-	return 1
+	v, err := f.into(c, f.d.store.wireName(c, folder), ps, func(validity uint32) uint32 {
+		first := ms[0].from(validity)
+		for _, m := range ms {
+			first = min(first, m.from(validity))
+		}
+		return first
+	})
+	if err != nil {
+		return 0, err
+	}
+	if v == nil { // It was never made; or its user has deleted it, with what may have been in it.
+		for _, m := range ms {
+			if m.outcome == unknown && m.validity != 0 {
+				doubts++
+			}
+		}
+		return doubts, nil
+	}
+	for _, m := range ms {
+		if m.validity == 0 { // It was made since: whatever is in it came later.
+			m.validity, m.next = v.validity, 1
+		}
+	}
+	gone := v.settled(ms)
+	v.match(ms)
+	return v.account(ms, gone), nil
 }

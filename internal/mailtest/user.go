@@ -81,45 +81,39 @@ func (u *User) Messages(chosen func(folder string) bool) (all []UserMessage) {
 	return all
 }
 
-// Move moves a message, and reports whether it was there.
+// Move moves a message, and reports whether it was there and is no more.
 func (u *User) Move(m UserMessage, folder string) bool {
 	u.c.tb.Helper()
 	to := u.Name(folder)
 	if !slices.Contains(u.Folders(), to) {
 		u.Do("CREATE " + quote(to))
 	}
-	u.Do("SELECT " + quote(m.wire))
-	before := u.there(m.UID)
-	if err := u.Try(fmt.Sprintf("UID MOVE %d %s", m.UID, quote(to))); err != nil { // Without MOVE, as programs do it.
-		u.Do(fmt.Sprintf("UID COPY %d %s", m.UID, quote(to)))
-		u.expunge(m.UID)
+	if u.Try("SELECT "+quote(m.wire)) != nil || !u.there(m.UID) {
+		return false
 	}
-	return before && !u.there(m.UID)
+	if u.Try(fmt.Sprintf("UID MOVE %d %s", m.UID, quote(to))) == nil {
+		return !u.there(m.UID)
+	}
+	// Without MOVE, as programs do it.
+	return u.Try(fmt.Sprintf("UID COPY %d %s", m.UID, quote(to))) == nil && u.expunge(m.UID)
 }
 
-// Delete removes a message for good, and reports whether it was there.
+// Delete removes a message for good, and reports whether it was there and is no more.
 func (u *User) Delete(m UserMessage) bool {
 	u.c.tb.Helper()
-	u.Do("SELECT " + quote(m.wire))
-	before := u.there(m.UID)
-	u.expunge(m.UID)
-	return before
+	return u.Try("SELECT "+quote(m.wire)) == nil && u.there(m.UID) && u.expunge(m.UID)
 }
 
-func (u *User) expunge(uid int) {
+func (u *User) expunge(uid int) bool {
 	u.c.tb.Helper()
-	u.Do(fmt.Sprintf(`UID STORE %d +FLAGS.SILENT (\Deleted)`, uid))
-	u.Do("EXPUNGE")
+	return u.Try(fmt.Sprintf(`UID STORE %d +FLAGS.SILENT (\Deleted)`, uid)) == nil && u.Try("EXPUNGE") == nil &&
+		!u.there(uid)
 }
 
 func (u *User) there(uid int) bool {
 	u.c.tb.Helper()
-	for _, l := range u.c.do(fmt.Sprintf("UID FETCH %d (UID)", uid)) {
-		if uidPattern.MatchString(l.text) {
-			return true
-		}
-	}
-	return false
+	lines, _ := u.c.try(fmt.Sprintf("UID FETCH %d (UID)", uid)) // NO says that it is gone since.
+	return slices.ContainsFunc(lines, func(l imapLine) bool { return uidPattern.MatchString(l.text) })
 }
 
 // Name is what the server calls a folder.
@@ -127,18 +121,17 @@ func (u *User) Name(folder string) string {
 	return u.prefix + EncodeName(strings.ReplaceAll(folder, "/", u.delim))
 }
 
-// Append puts a message into a folder that is there.
-func (u *User) Append(folder string, body []byte) {
+// Append puts a message into a folder that is there, and returns what the server has against it.
+func (u *User) Append(folder string, body []byte) error {
 	u.c.tb.Helper()
 	u.c.n++
 	u.c.write(fmt.Sprintf("t%d APPEND %s {%d}\r\n", u.c.n, quote(u.Name(folder)), len(body)))
 	for l := u.c.line(); !strings.HasPrefix(l.text, "+"); l = u.c.line() {
 		if strings.HasPrefix(l.text, "t") {
-			u.c.tb.Fatalf("appending: %s", l.text)
+			return fmt.Errorf("the server says %q", l.text)
 		}
 	}
 	u.c.write(string(body) + "\r\n")
-	if _, err := u.c.answers(); err != nil {
-		u.c.tb.Fatalf("appending: %v", err)
-	}
+	_, err := u.c.answers()
+	return err
 }
