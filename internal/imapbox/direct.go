@@ -331,22 +331,29 @@ func (d *Delivery) learn(a *appending) error {
 	d.box.mu.Lock()
 	defer d.box.mu.Unlock()
 	known := d.box.sent[d.journal]
-	for i, p := range a.ps {
-		if a.began[i] {
-			known[p.Spool].outcome = unknown
+	learned := func(i int, o outcome, uid uint32) {
+		if s := known[a.ps[i].Spool]; s != nil { // Nil: a later lease has taken over.
+			s.outcome, s.uid = o, uid
+		}
+	}
+	for i, began := range a.began {
+		if began {
+			learned(i, unknown, 0)
 		}
 	}
 	for _, i := range a.taken {
-		p := a.ps[i]
-		known[p.Spool].outcome, known[p.Spool].uid = stored, a.uids[i]
-		d.staged[p.Spool].discard()
-		delete(d.staged, p.Spool)
+		learned(i, stored, a.uids[i])
+		if m := d.staged[a.ps[i].Spool]; m != nil {
+			m.discard()
+			delete(d.staged, a.ps[i].Spool)
+		}
 	}
 	var failed error
 	n := 0
 	for i, why := range a.refused {
 		if why != nil {
-			known[a.ps[i].Spool].outcome, failed = refused, why
+			learned(i, refused, 0)
+			failed = why
 			n++
 		}
 	}
