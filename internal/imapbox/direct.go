@@ -62,7 +62,8 @@ func intentOf(m mail.Placement) (i intent, ok bool) {
 type sending struct {
 	intent
 	outcome outcome
-	uid     uint32 // Where it lies, if it is stored and that was told; 0: not known.
+	uid     uint32    // Where it lies, if it is stored and that was told; 0: not known.
+	at      time.Time // When it was sealed, by the clock on the wall: it goes on while a machine sleeps.
 }
 
 type outcome int
@@ -82,6 +83,11 @@ type refusal struct {
 
 // refusedFor is how long a message that the server did not take is not sent again.
 const refusedFor = time.Hour
+
+// begunWithin is how long after it was sealed a batch may begin to be sent. The lease lasts longer, from
+// when the journal has the intent: a process that slept meanwhile, and whose messages another one
+// has found not to be stored, sends nothing.
+const begunWithin = 20 * time.Second
 
 // errBusy says that another delivery has an unsettled batch for a folder.
 var errBusy = errors.New("a folder has an unsettled batch")
@@ -139,7 +145,7 @@ func (d *Delivery) intend(c *conn, ps []mail.Placement) ([]mail.Sealed, error) {
 		}
 		i := intent{d.epoch, d.batch, n, stood[p.Folder].validity, stood[p.Folder].next}
 		sealed[n].Spool = i.String()
-		known[sealed[n].Spool] = &sending{intent: i}
+		known[sealed[n].Spool] = &sending{intent: i, at: time.Now().Round(0)}
 	}
 	return sealed, nil
 }
@@ -266,6 +272,8 @@ func (d *Delivery) append(ctx context.Context, ps []mail.Placement) (done []mail
 		switch s := known[p.Spool]; {
 		case s != nil && s.outcome == stored:
 			done = append(done, p.Token)
+		case s != nil && s.outcome == unsent && time.Since(s.at) > begunWithin:
+			err = fault.Wrap(fault.LocalMailboxUnavailable, op, errors.New("it is too late to send what was sealed long ago"))
 		case s != nil && s.outcome == unsent && d.staged[p.Spool] != nil:
 			todo, messages = append(todo, p), append(messages, d.staged[p.Spool])
 		default:

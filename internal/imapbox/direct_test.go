@@ -165,6 +165,61 @@ func TestAFolderHasOneUnsettledBatch(t *testing.T) {
 	p.arrived(2)
 }
 
+// A batch that was sealed long ago is not sent: another process may have found that it is not stored.
+func TestAnOldIntentIsNotSent(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, mailtest.StartDovecot(t, mailtest.DovecotOptions{Separator: "/", Extra: []string{everybody}}))
+	p.direct = true
+	opened := p.opened(1)
+	ps, _ := sealed(t, opened, text(0, 1))
+	d := opened.(*Delivery)
+	d.box.mu.Lock()
+	d.box.sent["journal"][ps[0].Spool].at = time.Now().Add(-begunWithin - time.Second)
+	d.box.mu.Unlock()
+	if _, err := d.Publish(t.Context(), ps); fault.CodeOf(err) != fault.LocalMailboxUnavailable {
+		t.Errorf("it is sent: %v", err)
+	}
+	p.arrived(0)
+}
+
+// Where a folder's UIDs mean something else than before, all of it is looked at.
+func TestTheUIDValidityChanges(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, mailtest.StartDovecot(t, mailtest.DovecotOptions{Separator: "/", Extra: []string{everybody}}))
+	p.direct = true
+	d := p.opened(1)
+	ps, _ := sealed(t, d, text(0, 1), text(1, 1), text(2, 1), text(3, 1))
+	if _, err := d.Publish(t.Context(), ps[:2]); err != nil {
+		t.Fatal(err)
+	}
+	p.d.Adm("mailbox", "update", "-u", p.user, "--uid-validity", "77777", "--min-next-uid", "500", "Even")
+	again := p.opened(2)
+	fates, err := again.Find(t.Context(), ps, true)
+	if err != nil || !slices.Equal(fates, []mail.Fate{mail.Delivered, mail.Delivered, mail.Lost, mail.Lost}) {
+		t.Errorf("the fates are %v (%v)", fates, err)
+	}
+	if n := again.(*Delivery).store.Ambiguous(); n != 1 { // In Odd it is certain.
+		t.Errorf("%d are ambiguous", n)
+	}
+}
+
+// Where messages are appended directly: what decides.
+func TestWhereMessagesAreAppendedDirectly(t *testing.T) {
+	t.Parallel()
+	for offers, direct := range map[string]bool{
+		"IMAP4REV1 MOVE UIDPLUS": false, "IMAP4REV1 IMAP4REV2": false, "IMAP4REV1 MOVE": true, "IMAP4REV1 UIDPLUS": true,
+		"IMAP4REV1": true, "IMAP4REV1 MOVE UIDPLUS X-GM-EXT-1": true,
+	} {
+		c := &conn{caps: capabilities(offers)}
+		if s := New(Options{}); s.isDirect(c) != direct {
+			t.Errorf("%s: %t", offers, !direct)
+		}
+		if s := New(Options{Direct: true}); !s.isDirect(c) {
+			t.Errorf("%s, and it is wanted", offers)
+		}
+	}
+}
+
 // What a look into a folder says of messages that were sent and not answered.
 func TestWhatWasStored(t *testing.T) {
 	t.Parallel()

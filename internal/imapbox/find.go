@@ -127,7 +127,7 @@ func (f *finding) settle(ctx context.Context) {
 		if f.d.box.sent[f.d.journal] == nil {
 			f.d.box.sent[f.d.journal] = map[string]*sending{}
 		}
-		f.d.box.sent[f.d.journal][m.p.Spool] = &sending{m.intent, stored, m.uid}
+		f.d.box.sent[f.d.journal][m.p.Spool] = &sending{intent: m.intent, outcome: stored, uid: m.uid}
 	}
 	f.d.box.mu.Unlock()
 	if f.doubts > 0 {
