@@ -18,15 +18,15 @@ import (
 
 // weaker is a mailbox at a server that messages are appended to directly.
 type weaker struct {
-	mailbox
+	destination.Place
 	mu     *sync.Mutex
 	stores *[]*Store
 }
 
-func newWeaker(m mailbox) weaker { return weaker{m, &sync.Mutex{}, &[]*Store{}} }
+func newWeaker(p destination.Place) weaker { return weaker{p, &sync.Mutex{}, &[]*Store{}} }
 
 func (p weaker) Open(ctx context.Context, process destination.Process) (fetch.Delivery, error) {
-	d, err := p.mailbox.Open(ctx, process)
+	d, err := p.Place.Open(ctx, process)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package imapbox
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -9,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -205,8 +207,27 @@ func TestDestinationOnDovecots(t *testing.T) {
 				m := newPlace(tb, d)
 				return served{mailbox: m, name: m.user, password: "sekret"}
 			})
+			if strings.Contains(name, "mail_crypt") != encrypted(t, filepath.Dir(filepath.Dir(d.Store("anna")))) {
+				t.Error("mail_crypt should have encrypted, and nothing else")
+			}
 		})
 	}
+}
+
+// encrypted reports whether a file below a directory is what Dovecot's mail_crypt writes.
+func encrypted(t *testing.T, dir string) (found bool) {
+	err := filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !strings.HasPrefix(e.Name(), "m.") {
+			return err
+		}
+		b, err := os.ReadFile(name)
+		found = found || bytes.Contains(b, []byte("CRYPTED\x03\x07"))
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return found
 }
 
 // cyrus is a Cyrus where a user of its own may deliver to everybody.
@@ -236,10 +257,21 @@ func (c cyrus) place(tb testing.TB) served {
 func TestDestinationOnCyrus(t *testing.T) {
 	t.Parallel()
 	for name, alt := range map[string]bool{"below INBOX": false, "beside INBOX": true} {
+		if alt && testing.Short() && !mailtest.Long() {
+			mailtest.Left(t, name)
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := startCyrus(t, alt)
 			destination.Sample(t, func(tb testing.TB) destination.Place { return c.place(tb) })
+			t.Run("directly", func(t *testing.T) {
+				destination.Sample(t, func(tb testing.TB) destination.Place {
+					p := c.place(tb)
+					p.direct = true
+					return newWeaker(p)
+				})
+			})
 		})
 	}
 }
