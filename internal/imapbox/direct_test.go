@@ -50,7 +50,7 @@ func (p weaker) Ambiguous() (n int64) {
 func TestDirectDelivery(t *testing.T) {
 	t.Parallel()
 	for offers, test := range map[string]func(*testing.T, func(testing.TB) destination.Place){
-		"": destination.Test, "MULTIAPPEND LITERAL+ UIDPLUS": destination.Test,
+		"": destination.Sample, "MULTIAPPEND LITERAL+ UIDPLUS": destination.Test,
 		"LITERAL+": destination.Sample, "MULTIAPPEND": destination.Sample, "UIDPLUS": destination.Sample,
 		"LITERAL- UIDPLUS": destination.Sample, "MOVE MULTIAPPEND LITERAL-": destination.Sample,
 	} {
