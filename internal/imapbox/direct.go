@@ -62,8 +62,8 @@ func intentOf(m mail.Placement) (i intent, ok bool) {
 type sending struct {
 	intent
 	outcome outcome
-	uid     uint32    // Where it lies, if it is stored and that was told; 0: not known.
-	at      time.Time // When it was sealed, by the clock on the wall: it goes on while a machine sleeps.
+	uid     uint32    // Where it lies, if it is stored and that was reported; 0: not known.
+	at      time.Time // When it was sealed, by the clock on the wall: it continues while a machine sleeps.
 }
 
 type outcome int

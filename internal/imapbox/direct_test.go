@@ -246,7 +246,7 @@ func TestWhatWasStored(t *testing.T) {
 		"a settled twin takes its place":          {"Aa", 0, found{10: 'a'}, 11, false, "s-", 0},
 		"a settled twin whose user took it":       {"Aa", 10, found{11: 'a'}, 12, false, "ss", 0},
 		"a settled twin with a UID that is wrong": {"Aa", 11, found{10: 'a', 11: 'x'}, 12, false, "s-", 0},
-		"no UIDNEXT is told":                      {"ab", 0, found{10: 'a'}, 0, false, "s-", 1},
+		"no UIDNEXT is sent":                      {"ab", 0, found{10: 'a'}, 0, false, "s-", 1},
 		"another folder of this name":             {"ab", 0, found{3: 'a'}, 9, true, "s-", 1},
 		"out of order":                            {"abc", 0, found{10: 'b', 11: 'c', 12: 'a'}, 13, false, "sss", 0},
 	} {

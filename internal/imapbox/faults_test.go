@@ -189,12 +189,12 @@ func (f *faulty) pass(c *through, up bool, to *net.TCPConn, b []byte) bool {
 		_, _ = c.client.CloseWrite(), c.server.CloseWrite()
 		c.deaf.Store(true)
 		return !up
-	case "late": // The client is told at once. What it has sent arrives, after a time.
+	case "late": // The client notices at once. What it has sent arrives, after a time.
 		c.delay = p.delay
 		c.deaf.Store(true)
 		c.held.Store(true)
 		_ = c.client.CloseWrite()
-	case "deaf": // The client is told after a time. What it sends meanwhile arrives.
+	case "deaf": // The client notices after a time. What it sends meanwhile arrives.
 		c.deaf.Store(true)
 		f.wg.Go(func() {
 			time.Sleep(p.delay)

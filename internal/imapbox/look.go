@@ -64,7 +64,7 @@ type lies struct {
 // dateLayout is date-time of RFC 9051 section 9.
 const dateLayout = "_2-Jan-2006 15:04:05 -0700"
 
-// into opens a folder anew and reads what in it is equal to one of ps, from the UID on that from returns for
+// into opens a folder again and reads what in it is equal to one of ps, from the UID on that from returns for
 // its UIDVALIDITY. Nil: there is no such folder.
 func (l *looking) into(c *conn, folder string, ps []mail.Placement, from func(validity uint32) uint32) (*view, error) {
 	at, err := c.examines(folder)
