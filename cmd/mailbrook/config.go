@@ -23,7 +23,8 @@ type config struct {
 	Ops      string // Host and port of readiness and metrics; empty: with the API.
 	DataDir  string
 	Database string // "sqlite:PATH" or "postgres://…".
-	Mailbox  string // "maildir:PATH" with {user}, {domain} or {local} to be filled in.
+	Mailbox  string // "maildir:PATH" with {user}, {domain} or {local} to be filled in; or "imap".
+	IMAP     imapConfig
 	// CreateMailboxes says whether a user's first delivery makes a mailbox that was
 	// never there.
 	CreateMailboxes bool
@@ -142,6 +143,9 @@ func loadConfig(ctx context.Context, file string, environ []string, flags map[st
 	if _, ok := values["poll.interval"]; !ok {
 		c.Poll.Interval = max(c.Poll.Interval, c.Poll.MinInterval)
 	}
+	if _, ok := values["imap.security"]; !ok && c.IMAP.Address.Socket != "" {
+		c.IMAP.Security = remote.None
+	}
 	if err := c.check(values); err != nil {
 		return config{}, err
 	}
@@ -151,7 +155,7 @@ func loadConfig(ctx context.Context, file string, environ []string, flags map[st
 
 func defaults() config {
 	return config{
-		Listen: "127.0.0.1:8080", DataDir: "./data",
+		Listen: "127.0.0.1:8080", DataDir: "./data", IMAP: imapDefaults(),
 		Remote:   remoteConfig{AllowPorts: portList{List: []int{110, 143, 993, 995}}},
 		Poll:     pollConfig{Interval: 5 * time.Minute, MinInterval: time.Minute, Workers: 64},
 		Accounts: accountsConfig{MaxPerUser: 4}, Web: webConfig{SignIn: signInNone}, SignIn: signInDefaults(),
@@ -171,6 +175,9 @@ func (c config) check(values settings.Values) error {
 			return fmt.Errorf("%s is missing: auth.jwks_url (from %s) needs it, or tokens made for anybody would be accepted",
 				key, values["auth.jwks_url"].From)
 		}
+	}
+	if err := c.checkIMAP(values); err != nil {
+		return err
 	}
 	if err := c.checkSignIn(values); err != nil {
 		return err

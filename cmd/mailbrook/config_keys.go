@@ -131,5 +131,5 @@ func allSettings() []setting {
 			}
 			return nil
 		}},
-	}, slices.Concat(signInSettings(), auditSettings(), oauthSettings())...)
+	}, slices.Concat(imapSettings(), signInSettings(), auditSettings(), oauthSettings())...)
 }

@@ -46,6 +46,7 @@ func TestDefaultsAreTheContracts(t *testing.T) {
 	want := config{
 		Listen: "127.0.0.1:8080", DataDir: "./data",
 		Database: "sqlite:data/mailbrook.db", Mailbox: "maildir:data/mail/{domain}/{local}", CreateMailboxes: true,
+		IMAP:     imapConfig{Security: "tls", Connections: 16},
 		Remote:   remoteConfig{AllowPorts: portList{List: []int{110, 143, 993, 995}}},
 		Poll:     pollConfig{Interval: 5 * time.Minute, MinInterval: time.Minute, Workers: 64},
 		Accounts: accountsConfig{MaxPerUser: 4},
@@ -92,6 +93,20 @@ allow_ports = [993, 1993]
 ca_file = %q
 allow_plaintext = true
 own_hosts = ["imap.firma.test", "192.0.2.7", "2001:db8::1"]
+[imap]
+address = "Dovecot.firma.test.:143"
+security = "starttls"
+ca_file = %q
+login = "{user}*mailbrook"
+user = "mailbrook"
+password = "s3kret"
+root = "External/Mail"
+connections = 4
+[imap.oauth]
+token_url = "https://login.firma.test/token"
+client_id = "mailbrook"
+client_secret = "s3kret"
+scope = "imap"
 [poll]
 interval = "90s"
 min_interval = "1s"
@@ -130,10 +145,18 @@ privacy_url = "https://firma.test/rodo"
 [log]
 level = "debug"
 format = "json"
-`, ca, longSecret, ca, logo)
+`, ca, ca, longSecret, ca, logo)
 	want := config{
 		Listen: "0.0.0.0:80", Ops: "127.0.0.1:9090", DataDir: "/srv/mb", Database: "postgres://mb:p%40ss@db.test/mb",
 		Mailbox: "maildir:/srv/mail/{user}", CreateMailboxes: true, Memory: 512 << 20,
+		IMAP: imapConfig{
+			Address: imapAddress{Host: "dovecot.firma.test", Port: 143}, Security: "starttls", CAFile: ca,
+			Login: "{user}*mailbrook", User: "mailbrook", Password: remote.NewSecret("s3kret"), Root: "External/Mail",
+			Connections: 4, OAuth: imapOAuthConfig{
+				TokenURL: "https://login.firma.test/token", ClientID: "mailbrook", ClientSecret: remote.NewSecret("s3kret"),
+				Scope: "imap",
+			},
+		},
 		Remote: remoteConfig{
 			AllowNetworks: []netip.Prefix{
 				netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"),
@@ -180,9 +203,13 @@ format = "json"
 		"poll.interval": "90s", "poll.min_interval": "1s", "poll.workers": "8", "accounts.max_per_user": "2",
 		"audit.keep":  "90d",
 		"auth.secret": longSecret, "auth.jwks_url": "https://login.test/keys", "auth.issuer": "https://login.test",
-		"auth.audience":       "mailbrook",
-		"auth.user_id_claim":  "uid",
-		"create_mailboxes":    "yes",
+		"auth.audience":      "mailbrook",
+		"auth.user_id_claim": "uid",
+		"create_mailboxes":   "yes",
+		"imap.address":       "Dovecot.firma.test.:143", "imap.security": "starttls", "imap.ca_file": ca,
+		"imap.login": "{user}*mailbrook", "imap.user": "mailbrook", "imap.password": "s3kret", "imap.root": "External/Mail",
+		"imap.connections": "4", "imap.oauth.token_url": "https://login.firma.test/token",
+		"imap.oauth.client_id": "mailbrook", "imap.oauth.client_secret": "s3kret", "imap.oauth.scope": "imap",
 		"web.frame_ancestors": "https://webmail.firma.test, http://localhost:8081",
 		"web.public_url":      "https://mail.firma.test",
 		"web.signin":          "oidc", "trusted_proxies": "127.0.0.1, 10.1.2.3/16",
@@ -353,7 +380,7 @@ func TestMistakesNameTheKeyAndSayWhatToDo(t *testing.T) {
 			"jwks_url",
 			"did you mean auth.jwks_url?",
 		}},
-		{name: "unknown table", file: "[imap]\nport = 1", says: []string{"imap", "mailbrook --help"}},
+		{name: "unknown table", file: "[jmap]\nport = 1", says: []string{"jmap", "mailbrook --help"}},
 		{name: "not TOML", file: "listen = ", says: []string{"test.toml, line 1"}},
 		{name: "twice", file: "listen = 'a:1'\nlisten = 'b:2'", says: []string{"test.toml", "listen"}},
 		{name: "number for text", file: "listen = 8080", says: []string{"listen", "text in quotes"}},

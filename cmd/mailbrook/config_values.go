@@ -66,9 +66,12 @@ func checkDatabase(v string) error {
 var placeholders = regexp.MustCompile(`\{[^{}]*\}`)
 
 func checkMailbox(v string) error {
+	if v == mailboxIMAP {
+		return nil
+	}
 	path, ok := strings.CutPrefix(v, "maildir:")
 	if !ok || path == "" {
-		return errors.New("must begin with maildir: and a path")
+		return errors.New("must begin with maildir: and a path, or be imap")
 	}
 	personal := false
 	for _, p := range placeholders.FindAllString(path, -1) {

@@ -59,6 +59,9 @@ func (configCheckCmd) Run(t terminal, load loader) error {
 	if _, err := loadRoots(cfg.SignIn.IMAP.CAFile)(); err != nil {
 		return usageError{fmt.Errorf("signin.imap.ca_file: %w", err)}
 	}
+	if _, err := loadRoots(cfg.IMAP.CAFile)(); err != nil {
+		return usageError{fmt.Errorf("imap.ca_file: %w", err)}
+	}
 	file := cfg.Found.File
 	if file == "" {
 		file = "no file, environment and command line only"
@@ -119,6 +122,9 @@ func (c config) byDefault(s setting) string {
 		return strings.ToLower(c.Log.Level.String())
 	case "log.format":
 		return c.Log.Format
+	}
+	if rest, ok := strings.CutPrefix(s.Name, "imap."); ok {
+		return c.imapByDefault("imap." + rest)
 	}
 	return c.signInByDefault(s.Name)
 }

@@ -60,7 +60,7 @@ type keyFlags struct {
 	Listen               string `help:"Address of the REST API and the web pages." placeholder:"ADDR"`
 	DataDir              string `help:"Where database, keys and local mailboxes lie." placeholder:"DIR"`
 	Database             string `help:"sqlite:FILE or postgres://..." placeholder:"URL"`
-	Mailbox              string `help:"Maildir++ root of a user: maildir:/path/{domain}/{local}" placeholder:"TEMPLATE"`
+	Mailbox              string `help:"Maildir++ roots, maildir:/path/{domain}/{local}, or imap." placeholder:"TEMPLATE"`
 	RemoteAllowNetworks  string `help:"Networks allowed although not public." placeholder:"CIDR,..."`
 	RemoteAllowPorts     string `help:"Ports an account may name; * for all." placeholder:"PORT,..."`
 	RemoteOwnHosts       string `help:"Hosts of users' own mailboxes." placeholder:"HOST,..."`
