@@ -30,6 +30,9 @@ const (
 func (d *Dialer) Resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	const op = "resolving the server's name"
 	began := time.Now()
+	if d.opts.Socket != "" {
+		return []netip.Addr{netip.IPv6Loopback()}, nil
+	}
 	if err := d.checkHost(host); err != nil {
 		return nil, err
 	}
@@ -129,10 +132,31 @@ func interleave(addrs []netip.Addr) []netip.Addr {
 // tried when one fails, or beside it when it is slow. Addresses and port are
 // checked again, the socket's own address last of all.
 func (d *Dialer) Connect(ctx context.Context, addrs []netip.Addr, port int) (net.Conn, error) {
+	if d.opts.Socket != "" {
+		return d.connectSocket(ctx)
+	}
 	if !d.portAllowed(port) {
 		return nil, refusedPort("connecting", port)
 	}
 	return d.connect(ctx, addrs, port)
+}
+
+// connectSocket connects to the operator's own server on a socket of this machine.
+func (d *Dialer) connectSocket(ctx context.Context) (net.Conn, error) {
+	step, cancel := within(ctx, d.opts.Timeouts.Connect)
+	defer cancel()
+	c, err := (&net.Dialer{}).DialContext(step, "unix", d.opts.Socket)
+	switch {
+	case err == nil:
+		return c, nil
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("connecting: %w", ctx.Err())
+	case errors.Is(err, context.DeadlineExceeded), fault.Exhausted(err):
+		return nil, connectFault([]error{err})
+	}
+	return nil, &fault.Error{
+		Code: fault.ConnectRefused, Op: "connecting", Detail: "Nobody answers on the socket of the server.", Err: err,
+	}
 }
 
 type attempt struct {

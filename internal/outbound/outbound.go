@@ -52,14 +52,18 @@ type Timeouts struct {
 // the four ports of POP3 and IMAP, with TLS.
 type Options struct {
 	AllowNetworks  []netip.Prefix // Allowed although not public.
+	OnlyNetworks   bool           // Nothing but AllowNetworks is allowed: what is public is not by itself.
 	AllowPorts     []int          // Nil: 110, 143, 993, 995.
 	AllowAnyPort   bool
 	AllowPlaintext bool           // Whether security "none" is accepted at all.
 	OwnHosts       []string       // Where users' own mailboxes lie, as hostname.Checked writes them: see OwnHost.
 	RootCAs        *x509.CertPool // Nil: the system's. See LoadRoots.
-	Resolver       Resolver       // Nil: net.DefaultResolver.
-	Exchangers     Exchangers     // Nil: net.DefaultResolver.
-	Timeouts       Timeouts
+	// Socket is the path of a Unix socket on which the operator's own server listens. It is reached in place of
+	// whatever server is named, and nothing is looked up; "": there is none.
+	Socket     string
+	Resolver   Resolver   // Nil: net.DefaultResolver.
+	Exchangers Exchangers // Nil: net.DefaultResolver.
+	Timeouts   Timeouts
 	// Now is the time by which certificates are judged; nil: time.Now. This machine's
 	// clock may be a day off, and no server's certificate is the worse for it.
 	Now func() time.Time

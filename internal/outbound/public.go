@@ -63,6 +63,9 @@ func (d *Dialer) allowed(a netip.Addr) error {
 	if a.Zone() == "" && d.permitted(a) {
 		return nil
 	}
+	if d.opts.OnlyNetworks {
+		return fmt.Errorf("%s is in none of the networks that are allowed", a)
+	}
 	if !Public(a) {
 		return fmt.Errorf("%s is not a public address", a)
 	}
