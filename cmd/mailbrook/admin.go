@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/insight"
-	"github.com/mailbrook/mailbrook/internal/maildir"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/store"
@@ -16,7 +14,7 @@ import (
 
 // quotas is the users' quotas.
 func (a *app) quotas() account.Quotas {
-	return account.Quotas{Rows: quotaRows{a.store}, Mailboxes: mailboxes{a.mailbox}, Nudger: a.runner, Log: a.log}
+	return account.Quotas{Rows: quotaRows{a.store}, Mailboxes: a.mailboxes, Nudger: a.runner, Log: a.log}
 }
 
 // quotaRows is the store for account.Quotas.
@@ -24,33 +22,6 @@ type quotaRows struct{ *store.Store }
 
 func (r quotaRows) Limit(ctx context.Context, o owner.Owner) (owner.Limit, error) {
 	return r.Journal().Limit(ctx, o)
-}
-
-// mailboxes is the local mailboxes for account.Quotas.
-type mailboxes struct{ *maildir.Store }
-
-func (m mailboxes) Usage(ctx context.Context, o owner.Owner) (account.Size, error) {
-	bytes, messages, err := m.Store.Usage(ctx, o)
-	return account.Size{Bytes: bytes, Messages: messages}, absent(err)
-}
-
-func (m mailboxes) Shares(ctx context.Context, o owner.Owner, folders []string) (account.Size, []account.Size,
-	error,
-) {
-	all, shares, err := m.Store.Shares(ctx, o, folders)
-	of := make([]account.Size, len(shares))
-	for i, s := range shares {
-		of[i] = account.Size{Bytes: s.Bytes, Messages: s.Messages}
-	}
-	return account.Size{Bytes: all.Bytes, Messages: all.Messages}, of, absent(err)
-}
-
-// absent says in the words of package account that there is no mailbox, and all else that err says.
-func absent(err error) error {
-	if errors.Is(err, maildir.ErrNoMailbox) {
-		return fmt.Errorf("%w: %w", account.ErrNoMailbox, err)
-	}
-	return err
 }
 
 // admin looks across users, and wakes the pollers when many may have room again.

@@ -143,8 +143,8 @@ func readParts(t terminal, load loader) (*installation, partIDs, error) {
 		}
 	}
 	n := &installation{cfg: cfg, log: newLogger(cfg, t.err)}
-	if n.mailbox, err = maildir.New(maildir.Options{Template: cfg.Mailbox, Log: n.log, Existing: true}); err != nil {
-		return nil, partIDs{}, usageError{fmt.Errorf("mailbox: %w", err)}
+	if n.place, n.boxes, err = cfg.openPlace(maildir.Options{Log: n.log, Existing: true}); err != nil {
+		return nil, partIDs{}, err
 	}
 	b, err := n.read()
 	return n, b, err

@@ -35,22 +35,22 @@ import (
 
 // app is everything, wired.
 type app struct {
-	cfg      config
-	log      *slog.Logger
-	metrics  *prometheus.Registry
-	vault    *vault.Vault
-	store    *store.Store
-	dialer   *outbound.Dialer
-	source   *source.Client
-	mailbox  *maildir.Store
-	catalog  *provider.Catalog
-	logins   *logins.Limiter
-	oauth    *oauth.Service
-	house    *installation
-	registry *account.Registry
-	engine   *fetch.Engine
-	runner   *schedule.Runner
-	progress func(account.ID, route.Progress) // Set by commands that show it.
+	cfg       config
+	log       *slog.Logger
+	metrics   *prometheus.Registry
+	vault     *vault.Vault
+	store     *store.Store
+	dialer    *outbound.Dialer
+	source    *source.Client
+	mailboxes mailboxes
+	catalog   *provider.Catalog
+	logins    *logins.Limiter
+	oauth     *oauth.Service
+	house     *installation
+	registry  *account.Registry
+	engine    *fetch.Engine
+	runner    *schedule.Runner
+	progress  func(account.ID, route.Progress) // Set by commands that show it.
 
 	transcripts   *transcript.Dir // Those that administrators switch on.
 	transcriptDir string          // Where a pull writes one of each account; "": it does not.
@@ -150,7 +150,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	if a.house, err = openInstallation(ctx, cfg, a.allowed, log); err != nil {
 		return nil, err
 	}
-	a.store, a.mailbox = a.house.store, a.house.mailbox
+	a.store = a.house.store
 	if err := a.bringUp(ctx); err != nil {
 		return nil, err
 	}
@@ -167,7 +167,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	a.dialer = outbound.New(outbound.Options{
 		AllowNetworks: cfg.Remote.AllowNetworks, AllowPorts: cfg.Remote.AllowPorts.List,
 		AllowAnyPort:   cfg.Remote.AllowPorts.Any,
-		AllowPlaintext: cfg.Remote.AllowPlaintext, OwnHosts: cfg.Remote.OwnHosts, RootCAs: pool, Now: a.store.Now,
+		AllowPlaintext: cfg.Remote.AllowPlaintext, OwnHosts: cfg.ownHosts(), RootCAs: pool, Now: a.store.Now,
 	})
 	budget := newBudget(cfg.Memory, log)
 	a.transcripts = transcript.NewDir(filepath.Join(cfg.DataDir, "transcripts"), a.store.Now)
@@ -178,6 +178,9 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 		CloseOnly: func(x remote.Mailbox) bool { return a.quirks(x).CloseInsteadOfQuit },
 	})
 	if a.oauth, err = a.newOAuth(); err != nil {
+		return nil, err
+	}
+	if err := a.openMailboxes(); err != nil {
 		return nil, err
 	}
 	boxes := newDeliveries(a)
@@ -198,7 +201,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	a.registry = account.NewRegistry(account.Options{
 		Repository: a.store.Accounts(), Sealer: a.vault, Presets: presets{a.catalog, a.dialer},
 		Prober: diagnose.NewDoctor(a.source, a.catalog), Tests: tests{a.store.Audit()},
-		Remotes: remotes{a.dialer}, Folders: a.mailbox, Nudger: a.runner, Grants: a.oauth,
+		Remotes: remotes{a.dialer}, Folders: a.mailboxes, Nudger: a.runner, Grants: a.oauth,
 		AccountFolder: maildir.AccountFolder,
 		Limit:         cfg.Accounts.MaxPerUser, PollInterval: cfg.Poll.Interval, MinInterval: cfg.Poll.MinInterval,
 		AllowPlaintext: cfg.Remote.AllowPlaintext, Log: log, Now: a.store.Now,
@@ -217,7 +220,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	}, func() float64 { return float64(a.engine.Miscounted()) }), prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "mailbrook_dropped_keywords_total",
 		Help: "Keywords of messages that were not kept, as no letter stands for them in their local folder.",
-	}, func() float64 { return float64(a.mailbox.DroppedKeywords()) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	}, func() float64 { return float64(a.mailboxes.DroppedKeywords()) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "mailbrook_clock_skew_seconds",
 		Help: "How far this machine's clock is ahead of the time that the processes share: the database's.",
 	}, func() float64 { return a.store.ClockSkew().Seconds() }), prometheus.NewCounterFunc(prometheus.CounterOpts{

@@ -35,7 +35,7 @@ func (c checkCmd) Run(ctx context.Context, t terminal, load loader) error {
 			return err
 		}
 		checker := check.Checker{
-			Journals: a.store, Mailboxes: a.mailbox, TokenKey: a.vault.TokenKey(), DirName: maildir.DirName,
+			Journals: a.store, Mailboxes: a.mailboxes, TokenKey: a.vault.TokenKey(), DirName: maildir.DirName,
 		}
 		shadows, err := a.store.Shadows(ctx)
 		if err != nil {

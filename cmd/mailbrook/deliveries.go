@@ -7,10 +7,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
-	"github.com/mailbrook/mailbrook/internal/maildir"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
@@ -18,7 +18,7 @@ import (
 // deliveries gives the engine its mailboxes, and knows which of them may be made:
 // only such as were never there, and only where the operator lets us.
 type deliveries struct {
-	boxes  *maildir.Store
+	boxes  mailboxes
 	rows   *store.Store
 	create bool
 	log    *slog.Logger
@@ -26,7 +26,7 @@ type deliveries struct {
 }
 
 func newDeliveries(a *app) deliveries {
-	d := deliveries{a.mailbox, a.store, a.cfg.CreateMailboxes, a.log, prometheus.NewCounterVec(prometheus.CounterOpts{
+	d := deliveries{a.mailboxes, a.store, a.cfg.CreateMailboxes, a.log, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "mailbrook_absent_mailboxes_total",
 		Help: "Visits that ended because their user has no mailbox: it was there and is gone, or never was and is not " +
 			"ours to make.",
@@ -49,7 +49,7 @@ func (d deliveries) Open(ctx context.Context, o owner.Owner, journal string, epo
 	limit owner.Limit,
 ) (fetch.Delivery, error) {
 	delivery, err := d.boxes.Open(ctx, o, journal, epoch, limit)
-	if errors.Is(err, maildir.ErrNoMailbox) {
+	if errors.Is(err, account.ErrNoMailbox) {
 		return nil, d.missing(ctx, o, err)
 	}
 	if err != nil {

@@ -144,11 +144,13 @@ func (d *doctor) process() {
 // stores looks at database, keys and mailboxes, and whether they belong together.
 func (d *doctor) stores(ctx context.Context) (err error) {
 	n := &installation{cfg: d.cfg, log: slog.New(slog.DiscardHandler)} // What went wrong is found, not logged.
-	if n.mailbox, err = maildir.New(maildir.Options{Template: d.cfg.Mailbox, Log: n.log, Existing: true}); err != nil {
-		return usageError{fmt.Errorf("mailbox: %w", err)}
+	if n.place, n.boxes, err = d.cfg.openPlace(maildir.Options{Log: n.log, Existing: true}); err != nil {
+		return err
 	}
 	keys, unusable := d.dataDir()
-	d.mailboxes(ctx, n.mailbox)
+	if n.boxes != nil {
+		d.mailboxes(ctx, n.boxes)
+	}
 	b, err := n.read()
 	if err != nil {
 		d.refused("installation", err, "give the user of serve the right to read data_dir and the mailboxes")
@@ -226,6 +228,9 @@ func (d *doctor) keys(ctx context.Context, n *installation, v *vault.Vault, unus
 // rights looks at the mailboxes of those who have accounts: what is gone, or what
 // another program or another user of the system has made, cannot be delivered into.
 func (d *doctor) rights(ctx context.Context, n *installation) error {
+	if n.boxes == nil {
+		return d.destination(ctx, n)
+	}
 	service, _ := ownerOfFile(d.cfg.DataDir)
 	var shut, foreign, gone []string
 	looked, there := map[owner.Owner]bool{}, 0
@@ -240,7 +245,7 @@ func (d *doctor) rights(ctx context.Context, n *installation) error {
 			}
 			looked[a.Owner] = true
 			name := a.Owner.String()
-			r, err := n.mailbox.Rights(ctx, a.Owner)
+			r, err := n.boxes.Rights(ctx, a.Owner)
 			was := false
 			if err == nil && !r.Exists {
 				was, err = n.store.MailboxSeen(ctx, a.Owner)

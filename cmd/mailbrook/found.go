@@ -83,8 +83,8 @@ func (c config) stands() (bool, error) {
 	}
 	n := &installation{cfg: c}
 	var err error
-	if n.mailbox, err = maildir.New(maildir.Options{Template: c.Mailbox, Existing: true}); err != nil {
-		return false, usageError{fmt.Errorf("mailbox: %w", err)}
+	if n.place, _, err = c.openPlace(maildir.Options{Existing: true}); err != nil {
+		return false, err
 	}
 	b, err := n.read()
 	if err != nil {

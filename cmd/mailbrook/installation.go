@@ -46,10 +46,11 @@ const (
 // random identity, the database a proof of the keys besides, so that a part that
 // is missing, empty or another's is noticed, at the start and while running.
 type installation struct {
-	cfg     config
-	log     *slog.Logger
-	store   *store.Store
-	mailbox *maildir.Store
+	cfg   config
+	log   *slog.Logger
+	store *store.Store
+	place mailPlace      // Of mailboxes.
+	boxes *maildir.Store // What lies there; nil: mailboxes are at an IMAP server.
 
 	id     string // Set by settle, as are those below.
 	proof  string // Of the keys.
@@ -68,11 +69,10 @@ func openInstallation(ctx context.Context, cfg config, allowed schedule.Allowanc
 ) (_ *installation, err error) {
 	n := &installation{cfg: cfg, log: log}
 	n.held, n.losing = context.WithCancelCause(context.WithoutCancel(ctx))
-	if n.mailbox, err = maildir.New(maildir.Options{
-		Template: cfg.Mailbox, HeldOpen: shareFiles(openFiles(), cfg.Poll.Workers).spare,
-		Log: log,
+	if n.place, n.boxes, err = cfg.openPlace(maildir.Options{
+		HeldOpen: shareFiles(openFiles(), cfg.Poll.Workers).spare, Log: log,
 	}); err != nil {
-		return nil, usageError{fmt.Errorf("mailbox: %w", err)}
+		return nil, err
 	}
 	// The database last: whoever finds keys finds the identity that was made before them.
 	b, err := n.read()
@@ -204,14 +204,14 @@ func (n *installation) read() (b partIDs, err error) {
 	if err != nil {
 		return b, fmt.Errorf("data_dir: %w", err)
 	}
-	b.mailboxes, err = n.mailbox.Installation()
+	b.mailboxes, err = n.place.Installation()
 	if errors.Is(err, maildir.ErrDamaged) {
 		return b, notOurs(partMailboxes, err)
 	}
 	if err != nil {
 		return b, err
 	}
-	b.inhabited, err = n.mailbox.Inhabited()
+	b.inhabited, err = n.place.Inhabited()
 	return b, err
 }
 
@@ -254,6 +254,9 @@ func (n *installation) compare(ctx context.Context, b partIDs) error {
 // former returns the identity that the mailboxes had in another installation,
 // if any; nil while their place was never marked.
 func (n *installation) former(ctx context.Context) (*string, error) {
+	if n.cfg.byIMAP() {
+		return nil, nil // What was marked before is elsewhere.
+	}
 	note, err := n.store.Noted(ctx, store.NoteMailboxes)
 	switch {
 	case err != nil || note == "":
@@ -318,7 +321,7 @@ func (n *installation) settle(ctx context.Context, v *vault.Vault) (err error) {
 	if former != nil {
 		was = *former
 	}
-	n.mailbox.Expect(n.id, was)
+	n.place.Expect(n.id, was)
 	return nil
 }
 
@@ -349,7 +352,7 @@ func (n *installation) noteKeys(ctx context.Context, v *vault.Vault) (string, er
 // markMailboxes writes the identity to the place of mailboxes, where we may
 // write there.
 func (n *installation) markMailboxes(ctx context.Context, former string) error {
-	ok, err := n.mailbox.SetInstallation(n.id)
+	ok, err := n.place.SetInstallation(n.id)
 	if err != nil || !ok {
 		return err
 	}
@@ -388,7 +391,7 @@ func (n *installation) verifyKeys(context.Context) error {
 }
 
 func (n *installation) verifyMailboxes(context.Context) error {
-	id, err := n.mailbox.Installation()
+	id, err := n.place.Installation()
 	switch {
 	case errors.Is(err, maildir.ErrDamaged) && n.marked:
 		return &mismatch{partMailboxes, err}

@@ -45,8 +45,8 @@ func withStore(ctx context.Context, t terminal, load loader, do func(*installati
 // file that was lost or emptied is no new one.
 func openedStore(ctx context.Context, t terminal, cfg config, do func(*installation, partIDs) error) (err error) {
 	n := &installation{cfg: cfg, log: newLogger(cfg, t.err)}
-	if n.mailbox, err = maildir.New(maildir.Options{Template: cfg.Mailbox, Log: n.log, Existing: true}); err != nil {
-		return usageError{fmt.Errorf("mailbox: %w", err)}
+	if n.place, n.boxes, err = cfg.openPlace(maildir.Options{Log: n.log, Existing: true}); err != nil {
+		return err
 	}
 	b, err := n.read()
 	if err != nil {

@@ -113,11 +113,8 @@ func (a *app) accountsOf(ctx context.Context, user string) ([]account.Account, e
 // mustKnow refuses a user who has neither an account nor a mailbox: the address
 // was mistyped. flag is what the user was named by.
 func (a *app) mustKnow(ctx context.Context, flag string, o owner.Owner) error {
-	switch rights, err := a.mailbox.Rights(ctx, o); {
-	case err != nil:
+	if exists, err := a.mailboxes.Exists(ctx, o); err != nil || exists {
 		return err
-	case rights.Exists:
-		return nil
 	}
 	all, err := a.accountsOf(ctx, "")
 	if err != nil {

@@ -187,7 +187,7 @@ func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (*
 		{Name: partDatabase, Run: a.store.Probe},
 		{Name: partKeys, Run: a.house.verifyKeys},
 		{Name: partMailboxes, Run: a.house.verifyMailboxes},
-		{Name: partMailboxes, Run: a.mailbox.Check},
+		{Name: partMailboxes, Run: a.mailboxes.Check},
 	}
 	if answers {
 		ready = append(ready, httpapi.Check{Name: "token_keys", Run: tokens.Ready})

@@ -109,9 +109,8 @@ const (
 
 // known reports whether the user has, or had, a mailbox here.
 func (u users) known(ctx context.Context, o owner.Owner) (bool, error) {
-	mailbox, err := u.app.mailbox.Rights(ctx, o)
-	if err != nil || mailbox.Exists {
-		return mailbox.Exists, err
+	if exists, err := u.app.mailboxes.Exists(ctx, o); err != nil || exists {
+		return exists, err
 	}
 	return u.app.store.MailboxSeen(ctx, o)
 }
@@ -256,9 +255,9 @@ func (u users) finish(wait, work context.Context, r store.Removal) error {
 // when there is more to do by now. Before each step it makes sure of its claim: a process that stood still for
 // minutes must not remove what is the next user's by now.
 func (u users) clear(ctx context.Context, r store.Removal, worker string, ours func() error) (done bool, err error) {
-	remove := u.app.mailbox.RemoveEmptyFolder
+	remove := u.app.mailboxes.RemoveEmptyFolder
 	if r.DeleteMail {
-		remove = u.app.mailbox.RemoveFolder
+		remove = u.app.mailboxes.RemoveFolder
 	}
 	for _, folder := range r.Folders {
 		if err := ours(); err != nil {
@@ -271,7 +270,7 @@ func (u users) clear(ctx context.Context, r store.Removal, worker string, ours f
 	if err := ours(); err != nil {
 		return false, err
 	}
-	if err := u.app.mailbox.Forget(ctx, r.Owner); err != nil {
+	if err := u.app.mailboxes.Forget(ctx, r.Owner); err != nil {
 		return false, err
 	}
 	for _, id := range r.Accounts {

@@ -35,6 +35,15 @@ var serverDetails = []phrase{
 	},
 
 	// The local mailbox.
+	{"Nobody answers on the socket of the server.", "Na gnieździe tego serwera nikt nie odpowiada."},
+	{
+		"There is no access token for the server of the users' mailboxes.",
+		"Brak tokenu dostępu do serwera skrzynek użytkowników.",
+	},
+	{
+		"This is not done yet where users' own mailboxes are at an IMAP server.",
+		"Tego jeszcze nie ma tam, gdzie skrzynki użytkowników są na serwerze IMAP.",
+	},
 	{
 		"The folder {} there is the one into which this account is fetched.",
 		"Folder {} w tej skrzynce to ten sam, do którego trafia poczta z tego konta.",

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mailbrook/mailbrook/internal/mailtest"
+)
+
+// The passwords of the user at the server of users' own mailboxes, and of the master there.
+const (
+	annasOwn = "wlasne-haslo-Anny-5Kd"
+	masters  = "haslo-mistrza-9Rq"
+)
+
+// masterUser lets mailbrook sign in to any user's mailbox, as docs/destinations/dovecot-2.3.md says it.
+func masterUser(t *testing.T) []string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "masters")
+	if err := os.WriteFile(file, []byte("mailbrook:{PLAIN}"+masters+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for dir := filepath.Dir(file); dir != "/"; dir = filepath.Dir(dir) { // Dovecot reads it as another user.
+		if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&0o005 != 0o005 && strings.Contains(dir, "Test") {
+			if err := os.Chmod(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return []string{
+		"auth_master_user_separator = *",
+		"passdb {\n  driver = passwd-file\n  args = " + file + "\n  master = yes\n  result_success = continue\n}",
+	}
+}
+
+// destinationDovecot is a server of users' own mailboxes.
+func destinationDovecot(t *testing.T, ca *mailtest.CA, extra ...string) *mailtest.Dovecot {
+	t.Helper()
+	return mailtest.StartDovecot(t, mailtest.DovecotOptions{
+		Users: map[string]string{anna: annasOwn, jan: annasOwn}, CA: ca, Separator: "/",
+		Extra: append(masterUser(t), extra...),
+	})
+}
+
+// into are the settings of a site whose mail goes to a server, with others.
+func into(d *mailtest.Dovecot, ca *mailtest.CA, further ...string) []string {
+	return append([]string{
+		"MAILBOX=imap", fmt.Sprintf("IMAP_ADDRESS=localhost:%d", d.IMAP), "IMAP_SECURITY=starttls", "IMAP_CA_FILE=" + ca.File,
+		"IMAP_LOGIN={user}*mailbrook", "IMAP_PASSWORD=" + masters,
+	}, further...)
+}
+
+// delivered is what a third program reads in Anna's own mailbox.
+func delivered(t *testing.T, d *mailtest.Dovecot) []mailtest.Delivered {
+	t.Helper()
+	return mailtest.ReadIMAP(t, d.Addr("imaps"), d.CA.Client(), anna, annasOwn)
+}
+
+// At an IMAP server the same arrives as in a Maildir, by every way, and a killed process loses and doubles nothing.
+func TestMailGoesToAnIMAPServer(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	from := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
+	// A Dovecot drops a lone CR that ends what is appended to it.
+	msgs := slices.DeleteFunc(mailtest.Corpus(42, 150, true), func(m mailtest.Message) bool {
+		return bytes.HasSuffix(m.Data, []byte("\r"))
+	})
+	oracle := mailtest.Fill(t, from, "anna", msgs)
+	from.Adm("flags", "add", "-u", "anna", "$Forwarded", "mailbox", "INBOX", "1:5")
+	ways := waysTo(&from.Server, "Dovecot", oracle, mailtest.ByPOP3(msgs))
+	to := destinationDovecot(t, ca)
+	s := newSite(t, ca, into(to, ca)...)
+	s.unchecked = "a mailbox at an IMAP server is not read yet"
+	s.secrets = append(s.secrets, masters)
+	p := s.serve()
+	u := p.as(anna)
+	before := ways[0].snapshot(t)
+
+	ids := map[string]string{}
+	for _, w := range ways {
+		ids[w.name] = u.add(w.fields()).ID
+	}
+	eventually(t, soon, func() (bool, string) { // On the disk: by IMAP staging folders would come and go meanwhile.
+		files, err := filepath.Glob(filepath.Join(to.Store(anna), ".Dovecot *", "*", "*:2,*"))
+		return len(files) > 0, fmt.Sprintf("%d messages arrived (%v)", len(files), err)
+	})
+	p.kill()
+	p = s.serve()
+	u = p.as(anna)
+	for _, w := range ways {
+		u.reaches(ids[w.name], "ok")
+	}
+	sameRemote(t, "the first fetch", before, ways[0].snapshot(t))
+	arrivedAt(t, to, ways)
+	if flags := to.Adm("fetch", "-u", anna, "flags", "mailbox", ways[0].name); strings.Count(flags, "$Forwarded") != 5 {
+		t.Errorf("of five messages with a keyword arrived:\n%s", flags)
+	}
+
+	// What the user does with fetched mail stays done, and what comes new arrives.
+	to.Adm("expunge", "-u", anna, "mailbox", ways[1].name, "all")
+	to.Adm("move", "-u", anna, "INBOX", "mailbox", ways[2].name, "1:3")
+	left := delivered(t, to)
+	for _, w := range ways {
+		u.fetch(ids[w.name])
+	}
+	if now := delivered(t, to); len(now) != len(left) {
+		t.Errorf("a visit without news brought %d messages", len(now)-len(left))
+	}
+	more := mailtest.Corpus(4711, 4, false)
+	more[2].Folder, more[3].Folder = "Nowe", "Nowe"
+	mailtest.Append(t, from.Addr("imaps"), ca.Client(), "anna", canary, more)
+	for _, w := range ways {
+		u.fetch(ids[w.name])
+	}
+	want := len(left) + 2*4 + 2*2
+	if now := delivered(t, to); len(now) != want {
+		t.Errorf("after four new messages %d lie in the mailbox, want %d", len(now), want)
+	}
+	for _, name := range []string{"mailbrook_refused_commands_total", "mailbrook_destination_refused_commands_total"} {
+		if n := metric(t, p, name); n != "0" {
+			t.Errorf("%s is %s", name, n)
+		}
+	}
+	for _, f := range strings.Fields(to.Adm("mailbox", "list", "-u", anna)) {
+		if strings.HasPrefix(f, "mailbrook-staging") {
+			t.Errorf("the staging folder %s is left", f)
+		}
+	}
+	p.term()
+}
+
+// arrivedAt compares what lies at the server with what each way has to bring, and its subscriptions.
+func arrivedAt(t *testing.T, to *mailtest.Dovecot, ways []way) {
+	t.Helper()
+	served := delivered(t, to)
+	subscribed := mailtest.SubscribedIMAP(t, to.Addr("imaps"), to.CA.Client(), anna, annasOwn)
+	want := 0
+	for _, w := range ways {
+		mailtest.CompareDelivered(t, w.oracle, served, w.name)
+		want += len(w.oracle)
+		for _, e := range w.oracle {
+			folder := w.name
+			if e.Folder != "INBOX" {
+				folder += "/" + e.Folder
+			}
+			if !slices.Contains(subscribed, folder) {
+				t.Fatalf("folder %q is not subscribed; these are: %q", folder, subscribed)
+			}
+		}
+	}
+	if len(served) != want {
+		t.Errorf("%d messages lie in the mailbox, want %d", len(served), want)
+	}
+}
+
+// doctor says whether mailboxes can be signed in to, and what the server offers. The controls are the rows that are
+// "ok"; no row shows a password.
+func TestDoctorLooksAtTheServerOfMailboxes(t *testing.T) {
+	t.Parallel()
+	ca, stranger := mailtest.NewCA(t), mailtest.NewCA(t)
+	from := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
+	to := destinationDovecot(t, ca)
+	few := destinationDovecot(t, ca, "imap_capability = IMAP4rev1 SASL-IR LITERAL+ NAMESPACE UIDPLUS")
+	s := newSite(t, ca, into(to, ca)...)
+	s.unchecked = "a mailbox at an IMAP server is not read yet"
+	s.secrets = append(s.secrets, masters)
+	says := func(env []string, status int, want ...string) {
+		t.Helper()
+		r := s.runIn(env, "", "doctor")
+		out := strings.Join(strings.Fields(r.out), " ")
+		if r.status != status {
+			t.Errorf("%q: doctor ends with %d\n%s%s", env, r.status, r.out, r.err)
+		}
+		for _, w := range want {
+			if !strings.Contains(out, w) {
+				t.Errorf("%q: doctor does not say %q:\n%s", env, w, r.out)
+			}
+		}
+	}
+	s.ok("", "init")
+	says(nil, 0, fmt.Sprintf("localhost:%d is reached", to.IMAP), "nobody has an account", "identity is not kept there")
+	s.ok(canary, "account", "add", "--user", anna, "--email", "anna@poczta.example.test", "--protocol", "imap",
+		"--host", from.Host, "--port", fmt.Sprint(from.IMAPS), "--security", "tls", "--username", "anna", "--password-stdin")
+	says(nil, 0, "that of "+anna+" is signed in to", "offers MOVE: mail goes through a staging folder", "offers UIDPLUS",
+		"offers MULTIAPPEND", "does not offer QUOTA")
+	at := fmt.Sprintf("MAILBROOK_IMAP_ADDRESS=localhost:%d", few.IMAP)
+	says([]string{at}, 0, "does not offer MOVE: mail is appended to its folder directly", "does not offer MULTIAPPEND")
+	says([]string{"MAILBROOK_IMAP_PASSWORD=zle-haslo"}, 1, "cannot be signed in", "correct imap.login and imap.password")
+	says([]string{"MAILBROOK_IMAP_LOGIN=plain-authzid", "MAILBROOK_IMAP_USER=mailbrook"}, 0, "is signed in to")
+	says([]string{"MAILBROOK_IMAP_CA_FILE=" + stranger.File}, 1, "unknown issuer", "set imap.ca_file")
+	says([]string{"MAILBROOK_IMAP_SECURITY=tls"}, 1, "143 and starttls")
+	says([]string{fmt.Sprintf("MAILBROOK_IMAP_ADDRESS=localhost:%d", closedPort(t))}, 1, "that the server runs")
+	says([]string{"MAILBROOK_IMAP_ADDRESS=poczta.invalid:143"}, 1, "poczta.invalid", "correct imap.address")
+	says([]string{
+		"MAILBROOK_IMAP_ADDRESS=unix:" + filepath.Join(t.TempDir(), "nikt"), "MAILBROOK_IMAP_SECURITY=none",
+	}, 1, "socket")
+}
+
+// A wrong password of the master stops what is delivered and is named; nothing is lost by it.
+func TestAWrongMasterPasswordIsNamedAndNothingIsLost(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	from := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
+	msgs := mailtest.Corpus(7, 24, false)
+	oracle := mailtest.Fill(t, from, "anna", msgs)
+	to := destinationDovecot(t, ca)
+	s := newSite(t, ca, into(to, ca, "IMAP_PASSWORD=zle-haslo")...)
+	s.unchecked = "a mailbox at an IMAP server is not read yet"
+	p := s.serve()
+	u := p.as(anna)
+	id := u.add(remoteAccount("Obce", "imap", from.Host, from.IMAPS, "tls", "anna")).ID
+	a := u.reaches(id, "retrying", "needs_attention")
+	if d := a.Status.Diagnosis; d == nil || d.Code != "local_mailbox_unavailable" {
+		t.Errorf("the diagnosis is %+v", d)
+	}
+	if n := len(delivered(t, to)); n != 0 {
+		t.Errorf("%d messages were delivered", n)
+	}
+	p.term()
+	s.env = append(s.env, "MAILBROOK_IMAP_PASSWORD="+masters)
+	p = s.serve()
+	u = p.as(anna)
+	must[accountAnswer](u, http.StatusAccepted, "POST", "/v1/accounts/"+id+"/fetch", nil)
+	u.reaches(id, "ok")
+	mailtest.CompareDelivered(t, oracle, delivered(t, to), "Obce")
+	p.term()
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/check"
+	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/maildir"
+	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// mailboxes are the users' own mailboxes, wherever they are: what the parts of the program need of them.
+type mailboxes interface {
+	// fetch.Mailbox, account.LocalFolders, account.Mailboxes and check.Mailboxes say what theirs promise. Where a user
+	// has no mailbox, Open fails with an error that satisfies account.ErrNoMailbox.
+	fetch.Mailbox
+	account.LocalFolders
+	account.Mailboxes
+	check.Mailboxes
+	// RemoveEmptyFolder removes the account folder and what is below it as far as it is empty.
+	RemoveEmptyFolder(ctx context.Context, o owner.Owner, folder string) error
+	// Forget removes what deliveries keep in a mailbox beside the mail.
+	Forget(ctx context.Context, o owner.Owner) error
+	// Exists reports whether the user has a mailbox, as far as that can be seen without asking a server.
+	Exists(ctx context.Context, o owner.Owner) (bool, error)
+	// Check reports whether mailboxes can be delivered into: for readiness.
+	Check(ctx context.Context) error
+	// DroppedKeywords is how many keywords of messages were not kept.
+	DroppedKeywords() int64
+}
+
+// mailPlace is where mailboxes lie, with the identity of the installation that they belong to.
+type mailPlace interface {
+	// Installation returns the identity; "": there is none.
+	Installation() (string, error)
+	// Inhabited reports whether there are mailboxes.
+	Inhabited() (bool, error)
+	// SetInstallation writes the identity; false where that is not ours to do.
+	SetInstallation(id string) (bool, error)
+	// Expect says which identity each mailbox is to have, and which it may have had before.
+	Expect(id, former string)
+}
+
+// maildirs are mailboxes that are Maildirs.
+type maildirs struct{ *maildir.Store }
+
+var _ mailboxes = maildirs{}
+
+// Open implements fetch.Mailbox.
+func (m maildirs) Open(ctx context.Context, o owner.Owner, journal string, epoch int64, limit owner.Limit) (
+	fetch.Delivery, error,
+) {
+	d, err := m.Store.Open(ctx, o, journal, epoch, limit)
+	if err != nil {
+		return nil, absent(err)
+	}
+	return d, nil
+}
+
+// Usage implements account.Mailboxes.
+func (m maildirs) Usage(ctx context.Context, o owner.Owner) (account.Size, error) {
+	bytes, messages, err := m.Store.Usage(ctx, o)
+	return account.Size{Bytes: bytes, Messages: messages}, absent(err)
+}
+
+// Shares implements account.Mailboxes.
+func (m maildirs) Shares(ctx context.Context, o owner.Owner, folders []string) (account.Size, []account.Size, error) {
+	all, shares, err := m.Store.Shares(ctx, o, folders)
+	of := make([]account.Size, len(shares))
+	for i, s := range shares {
+		of[i] = account.Size(s)
+	}
+	return account.Size(all), of, absent(err)
+}
+
+// Exists implements mailboxes.
+func (m maildirs) Exists(ctx context.Context, o owner.Owner) (bool, error) {
+	r, err := m.Rights(ctx, o)
+	return r.Exists, err
+}
+
+// absent says in the words of package account that there is no mailbox, and all else that err says.
+func absent(err error) error {
+	if errors.Is(err, maildir.ErrNoMailbox) {
+		return fmt.Errorf("%w: %w", account.ErrNoMailbox, err)
+	}
+	return err
+}
+
+// openPlace opens the place of mailboxes. boxes is nil where they are at an IMAP server, which has no place for an
+// identity.
+func (c config) openPlace(o maildir.Options) (p mailPlace, boxes *maildir.Store, err error) {
+	if c.byIMAP() {
+		return noPlace{}, nil, nil
+	}
+	o.Template = c.Mailbox
+	if boxes, err = maildir.New(o); err != nil {
+		return nil, nil, usageError{fmt.Errorf("mailbox: %w", err)}
+	}
+	return boxes, boxes, nil
+}
+
+// noPlace is the place of mailboxes at an IMAP server: there is none that could be mounted, lost or another's, and
+// nothing but mail is written there.
+type noPlace struct{}
+
+func (noPlace) Installation() (string, error)          { return "", nil }
+func (noPlace) Inhabited() (bool, error)               { return false, nil }
+func (noPlace) SetInstallation(_ string) (bool, error) { return false, nil }
+func (noPlace) Expect(_, _ string)                     {}
+
+// openMailboxes wires the mailboxes to which mail is delivered.
+func (a *app) openMailboxes() error {
+	if !a.cfg.byIMAP() {
+		a.mailboxes = maildirs{a.house.boxes}
+		return nil
+	}
+	boxes, link, err := a.newIMAPBoxes()
+	if err != nil {
+		return err
+	}
+	a.mailboxes = boxes
+	a.metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "mailbrook_destination_refused_commands_total",
+		Help: "Commands that the writing guard refused to send to the server of users' own mailboxes. Anything but 0 is a " +
+			"defect.",
+	}, func() float64 { return float64(link.Refused()) }))
+	return nil
+}
