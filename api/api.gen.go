@@ -101,6 +101,8 @@ const (
 	AuditActionDefaultLimitSet     AuditAction = "default_limit.set"
 	AuditActionInstallationAdopted AuditAction = "installation.adopted"
 	AuditActionLinkMade            AuditAction = "link.made"
+	AuditActionMailboxLoginRemoved AuditAction = "mailbox_login.removed"
+	AuditActionMailboxLoginSet     AuditAction = "mailbox_login.set"
 	AuditActionMessageRetried      AuditAction = "message.retried"
 	AuditActionQuotaSet            AuditAction = "quota.set"
 	AuditActionSessionBegun        AuditAction = "session.begun"
@@ -139,6 +141,10 @@ func (e AuditAction) Valid() bool {
 	case AuditActionInstallationAdopted:
 		return true
 	case AuditActionLinkMade:
+		return true
+	case AuditActionMailboxLoginRemoved:
+		return true
+	case AuditActionMailboxLoginSet:
 		return true
 	case AuditActionMessageRetried:
 		return true
@@ -1142,7 +1148,8 @@ type AdminAccountPatch struct {
 // outcome where that is no success; `account.paused` and `account.resumed` are edits that switch an account off or
 // on and change nothing else; `account.fetched` and `message.retried` are there where somebody else than the user
 // asked for it; `quota.set` is the limit of one user, also where those of many were changed; `default_limit.set`
-// and `default_limit.removed` are those of a domain or of everybody; `session.begun` is somebody who signed in,
+// and `default_limit.removed` are those of a domain or of everybody; `mailbox_login.set` and
+// `mailbox_login.removed` are about how a user's own mailbox is signed in to; `session.begun` is somebody who signed in,
 // `session.ended` one session that its user ended,
 // `sessions.ended` all of a user's or everybody's; `installation.adopted` is `mailbrook installation adopt`.
 type AuditAction string
@@ -1156,7 +1163,8 @@ type AuditEntry struct {
 	// outcome where that is no success; `account.paused` and `account.resumed` are edits that switch an account off or
 	// on and change nothing else; `account.fetched` and `message.retried` are there where somebody else than the user
 	// asked for it; `quota.set` is the limit of one user, also where those of many were changed; `default_limit.set`
-	// and `default_limit.removed` are those of a domain or of everybody; `session.begun` is somebody who signed in,
+	// and `default_limit.removed` are those of a domain or of everybody; `mailbox_login.set` and
+	// `mailbox_login.removed` are about how a user's own mailbox is signed in to; `session.begun` is somebody who signed in,
 	// `session.ended` one session that its user ended,
 	// `sessions.ended` all of a user's or everybody's; `installation.adopted` is `mailbrook installation adopt`.
 	Action AuditAction `json:"action"`
@@ -1636,6 +1644,15 @@ type Link struct {
 
 	// User Example: anna@firma.test
 	User string `json:"user"`
+}
+
+// MailboxLogin How a user's own mailbox is signed in to.
+type MailboxLogin struct {
+	// Password The password for this mailbox, or an app password where the provider asks for one. No answer ever holds it.
+	Password PasswordText `json:"password"`
+
+	// Username The name of the user at the server of users' own mailboxes.
+	Username string `json:"username"`
 }
 
 // MaxMessageBytes The largest message that is fetched, in bytes. Larger ones are listed as skipped and fetched when asked for.
@@ -2354,6 +2371,9 @@ type UserExport struct {
 		Marks []string `json:"marks"`
 	} `json:"mailbox"`
 
+	// MailboxLogin The name with which the user's own mailbox is signed in to; one row, or none.
+	MailboxLogin []ExportRow `json:"mailbox_login"`
+
 	// Messages One row for each message that was fetched, by which it is known again. There may be a million.
 	Messages []ExportRow `json:"messages"`
 
@@ -2921,6 +2941,9 @@ type AdminChangeQuotasJSONRequestBody = QuotaChange
 // AdminSetQuotaJSONRequestBody defines body for AdminSetQuota for application/json ContentType.
 type AdminSetQuotaJSONRequestBody = QuotaLimits
 
+// AdminSetMailboxLoginJSONRequestBody defines body for AdminSetMailboxLogin for application/json ContentType.
+type AdminSetMailboxLoginJSONRequestBody = MailboxLogin
+
 // TestConnectionJSONRequestBody defines body for TestConnection for application/json ContentType.
 type TestConnectionJSONRequestBody = ConnectionTestRequest
 
@@ -3123,6 +3146,12 @@ type ServerInterface interface {
 	// AdminExportUser All that is stored about a user
 	// (GET /v1/admin/users/{user}/export)
 	AdminExportUser(ctx echo.Context, user string) error
+	// AdminForgetMailboxLogin Forget how a user's own mailbox is signed in to
+	// (DELETE /v1/admin/users/{user}/mailbox)
+	AdminForgetMailboxLogin(ctx echo.Context, user string) error
+	// AdminSetMailboxLogin Save how a user's own mailbox is signed in to
+	// (PUT /v1/admin/users/{user}/mailbox)
+	AdminSetMailboxLogin(ctx echo.Context, user string) error
 	// GetAutoconfig Settings for a mail address
 	// (GET /v1/autoconfig)
 	GetAutoconfig(ctx echo.Context, params GetAutoconfigParams) error
@@ -4600,6 +4629,38 @@ func (w *ServerInterfaceWrapper) AdminExportUser(ctx echo.Context) error {
 	return err
 }
 
+// AdminForgetMailboxLogin converts echo context to params.
+func (w *ServerInterfaceWrapper) AdminForgetMailboxLogin(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user" -------------
+	var user string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user", ctx.Param("user"), &user, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AdminForgetMailboxLogin(ctx, user)
+	return err
+}
+
+// AdminSetMailboxLogin converts echo context to params.
+func (w *ServerInterfaceWrapper) AdminSetMailboxLogin(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user" -------------
+	var user string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user", ctx.Param("user"), &user, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AdminSetMailboxLogin(ctx, user)
+	return err
+}
+
 // GetAutoconfig converts echo context to params.
 func (w *ServerInterfaceWrapper) GetAutoconfig(ctx echo.Context) error {
 	var err error
@@ -4938,6 +4999,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/admin/accounts/:id/transcript", wrapper.AdminGetTranscript, options.OperationMiddlewares["adminGetTranscript"]...)
 	router.PUT(options.BaseURL+"/v1/admin/accounts/:id/transcript", wrapper.AdminStartTranscript, options.OperationMiddlewares["adminStartTranscript"]...)
 	router.DELETE(options.BaseURL+"/v1/admin/users/:user", wrapper.AdminDeleteUser, options.OperationMiddlewares["adminDeleteUser"]...)
+	router.DELETE(options.BaseURL+"/v1/admin/users/:user/mailbox", wrapper.AdminForgetMailboxLogin, options.OperationMiddlewares["adminForgetMailboxLogin"]...)
+	router.PUT(options.BaseURL+"/v1/admin/users/:user/mailbox", wrapper.AdminSetMailboxLogin, options.OperationMiddlewares["adminSetMailboxLogin"]...)
 	router.GET(options.BaseURL+"/v1/admin/users/:user/export", wrapper.AdminExportUser, options.OperationMiddlewares["adminExportUser"]...)
 	router.GET(options.BaseURL+"/v1/admin/audit", wrapper.AdminListAudit, options.OperationMiddlewares["adminListAudit"]...)
 	router.GET(options.BaseURL+"/v1/admin/hosts", wrapper.AdminListHosts, options.OperationMiddlewares["adminListHosts"]...)
@@ -11167,6 +11230,317 @@ func (response AdminExportUser503ApplicationProblemPlusJSONResponse) VisitAdminE
 	return err
 }
 
+type AdminForgetMailboxLoginRequestObject struct {
+	User string `json:"user"`
+}
+
+type AdminForgetMailboxLoginResponseObject interface {
+	VisitAdminForgetMailboxLoginResponse(w http.ResponseWriter) error
+}
+
+type AdminForgetMailboxLogin204Response struct {
+}
+
+func (response AdminForgetMailboxLogin204Response) VisitAdminForgetMailboxLoginResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type AdminForgetMailboxLogin400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response AdminForgetMailboxLogin400ApplicationProblemPlusJSONResponse) VisitAdminForgetMailboxLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminForgetMailboxLogin401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminForgetMailboxLogin401ApplicationProblemPlusJSONResponse) VisitAdminForgetMailboxLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminForgetMailboxLogin403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AdminForgetMailboxLogin403ApplicationProblemPlusJSONResponse) VisitAdminForgetMailboxLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminForgetMailboxLogin404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AdminForgetMailboxLogin404ApplicationProblemPlusJSONResponse) VisitAdminForgetMailboxLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminForgetMailboxLogin429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminForgetMailboxLogin429ApplicationProblemPlusJSONResponse) VisitAdminForgetMailboxLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminForgetMailboxLogin500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response AdminForgetMailboxLogin500ApplicationProblemPlusJSONResponse) VisitAdminForgetMailboxLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminForgetMailboxLogin503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response AdminForgetMailboxLogin503ApplicationProblemPlusJSONResponse) VisitAdminForgetMailboxLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminSetMailboxLoginRequestObject struct {
+	User string `json:"user"`
+	Body *AdminSetMailboxLoginJSONRequestBody
+}
+
+type AdminSetMailboxLoginResponseObject interface {
+	VisitAdminSetMailboxLoginResponse(w http.ResponseWriter) error
+}
+
+type AdminSetMailboxLogin204Response struct {
+}
+
+func (response AdminSetMailboxLogin204Response) VisitAdminSetMailboxLoginResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type AdminSetMailboxLogin400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response AdminSetMailboxLogin400ApplicationProblemPlusJSONResponse) VisitAdminSetMailboxLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminSetMailboxLogin401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminSetMailboxLogin401ApplicationProblemPlusJSONResponse) VisitAdminSetMailboxLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminSetMailboxLogin403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AdminSetMailboxLogin403ApplicationProblemPlusJSONResponse) VisitAdminSetMailboxLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminSetMailboxLogin404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AdminSetMailboxLogin404ApplicationProblemPlusJSONResponse) VisitAdminSetMailboxLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminSetMailboxLogin413ApplicationProblemPlusJSONResponse struct {
+	PayloadTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response AdminSetMailboxLogin413ApplicationProblemPlusJSONResponse) VisitAdminSetMailboxLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminSetMailboxLogin415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response AdminSetMailboxLogin415ApplicationProblemPlusJSONResponse) VisitAdminSetMailboxLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminSetMailboxLogin422ApplicationProblemPlusJSONResponse struct {
+	ValidationFailedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminSetMailboxLogin422ApplicationProblemPlusJSONResponse) VisitAdminSetMailboxLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminSetMailboxLogin429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminSetMailboxLogin429ApplicationProblemPlusJSONResponse) VisitAdminSetMailboxLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminSetMailboxLogin500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response AdminSetMailboxLogin500ApplicationProblemPlusJSONResponse) VisitAdminSetMailboxLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminSetMailboxLogin503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response AdminSetMailboxLogin503ApplicationProblemPlusJSONResponse) VisitAdminSetMailboxLoginResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetAutoconfigRequestObject struct {
 	Params GetAutoconfigParams
 }
@@ -12974,6 +13348,12 @@ type StrictServerInterface interface {
 	// AdminExportUser All that is stored about a user
 	// (GET /v1/admin/users/{user}/export)
 	AdminExportUser(ctx context.Context, request AdminExportUserRequestObject) (AdminExportUserResponseObject, error)
+	// AdminForgetMailboxLogin Forget how a user's own mailbox is signed in to
+	// (DELETE /v1/admin/users/{user}/mailbox)
+	AdminForgetMailboxLogin(ctx context.Context, request AdminForgetMailboxLoginRequestObject) (AdminForgetMailboxLoginResponseObject, error)
+	// AdminSetMailboxLogin Save how a user's own mailbox is signed in to
+	// (PUT /v1/admin/users/{user}/mailbox)
+	AdminSetMailboxLogin(ctx context.Context, request AdminSetMailboxLoginRequestObject) (AdminSetMailboxLoginResponseObject, error)
 	// GetAutoconfig Settings for a mail address
 	// (GET /v1/autoconfig)
 	GetAutoconfig(ctx context.Context, request GetAutoconfigRequestObject) (GetAutoconfigResponseObject, error)
@@ -14317,6 +14697,79 @@ func (sh *strictHandler) AdminExportUser(ctx echo.Context, user string) error {
 		return err
 	} else if validResponse, ok := response.(AdminExportUserResponseObject); ok {
 		return validResponse.VisitAdminExportUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AdminForgetMailboxLogin operation middleware
+func (sh *strictHandler) AdminForgetMailboxLogin(ctx echo.Context, user string) error {
+	var request AdminForgetMailboxLoginRequestObject
+
+	request.User = user
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AdminForgetMailboxLogin(ctx.Request().Context(), request.(AdminForgetMailboxLoginRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AdminForgetMailboxLogin")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AdminForgetMailboxLoginResponseObject); ok {
+		return validResponse.VisitAdminForgetMailboxLoginResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AdminSetMailboxLogin operation middleware
+func (sh *strictHandler) AdminSetMailboxLogin(ctx echo.Context, user string) error {
+	var request AdminSetMailboxLoginRequestObject
+
+	request.User = user
+
+	var body AdminSetMailboxLoginJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AdminSetMailboxLogin(ctx.Request().Context(), request.(AdminSetMailboxLoginRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AdminSetMailboxLogin")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AdminSetMailboxLoginResponseObject); ok {
+		return validResponse.VisitAdminSetMailboxLoginResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -101,6 +101,8 @@ const (
 	AuditActionDefaultLimitSet     AuditAction = "default_limit.set"
 	AuditActionInstallationAdopted AuditAction = "installation.adopted"
 	AuditActionLinkMade            AuditAction = "link.made"
+	AuditActionMailboxLoginRemoved AuditAction = "mailbox_login.removed"
+	AuditActionMailboxLoginSet     AuditAction = "mailbox_login.set"
 	AuditActionMessageRetried      AuditAction = "message.retried"
 	AuditActionQuotaSet            AuditAction = "quota.set"
 	AuditActionSessionBegun        AuditAction = "session.begun"
@@ -139,6 +141,10 @@ func (e AuditAction) Valid() bool {
 	case AuditActionInstallationAdopted:
 		return true
 	case AuditActionLinkMade:
+		return true
+	case AuditActionMailboxLoginRemoved:
+		return true
+	case AuditActionMailboxLoginSet:
 		return true
 	case AuditActionMessageRetried:
 		return true
@@ -1142,7 +1148,8 @@ type AdminAccountPatch struct {
 // outcome where that is no success; `account.paused` and `account.resumed` are edits that switch an account off or
 // on and change nothing else; `account.fetched` and `message.retried` are there where somebody else than the user
 // asked for it; `quota.set` is the limit of one user, also where those of many were changed; `default_limit.set`
-// and `default_limit.removed` are those of a domain or of everybody; `session.begun` is somebody who signed in,
+// and `default_limit.removed` are those of a domain or of everybody; `mailbox_login.set` and
+// `mailbox_login.removed` are about how a user's own mailbox is signed in to; `session.begun` is somebody who signed in,
 // `session.ended` one session that its user ended,
 // `sessions.ended` all of a user's or everybody's; `installation.adopted` is `mailbrook installation adopt`.
 type AuditAction string
@@ -1156,7 +1163,8 @@ type AuditEntry struct {
 	// outcome where that is no success; `account.paused` and `account.resumed` are edits that switch an account off or
 	// on and change nothing else; `account.fetched` and `message.retried` are there where somebody else than the user
 	// asked for it; `quota.set` is the limit of one user, also where those of many were changed; `default_limit.set`
-	// and `default_limit.removed` are those of a domain or of everybody; `session.begun` is somebody who signed in,
+	// and `default_limit.removed` are those of a domain or of everybody; `mailbox_login.set` and
+	// `mailbox_login.removed` are about how a user's own mailbox is signed in to; `session.begun` is somebody who signed in,
 	// `session.ended` one session that its user ended,
 	// `sessions.ended` all of a user's or everybody's; `installation.adopted` is `mailbrook installation adopt`.
 	Action AuditAction `json:"action"`
@@ -1636,6 +1644,15 @@ type Link struct {
 
 	// User Example: anna@firma.test
 	User string `json:"user"`
+}
+
+// MailboxLogin How a user's own mailbox is signed in to.
+type MailboxLogin struct {
+	// Password The password for this mailbox, or an app password where the provider asks for one. No answer ever holds it.
+	Password PasswordText `json:"password"`
+
+	// Username The name of the user at the server of users' own mailboxes.
+	Username string `json:"username"`
 }
 
 // MaxMessageBytes The largest message that is fetched, in bytes. Larger ones are listed as skipped and fetched when asked for.
@@ -2354,6 +2371,9 @@ type UserExport struct {
 		Marks []string `json:"marks"`
 	} `json:"mailbox"`
 
+	// MailboxLogin The name with which the user's own mailbox is signed in to; one row, or none.
+	MailboxLogin []ExportRow `json:"mailbox_login"`
+
 	// Messages One row for each message that was fetched, by which it is known again. There may be a million.
 	Messages []ExportRow `json:"messages"`
 
@@ -2920,6 +2940,9 @@ type AdminChangeQuotasJSONRequestBody = QuotaChange
 
 // AdminSetQuotaJSONRequestBody defines body for AdminSetQuota for application/json ContentType.
 type AdminSetQuotaJSONRequestBody = QuotaLimits
+
+// AdminSetMailboxLoginJSONRequestBody defines body for AdminSetMailboxLogin for application/json ContentType.
+type AdminSetMailboxLoginJSONRequestBody = MailboxLogin
 
 // TestConnectionJSONRequestBody defines body for TestConnection for application/json ContentType.
 type TestConnectionJSONRequestBody = ConnectionTestRequest
@@ -3663,6 +3686,40 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/admin/users/{user}/export (the `AdminExportUser` operationId).
 	AdminExportUser(ctx context.Context, user string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AdminForgetMailboxLogin Forget how a user's own mailbox is signed in to
+	//
+	// Name and password are forgotten; nothing is delivered for the user until others are saved. It may be repeated,
+	// and is for every installation: what was saved before another `imap.login` was chosen can be forgotten, too.
+	//
+	// Corresponds with DELETE /v1/admin/users/{user}/mailbox (the `AdminForgetMailboxLogin` operationId).
+	AdminForgetMailboxLogin(ctx context.Context, user string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AdminSetMailboxLoginWithBody Save how a user's own mailbox is signed in to
+	//
+	// For servers that know no master user: where the operator chose `imap.login = "per-user"`, whoever knows the
+	// user's name and password there, such as a webmail when the user signs in, hands them over. Elsewhere there is
+	// no such thing: `not_found`. They are sealed as accounts' passwords are, and no call returns them. It may be
+	// repeated; what is saved already is not saved again. Whether they are right shows when mail is delivered: the
+	// accounts have `local_mailbox_unavailable` until they are.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/admin/users/{user}/mailbox (the `AdminSetMailboxLogin` operationId).
+	AdminSetMailboxLoginWithBody(ctx context.Context, user string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AdminSetMailboxLogin Save how a user's own mailbox is signed in to
+	//
+	// For servers that know no master user: where the operator chose `imap.login = "per-user"`, whoever knows the
+	// user's name and password there, such as a webmail when the user signs in, hands them over. Elsewhere there is
+	// no such thing: `not_found`. They are sealed as accounts' passwords are, and no call returns them. It may be
+	// repeated; what is saved already is not saved again. Whether they are right shows when mail is delivered: the
+	// accounts have `local_mailbox_unavailable` until they are.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/admin/users/{user}/mailbox (the `AdminSetMailboxLogin` operationId).
+	AdminSetMailboxLogin(ctx context.Context, user string, body AdminSetMailboxLoginJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetAutoconfig Settings for a mail address
 	//
@@ -4973,6 +5030,70 @@ func (c *Client) AdminDeleteUser(ctx context.Context, user string, params *Admin
 // Corresponds with GET /v1/admin/users/{user}/export (the `AdminExportUser` operationId).
 func (c *Client) AdminExportUser(ctx context.Context, user string, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewAdminExportUserRequest(c.Server, user)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AdminForgetMailboxLogin Forget how a user's own mailbox is signed in to
+//
+// Name and password are forgotten; nothing is delivered for the user until others are saved. It may be repeated,
+// and is for every installation: what was saved before another `imap.login` was chosen can be forgotten, too.
+//
+// Corresponds with DELETE /v1/admin/users/{user}/mailbox (the `AdminForgetMailboxLogin` operationId).
+func (c *Client) AdminForgetMailboxLogin(ctx context.Context, user string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdminForgetMailboxLoginRequest(c.Server, user)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AdminSetMailboxLoginWithBody Save how a user's own mailbox is signed in to
+//
+// For servers that know no master user: where the operator chose `imap.login = "per-user"`, whoever knows the
+// user's name and password there, such as a webmail when the user signs in, hands them over. Elsewhere there is
+// no such thing: `not_found`. They are sealed as accounts' passwords are, and no call returns them. It may be
+// repeated; what is saved already is not saved again. Whether they are right shows when mail is delivered: the
+// accounts have `local_mailbox_unavailable` until they are.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/admin/users/{user}/mailbox (the `AdminSetMailboxLogin` operationId).
+func (c *Client) AdminSetMailboxLoginWithBody(ctx context.Context, user string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdminSetMailboxLoginRequestWithBody(c.Server, user, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AdminSetMailboxLogin Save how a user's own mailbox is signed in to
+//
+// For servers that know no master user: where the operator chose `imap.login = "per-user"`, whoever knows the
+// user's name and password there, such as a webmail when the user signs in, hands them over. Elsewhere there is
+// no such thing: `not_found`. They are sealed as accounts' passwords are, and no call returns them. It may be
+// repeated; what is saved already is not saved again. Whether they are right shows when mail is delivered: the
+// accounts have `local_mailbox_unavailable` until they are.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/admin/users/{user}/mailbox (the `AdminSetMailboxLogin` operationId).
+func (c *Client) AdminSetMailboxLogin(ctx context.Context, user string, body AdminSetMailboxLoginJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdminSetMailboxLoginRequest(c.Server, user, body)
 	if err != nil {
 		return nil, err
 	}
@@ -8004,6 +8125,87 @@ func NewAdminExportUserRequest(server string, user string) (*http.Request, error
 	return req, nil
 }
 
+// NewAdminForgetMailboxLoginRequest constructs an http.Request for the AdminForgetMailboxLogin method
+func NewAdminForgetMailboxLoginRequest(server string, user string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user", user, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/users/%s/mailbox", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAdminSetMailboxLoginRequest calls the generic AdminSetMailboxLogin builder with application/json body
+func NewAdminSetMailboxLoginRequest(server string, user string, body AdminSetMailboxLoginJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAdminSetMailboxLoginRequestWithBody(server, user, "application/json", bodyReader)
+}
+
+// NewAdminSetMailboxLoginRequestWithBody constructs an http.Request for the AdminSetMailboxLogin method, with any body, and a specified content type
+func NewAdminSetMailboxLoginRequestWithBody(server string, user string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user", user, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/users/%s/mailbox", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewGetAutoconfigRequest constructs an http.Request for the GetAutoconfig method
 func NewGetAutoconfigRequest(server string, params *GetAutoconfigParams) (*http.Request, error) {
 	var err error
@@ -9254,6 +9456,42 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /v1/admin/users/{user}/export (the `AdminExportUser` operationId).
 	AdminExportUserWithResponse(ctx context.Context, user string, reqEditors ...RequestEditorFn) (*AdminExportUserResponse, error)
+
+	// AdminForgetMailboxLoginWithResponse Forget how a user's own mailbox is signed in to
+	//
+	// Name and password are forgotten; nothing is delivered for the user until others are saved. It may be repeated,
+	// and is for every installation: what was saved before another `imap.login` was chosen can be forgotten, too.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/admin/users/{user}/mailbox (the `AdminForgetMailboxLogin` operationId).
+	AdminForgetMailboxLoginWithResponse(ctx context.Context, user string, reqEditors ...RequestEditorFn) (*AdminForgetMailboxLoginResponse, error)
+
+	// AdminSetMailboxLoginWithBodyWithResponse Save how a user's own mailbox is signed in to
+	//
+	// For servers that know no master user: where the operator chose `imap.login = "per-user"`, whoever knows the
+	// user's name and password there, such as a webmail when the user signs in, hands them over. Elsewhere there is
+	// no such thing: `not_found`. They are sealed as accounts' passwords are, and no call returns them. It may be
+	// repeated; what is saved already is not saved again. Whether they are right shows when mail is delivered: the
+	// accounts have `local_mailbox_unavailable` until they are.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/admin/users/{user}/mailbox (the `AdminSetMailboxLogin` operationId).
+	AdminSetMailboxLoginWithBodyWithResponse(ctx context.Context, user string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AdminSetMailboxLoginResponse, error)
+
+	// AdminSetMailboxLoginWithResponse Save how a user's own mailbox is signed in to
+	//
+	// For servers that know no master user: where the operator chose `imap.login = "per-user"`, whoever knows the
+	// user's name and password there, such as a webmail when the user signs in, hands them over. Elsewhere there is
+	// no such thing: `not_found`. They are sealed as accounts' passwords are, and no call returns them. It may be
+	// repeated; what is saved already is not saved again. Whether they are right shows when mail is delivered: the
+	// accounts have `local_mailbox_unavailable` until they are.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/admin/users/{user}/mailbox (the `AdminSetMailboxLogin` operationId).
+	AdminSetMailboxLoginWithResponse(ctx context.Context, user string, body AdminSetMailboxLoginJSONRequestBody, reqEditors ...RequestEditorFn) (*AdminSetMailboxLoginResponse, error)
 
 	// GetAutoconfigWithResponse Settings for a mail address
 	//
@@ -14150,6 +14388,235 @@ func (r AdminExportUserResponse) ContentType() string {
 	return ""
 }
 
+// AdminForgetMailboxLoginResponse401Headers the declared response headers of an HTTP 401 response for AdminForgetMailboxLogin
+type AdminForgetMailboxLoginResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// AdminForgetMailboxLoginResponse429Headers the declared response headers of an HTTP 429 response for AdminForgetMailboxLogin
+type AdminForgetMailboxLoginResponse429Headers struct {
+	RetryAfter int
+}
+
+// AdminForgetMailboxLoginResponse503Headers the declared response headers of an HTTP 503 response for AdminForgetMailboxLogin
+type AdminForgetMailboxLoginResponse503Headers struct {
+	RetryAfter int
+}
+
+type AdminForgetMailboxLoginResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Forbidden
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AdminForgetMailboxLoginResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *AdminForgetMailboxLoginResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AdminForgetMailboxLoginResponse503Headers
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AdminForgetMailboxLoginResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r AdminForgetMailboxLoginResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r AdminForgetMailboxLoginResponse) GetApplicationproblemJSON403() *Forbidden {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r AdminForgetMailboxLoginResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r AdminForgetMailboxLoginResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AdminForgetMailboxLoginResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AdminForgetMailboxLoginResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AdminForgetMailboxLoginResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AdminForgetMailboxLoginResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AdminForgetMailboxLoginResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AdminForgetMailboxLoginResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AdminSetMailboxLoginResponse401Headers the declared response headers of an HTTP 401 response for AdminSetMailboxLogin
+type AdminSetMailboxLoginResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// AdminSetMailboxLoginResponse429Headers the declared response headers of an HTTP 429 response for AdminSetMailboxLogin
+type AdminSetMailboxLoginResponse429Headers struct {
+	RetryAfter int
+}
+
+// AdminSetMailboxLoginResponse503Headers the declared response headers of an HTTP 503 response for AdminSetMailboxLogin
+type AdminSetMailboxLoginResponse503Headers struct {
+	RetryAfter int
+}
+
+type AdminSetMailboxLoginResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidRequest
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Forbidden
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *PayloadTooLarge
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *UnsupportedMediaType
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *ValidationFailed
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AdminSetMailboxLoginResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *AdminSetMailboxLoginResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AdminSetMailboxLoginResponse503Headers
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AdminSetMailboxLoginResponse) GetApplicationproblemJSON400() *InvalidRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r AdminSetMailboxLoginResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r AdminSetMailboxLoginResponse) GetApplicationproblemJSON403() *Forbidden {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r AdminSetMailboxLoginResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r AdminSetMailboxLoginResponse) GetApplicationproblemJSON413() *PayloadTooLarge {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r AdminSetMailboxLoginResponse) GetApplicationproblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r AdminSetMailboxLoginResponse) GetApplicationproblemJSON422() *ValidationFailed {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r AdminSetMailboxLoginResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AdminSetMailboxLoginResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AdminSetMailboxLoginResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AdminSetMailboxLoginResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AdminSetMailboxLoginResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AdminSetMailboxLoginResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AdminSetMailboxLoginResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetAutoconfigResponse401Headers the declared response headers of an HTTP 401 response for GetAutoconfig
 type GetAutoconfigResponse401Headers struct {
 	WWWAuthenticate string
@@ -16448,6 +16915,60 @@ func (c *ClientWithResponses) AdminExportUserWithResponse(ctx context.Context, u
 		return nil, err
 	}
 	return ParseAdminExportUserResponse(rsp)
+}
+
+// AdminForgetMailboxLoginWithResponse Forget how a user's own mailbox is signed in to
+//
+// Name and password are forgotten; nothing is delivered for the user until others are saved. It may be repeated,
+// and is for every installation: what was saved before another `imap.login` was chosen can be forgotten, too.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/admin/users/{user}/mailbox (the `AdminForgetMailboxLogin` operationId).
+func (c *ClientWithResponses) AdminForgetMailboxLoginWithResponse(ctx context.Context, user string, reqEditors ...RequestEditorFn) (*AdminForgetMailboxLoginResponse, error) {
+	rsp, err := c.AdminForgetMailboxLogin(ctx, user, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdminForgetMailboxLoginResponse(rsp)
+}
+
+// AdminSetMailboxLoginWithBodyWithResponse Save how a user's own mailbox is signed in to
+//
+// For servers that know no master user: where the operator chose `imap.login = "per-user"`, whoever knows the
+// user's name and password there, such as a webmail when the user signs in, hands them over. Elsewhere there is
+// no such thing: `not_found`. They are sealed as accounts' passwords are, and no call returns them. It may be
+// repeated; what is saved already is not saved again. Whether they are right shows when mail is delivered: the
+// accounts have `local_mailbox_unavailable` until they are.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/admin/users/{user}/mailbox (the `AdminSetMailboxLogin` operationId).
+func (c *ClientWithResponses) AdminSetMailboxLoginWithBodyWithResponse(ctx context.Context, user string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AdminSetMailboxLoginResponse, error) {
+	rsp, err := c.AdminSetMailboxLoginWithBody(ctx, user, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdminSetMailboxLoginResponse(rsp)
+}
+
+// AdminSetMailboxLoginWithResponse Save how a user's own mailbox is signed in to
+//
+// For servers that know no master user: where the operator chose `imap.login = "per-user"`, whoever knows the
+// user's name and password there, such as a webmail when the user signs in, hands them over. Elsewhere there is
+// no such thing: `not_found`. They are sealed as accounts' passwords are, and no call returns them. It may be
+// repeated; what is saved already is not saved again. Whether they are right shows when mail is delivered: the
+// accounts have `local_mailbox_unavailable` until they are.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/admin/users/{user}/mailbox (the `AdminSetMailboxLogin` operationId).
+func (c *ClientWithResponses) AdminSetMailboxLoginWithResponse(ctx context.Context, user string, body AdminSetMailboxLoginJSONRequestBody, reqEditors ...RequestEditorFn) (*AdminSetMailboxLoginResponse, error) {
+	rsp, err := c.AdminSetMailboxLogin(ctx, user, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdminSetMailboxLoginResponse(rsp)
 }
 
 // GetAutoconfigWithResponse Settings for a mail address
@@ -21387,6 +21908,235 @@ func ParseAdminExportUserResponse(rsp *http.Response) (*AdminExportUserResponse,
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers AdminExportUserResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAdminForgetMailboxLoginResponse parses an HTTP response from a AdminForgetMailboxLoginWithResponse call
+func ParseAdminForgetMailboxLoginResponse(rsp *http.Response) (*AdminForgetMailboxLoginResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AdminForgetMailboxLoginResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers AdminForgetMailboxLoginResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers AdminForgetMailboxLoginResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers AdminForgetMailboxLoginResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAdminSetMailboxLoginResponse parses an HTTP response from a AdminSetMailboxLoginWithResponse call
+func ParseAdminSetMailboxLoginResponse(rsp *http.Response) (*AdminSetMailboxLoginResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AdminSetMailboxLoginResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest PayloadTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ValidationFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers AdminSetMailboxLoginResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers AdminSetMailboxLoginResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers AdminSetMailboxLoginResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {

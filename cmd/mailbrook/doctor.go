@@ -174,7 +174,7 @@ func (d *doctor) stores(ctx context.Context) (err error) {
 		return err
 	}
 	d.found("installation", well, "database, keys and mailboxes belong together", "")
-	return d.rights(ctx, n)
+	return d.rights(ctx, n, keys)
 }
 
 // refused is what serve says when it refuses to start, with what it says to do; with
@@ -227,9 +227,9 @@ func (d *doctor) keys(ctx context.Context, n *installation, v *vault.Vault, unus
 
 // rights looks at the mailboxes of those who have accounts: what is gone, or what
 // another program or another user of the system has made, cannot be delivered into.
-func (d *doctor) rights(ctx context.Context, n *installation) error {
+func (d *doctor) rights(ctx context.Context, n *installation, keys *vault.Vault) error {
 	if n.boxes == nil {
-		return d.destination(ctx, n)
+		return d.destination(ctx, n, keys)
 	}
 	service, _ := ownerOfFile(d.cfg.DataDir)
 	var shut, foreign, gone []string

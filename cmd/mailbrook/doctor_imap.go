@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/imapbox"
 	"github.com/mailbrook/mailbrook/internal/insight"
@@ -16,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/source"
+	"github.com/mailbrook/mailbrook/internal/vault"
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
@@ -24,7 +26,7 @@ const destinationPatience = 30 * time.Second
 
 // destination looks at the server of users' own mailboxes: whether it is reached, whether a user's mailbox is signed in
 // to, and what it offers.
-func (d *doctor) destination(ctx context.Context, n *installation) error {
+func (d *doctor) destination(ctx context.Context, n *installation, keys *vault.Vault) error {
 	ctx, cancel := context.WithTimeout(ctx, destinationPatience)
 	defer cancel()
 	dialer, err := d.cfg.imapDialer(time.Now)
@@ -42,7 +44,7 @@ func (d *doctor) destination(ctx context.Context, n *installation) error {
 		d.reach(ctx, dialer)
 		return nil
 	}
-	d.signsInThere(ctx, dialer, page[0].Owner)
+	d.signsInThere(ctx, n, keys, dialer, page[0].Owner)
 	return nil
 }
 
@@ -60,8 +62,10 @@ func (d *doctor) reach(ctx context.Context, dialer *outbound.Dialer) {
 }
 
 // signsInThere signs in to a user's mailbox and says what the server offers.
-func (d *doctor) signsInThere(ctx context.Context, dialer *outbound.Dialer, o owner.Owner) {
-	logins := d.cfg.newMailboxLogins(outbound.New(outbound.Options{}).Trusted(), time.Now)
+func (d *doctor) signsInThere(ctx context.Context, n *installation, keys *vault.Vault, dialer *outbound.Dialer,
+	o owner.Owner,
+) {
+	logins := d.cfg.newMailboxLogins(n.store, keys, outbound.New(outbound.Options{}).Trusted(), time.Now)
 	offers, err := imapbox.New(imapbox.Options{
 		Connector: destinationLink(dialer, slog.New(slog.DiscardHandler)), Server: d.cfg.IMAP.server(),
 		Login: logins.login, Key: []byte("doctor"), Connections: 1,
@@ -99,7 +103,7 @@ func (d *doctor) whatToDoAbout(err error) string {
 	switch {
 	case errors.As(err, &no) && strings.EqualFold(no.Reply.Code, "AUTHORIZATIONFAILED"):
 		return "see that the user has a mailbox there, and that who signs in may open it"
-	case errors.As(err, &no) && d.cfg.IMAP.Login == loginPerUser:
+	case d.cfg.IMAP.Login == loginPerUser && (errors.As(err, &no) || errors.Is(err, account.ErrNotFound)):
 		return `save the user's name and password there: "mailbrook user mailbox set"`
 	case errors.As(err, &no) && d.cfg.IMAP.Login == loginXOAUTH2:
 		return "see that the registration of imap.oauth may open mailboxes there"

@@ -231,3 +231,74 @@ func TestAWrongMasterPasswordIsNamedAndNothingIsLost(t *testing.T) {
 	mailtest.CompareDelivered(t, oracle, delivered(t, to), "Obce")
 	p.term()
 }
+
+// Where the server knows no master, each user's own name and password are handed over, by REST or by command, and open
+// its mailbox alone; no answer holds them. Where there is a master, there is nothing to hand over.
+func TestEachUsersOwnPasswordOpensItsMailbox(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	from := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
+	oracle := mailtest.Fill(t, from, "anna", mailtest.Corpus(7, 24, false))
+	to := mailtest.StartDovecot(t, mailtest.DovecotOptions{
+		Users: map[string]string{anna: annasOwn}, CA: ca, Separator: "/",
+	})
+	s := newSite(t, ca, "MAILBOX=imap", fmt.Sprintf("IMAP_ADDRESS=localhost:%d", to.IMAPS), "IMAP_CA_FILE="+ca.File,
+		"IMAP_LOGIN=per-user")
+	s.unchecked = "a mailbox at an IMAP server is not read yet"
+	s.secrets = append(s.secrets, annasOwn)
+	p := s.serve()
+	u, root := p.as(anna), p.admin()
+	id := u.add(remoteAccount("Obce", "imap", from.Host, from.IMAPS, "tls", "anna")).ID
+	a := u.reaches(id, "retrying", "needs_attention")
+	if d := a.Status.Diagnosis; d == nil || d.Code != "local_mailbox_unavailable" ||
+		!strings.Contains(d.Detail, "No name and no password are saved") {
+		t.Errorf("the diagnosis is %+v", d)
+	}
+
+	path := "/v1/admin/users/" + anna + "/mailbox"
+	login := fields{"username": anna, "password": annasOwn}
+	if r := u.do("PUT", path, login); r.status != http.StatusForbidden {
+		t.Errorf("a user who is no administrator is answered %d: %s", r.status, r.body)
+	}
+	for range 2 {
+		if r := root.do("PUT", path, login); r.status != http.StatusNoContent || len(r.body) > 0 {
+			t.Fatalf("saving it is answered %d: %s", r.status, r.body)
+		}
+	}
+	must[accountAnswer](u, http.StatusAccepted, "POST", "/v1/accounts/"+id+"/fetch", nil)
+	u.reaches(id, "ok")
+	mailtest.CompareDelivered(t, oracle, delivered(t, to), "Obce")
+	acts := must[struct{ Entries []struct{ Action string } }](root, http.StatusOK, "GET", "/v1/admin/audit?user="+anna,
+		nil)
+	saved := 0
+	for _, e := range acts.Entries {
+		if e.Action == "mailbox_login.set" {
+			saved++
+		}
+	}
+	if saved != 1 {
+		t.Errorf("of what was saved twice alike there are %d acts: %+v", saved, acts)
+	}
+	if r := root.do("DELETE", path, nil); r.status != http.StatusNoContent {
+		t.Errorf("forgetting it is answered %d: %s", r.status, r.body)
+	}
+	s.ok(annasOwn, "user", "mailbox", "set", anna, "--password-stdin")
+	if out := s.ok("", "doctor"); !strings.Contains(out, "that of "+anna+" is signed in to") {
+		t.Errorf("doctor says:\n%s", out)
+	}
+	s.ok("", "user", "mailbox", "forget", anna)
+	r := s.run("", "doctor")
+	if r.status != 1 || !strings.Contains(strings.Join(strings.Fields(r.out), " "), "user mailbox set") {
+		t.Errorf("doctor ends with %d and says:\n%s", r.status, r.out)
+	}
+	p.term()
+	s.env = append(s.env, "MAILBROOK_IMAP_LOGIN={user}*mailbrook", "MAILBROOK_IMAP_PASSWORD="+masters)
+	p = s.serve()
+	if r := p.admin().do("PUT", path, login); r.status != http.StatusNotFound {
+		t.Errorf("where there is a master it is answered %d: %s", r.status, r.body)
+	}
+	if r := s.run(annasOwn, "user", "mailbox", "set", anna, "--password-stdin"); r.status != 2 {
+		t.Errorf("where there is a master the command ends with %d: %s", r.status, r.err)
+	}
+	p.term()
+}

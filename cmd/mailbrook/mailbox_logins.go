@@ -1,27 +1,36 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
+	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/imapbox"
 	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/store"
+	"github.com/mailbrook/mailbrook/internal/vault"
 )
 
 // mailboxLogins says how users' own mailboxes are signed in to.
 type mailboxLogins struct {
 	cfg    imapConfig
+	own    ownLogins
 	tokens *oauth.Client
 }
 
-func (c config) newMailboxLogins(client *http.Client, now func() time.Time) *mailboxLogins {
+func (c config) newMailboxLogins(s *store.Store, v *vault.Vault, client *http.Client,
+	now func() time.Time,
+) *mailboxLogins {
 	o := c.IMAP.OAuth
-	return &mailboxLogins{cfg: c.IMAP, tokens: oauth.NewClient(oauth.ClientOptions{
+	return &mailboxLogins{cfg: c.IMAP, own: ownLogins{c, s, v}, tokens: oauth.NewClient(oauth.ClientOptions{
 		TokenURL: o.TokenURL, ClientID: o.ClientID, ClientSecret: o.ClientSecret, Scope: o.Scope, HTTP: client, Now: now,
 	})}
 }
@@ -43,8 +52,109 @@ func (l *mailboxLogins) login(ctx context.Context, o owner.Owner) (imapbox.Login
 			}
 		}
 		return imapbox.Login{Credential: remote.Credential{Auth: remote.OAuth2, Username: o.String(), Secret: token}}, nil
+	case loginPerUser:
+		name, password, err := l.own.get(ctx, o)
+		if errors.Is(err, account.ErrNotFound) {
+			return imapbox.Login{}, &fault.Error{
+				Code: fault.LocalMailboxUnavailable, Op: "signing in to the mailbox", Err: err,
+				Detail: "No name and no password are saved with which this user's own mailbox could be opened.",
+			}
+		}
+		return imapbox.Login{Credential: remote.Credential{
+			Auth: remote.Password, Username: name, Secret: password,
+		}}, err
 	}
 	return imapbox.Login{Credential: remote.Credential{
 		Auth: remote.Password, Username: strings.Replace(l.cfg.Login, "{user}", o.String(), 1), Secret: l.cfg.Password,
 	}}, nil
+}
+
+// ownLogins are the names and passwords of users' own mailboxes, where each user has one.
+type ownLogins struct {
+	cfg   config
+	rows  *store.Store
+	vault *vault.Vault
+}
+
+// get returns what is saved of a user; account.ErrNotFound where nothing is.
+func (l ownLogins) get(ctx context.Context, o owner.Owner) (name string, password remote.Secret, err error) {
+	name, sealed, err := l.rows.MailboxLogin(ctx, o)
+	if err != nil {
+		return "", remote.Secret{}, err
+	}
+	password, err = l.vault.Unseal(store.MailboxSecret(o), sealed)
+	return name, password, err
+}
+
+// Set implements httpapi.MailboxLogins.
+func (l ownLogins) Set(ctx context.Context, o owner.Owner, name string, password remote.Secret) error {
+	if !l.cfg.byIMAP() || l.cfg.IMAP.Login != loginPerUser {
+		return fmt.Errorf("%w: no user of this installation has a login of its own, as imap.login is not %q",
+			account.ErrNotFound, loginPerUser)
+	}
+	if had, was, err := l.get(ctx, o); err == nil && had == name && was.Reveal() == password.Reveal() {
+		return nil
+	}
+	sealed, err := l.vault.Seal(store.MailboxSecret(o), password)
+	if err != nil {
+		return err
+	}
+	return l.rows.SetMailboxLogin(ctx, o, name, sealed)
+}
+
+// Forget implements httpapi.MailboxLogins.
+func (l ownLogins) Forget(ctx context.Context, o owner.Owner) error {
+	return l.rows.ForgetMailboxLogin(ctx, o)
+}
+
+type (
+	userMailboxCmd struct {
+		Set    userMailboxSetCmd    `cmd:"" help:"Save the user's name and password at the server of users' own mailboxes."`
+		Forget userMailboxForgetCmd `cmd:"" help:"Forget them: nothing is delivered until others are saved."`
+	}
+	userMailboxSetCmd struct {
+		User          string `arg:"" help:"The user's mailbox address."`
+		Username      string `help:"Its name at the server, if that is not the address." placeholder:"NAME"`
+		PasswordStdin bool   `help:"Read the password from standard input instead of asking."`
+	}
+	userMailboxForgetCmd struct {
+		User string `arg:"" help:"The user's mailbox address."`
+	}
+)
+
+// Run saves how a user's own mailbox is signed in to.
+func (c userMailboxSetCmd) Run(ctx context.Context, t terminal, load loader) error {
+	o, err := parseUser(c.User)
+	if err != nil {
+		return err
+	}
+	return quietly(ctx, t, load, func(a *app) error {
+		password, err := t.password(ctx, c.PasswordStdin, o.String())
+		if err != nil {
+			return err
+		}
+		err = ownLogins{a.cfg, a.store, a.vault}.Set(ctx, o, cmp.Or(c.Username, o.String()), password)
+		if errors.Is(err, account.ErrNotFound) {
+			return usageError{err}
+		}
+		if err == nil {
+			fmt.Fprintf(t.out, "saved how the mailbox of %s is signed in to\n", o)
+		}
+		return err
+	})
+}
+
+// Run forgets how a user's own mailbox is signed in to.
+func (c userMailboxForgetCmd) Run(ctx context.Context, t terminal, load loader) error {
+	o, err := anyUser(c.User)
+	if err != nil {
+		return usageError{fmt.Errorf("USER: %w", err)}
+	}
+	return quietly(ctx, t, load, func(a *app) error {
+		if err := (ownLogins{a.cfg, a.store, a.vault}).Forget(ctx, o); err != nil {
+			return err
+		}
+		fmt.Fprintf(t.out, "nothing is saved of how the mailbox of %s is signed in to\n", o)
+		return nil
+	})
 }

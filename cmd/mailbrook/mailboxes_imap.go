@@ -40,7 +40,7 @@ func (a *app) newIMAPBoxes() (imapBoxes, *wire.Connector, error) {
 		return imapBoxes{}, nil, err
 	}
 	link := destinationLink(dialer, a.log)
-	logins := a.cfg.newMailboxLogins(a.dialer.Trusted(), a.store.Now)
+	logins := a.cfg.newMailboxLogins(a.store, a.vault, a.dialer.Trusted(), a.store.Now)
 	return imapBoxes{Store: imapbox.New(imapbox.Options{
 		Connector: link, Server: a.cfg.IMAP.server(), Login: logins.login, Key: a.vault.TokenKey(), Root: a.cfg.IMAP.Root,
 		Connections: a.cfg.IMAP.Connections, TempDir: a.cfg.DataDir, Log: a.log,

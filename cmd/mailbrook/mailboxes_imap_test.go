@@ -72,7 +72,7 @@ func TestWhoSignsInForAUser(t *testing.T) {
 		{loginAuthzid, "mailbrook", "mailbrook", anna},
 	} {
 		l := config{IMAP: imapConfig{Login: tc.login, User: tc.user, Password: remote.NewSecret("x")}}.newMailboxLogins(nil,
-			time.Now)
+			nil, nil, time.Now)
 		got, err := l.login(t.Context(), o)
 		if err != nil || got.Credential.Username != tc.username || got.OnBehalfOf != tc.behalf ||
 			got.Credential.Secret.Reveal() != "x" {

@@ -200,9 +200,10 @@ func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (*
 	return httpapi.New(httpapi.Options{
 		Accounts: a.registry, Watcher: a.store.Watcher(), Quotas: a.quotas(), Admin: admin{a.store.Admin(), a},
 		Providers: providers{a}, OAuth: a.oauth, Users: users{a},
-		Audit:       a.store.Audit(),
-		Repeats:     repeats{a.store.Repeatable(), a.vault, a.store.Now},
-		Transcripts: transcripts{a.transcripts}, Tokens: tokens, Explain: a.advice(),
+		MailboxLogins: ownLogins{a.cfg, a.store, a.vault},
+		Audit:         a.store.Audit(),
+		Repeats:       repeats{a.store.Repeatable(), a.vault, a.store.Now},
+		Transcripts:   transcripts{a.transcripts}, Tokens: tokens, Explain: a.advice(),
 		ExplainAdmin: advice{a.catalog, a.oauth, true},
 		Ready:        ready,
 		Holds:        a.house.holds,

@@ -17,8 +17,9 @@ import (
 )
 
 type userCmd struct {
-	Delete userDeleteCmd `cmd:"" help:"Remove a user: accounts, passwords, sessions, limits, journals."`
-	Export userExportCmd `cmd:"" help:"Print all that is stored about a user, as JSON, without secrets and without mail."`
+	Delete  userDeleteCmd  `cmd:"" help:"Remove a user: accounts, passwords, sessions, limits, journals."`
+	Mailbox userMailboxCmd `cmd:"" help:"Save or forget a user's password at the server of users' own mailboxes."`
+	Export  userExportCmd  `cmd:"" help:"Print all that is stored about a user, as JSON, without secrets and mail."`
 }
 
 type userDeleteCmd struct {

@@ -70,6 +70,10 @@ const (
 	QuotaSet          Action = "quota.set"
 	DefaultSet        Action = "default_limit.set"     // What users of a domain may hold of whom nothing else was said.
 	DefaultRemoved    Action = "default_limit.removed" // That is not said any more.
+	MailboxLoginSet   Action = "mailbox_login.set"     // How a user's own mailbox is signed in to was saved.
+	// MailboxLoginRemoved is that it was forgotten.
+	MailboxLoginRemoved Action = "mailbox_login.removed"
+
 	UserRemoved       Action = "user.removed"
 	UserExported      Action = "user.exported" // All that is stored about a user was handed out.
 	LinkMade          Action = "link.made"
@@ -88,7 +92,8 @@ const (
 func Actions() []Action {
 	return []Action{
 		AccountAdded, AccountTested, AccountTestFailed, AccountChanged, AccountPaused, AccountResumed, AccountFetched,
-		AccountDeleted, MessageRetried, QuotaSet, DefaultSet, DefaultRemoved, UserRemoved, UserExported, LinkMade,
+		AccountDeleted, MessageRetried, QuotaSet, DefaultSet, DefaultRemoved, MailboxLoginSet,
+		MailboxLoginRemoved, UserRemoved, UserExported, LinkMade,
 		SessionBegun, SessionEnded, SessionsEnded, TranscriptBegun, TranscriptRead, TranscriptRemoved,
 		InstallationAdopted,
 	}

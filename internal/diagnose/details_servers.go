@@ -37,6 +37,10 @@ var serverDetails = []phrase{
 	// The local mailbox.
 	{"Nobody answers on the socket of the server.", "Na gnieździe tego serwera nikt nie odpowiada."},
 	{
+		"No name and no password are saved with which this user's own mailbox could be opened.",
+		"Brak zapisanej nazwy i hasła, którymi można by otworzyć skrzynkę tego użytkownika.",
+	},
+	{
 		"There is no access token for the server of the users' mailboxes.",
 		"Brak tokenu dostępu do serwera skrzynek użytkowników.",
 	},

@@ -11,6 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/hostname"
 	"github.com/mailbrook/mailbrook/internal/insight"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // AdminListQuotas returns a page of users' quotas.
@@ -105,6 +106,34 @@ func (s *server) AdminDeleteUser(ctx context.Context,
 	}
 	s.hub.nudge(o)
 	return api.AdminDeleteUser204Response{}, nil
+}
+
+// AdminSetMailboxLogin saves how a user's own mailbox is signed in to.
+func (s *server) AdminSetMailboxLogin(ctx context.Context,
+	r api.AdminSetMailboxLoginRequestObject,
+) (api.AdminSetMailboxLoginResponseObject, error) {
+	o, err := owner.Parse(r.User)
+	if err != nil {
+		return nil, account.ErrNotFound
+	}
+	if err := s.MailboxLogins.Set(ctx, o, r.Body.Username, remote.NewSecret(r.Body.Password)); err != nil {
+		return nil, err
+	}
+	return api.AdminSetMailboxLogin204Response{}, nil
+}
+
+// AdminForgetMailboxLogin forgets how a user's own mailbox is signed in to.
+func (s *server) AdminForgetMailboxLogin(ctx context.Context,
+	r api.AdminForgetMailboxLoginRequestObject,
+) (api.AdminForgetMailboxLoginResponseObject, error) {
+	o, err := owner.Parse(r.User)
+	if err != nil {
+		return nil, account.ErrNotFound
+	}
+	if err := s.MailboxLogins.Forget(ctx, o); err != nil {
+		return nil, err
+	}
+	return api.AdminForgetMailboxLogin204Response{}, nil
 }
 
 // AdminListAccounts returns a page of accounts across users.

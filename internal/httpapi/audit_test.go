@@ -55,7 +55,8 @@ func (p people) Export(ctx context.Context, o owner.Owner, w io.Writer) error {
 	p.did(o, fmt.Sprintf("export by %+v", audit.ActorOf(ctx)))
 	fmt.Fprintf(w, `{"user":%q,"exported_at":%q`, o, p.now.Format(time.RFC3339))
 	for _, name := range []string{
-		"limits", "user_ids", "accounts", "schedule", "visits", "journals", "remote_folders", "messages", "passed_over",
+		"limits", "user_ids", "mailbox_login", "accounts", "schedule", "visits", "journals", "remote_folders", "messages",
+		"passed_over",
 		"skipped", "batches", "sessions", "known_browsers", "links", "grants", "failed_logins",
 		"repeatable_requests", "removals",
 		"ending_visits", "audit", "left_out",

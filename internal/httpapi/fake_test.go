@@ -802,6 +802,25 @@ func (p people) Remove(_ context.Context, o owner.Owner, deleteMail bool, by own
 	return err
 }
 
+// Set and Forget implement httpapi.MailboxLogins.
+func (p people) Set(_ context.Context, o owner.Owner, username string, password remote.Secret) error {
+	done, err := p.enter()
+	defer done()
+	if err == nil {
+		p.did(o, fmt.Sprintf("sign in as %s with %d letters", username, len(password.Reveal())))
+	}
+	return err
+}
+
+func (p people) Forget(_ context.Context, o owner.Owner) error {
+	done, err := p.enter()
+	defer done()
+	if err == nil {
+		p.did(o, "forget the login")
+	}
+	return err
+}
+
 func (p people) Recognise(_ context.Context, o owner.Owner, id owner.UserID) error {
 	done, err := p.enter()
 	defer done()
@@ -874,7 +893,7 @@ func newFixture(t testing.TB, change ...func(*httpapi.Options)) *fixture {
 	o := httpapi.Options{
 		Accounts: f.world, Watcher: &looks{world: f.world}, Quotas: f.world, Admin: admins{f.world},
 		Providers: presets{}, OAuth: signIns{f.world},
-		Users: people{f.world}, Repeats: repeated{f.world},
+		Users: people{f.world}, MailboxLogins: people{f.world}, Repeats: repeated{f.world},
 		Transcripts: recordings{f.world}, Audit: acts{f.world},
 		Tokens: tokens, Explain: speaker{}, ExplainAdmin: speaker{to: "admin "},
 		Version: "test", Stopping: over,

@@ -29,14 +29,15 @@ import (
 
 // Options are what the API is made of. All are required unless said otherwise.
 type Options struct {
-	Accounts  Accounts
-	Watcher   Watcher // Of its own: only streams of events use it.
-	Quotas    Quotas
-	Admin     Admin
-	Providers Providers
-	OAuth     OAuth
-	Users     Users
-	Repeats   Repeats
+	Accounts      Accounts
+	Watcher       Watcher // Of its own: only streams of events use it.
+	Quotas        Quotas
+	Admin         Admin
+	Providers     Providers
+	OAuth         OAuth
+	Users         Users
+	MailboxLogins MailboxLogins
+	Repeats       Repeats
 	// Transcripts are those that administrators switch on.
 	Transcripts Transcripts
 	Audit       Audit

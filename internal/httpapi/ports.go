@@ -13,6 +13,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/provider"
+	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
 // Accounts is where users' accounts are added, edited and removed;
@@ -74,6 +75,15 @@ type Users interface {
 	// Export writes all that is stored about a user as one JSON document, without any
 	// secret, and writes down that it does. It holds little of it at a time.
 	Export(ctx context.Context, o owner.Owner, w io.Writer) error
+}
+
+// MailboxLogins are how users' own mailboxes are signed in to, where each has a password of its own. Set is
+// account.ErrNotFound where that is not so.
+type MailboxLogins interface {
+	// Set saves name and password. It may be repeated, and writes nothing that is saved already.
+	Set(ctx context.Context, o owner.Owner, username string, password remote.Secret) error
+	// Forget removes them. It may be repeated.
+	Forget(ctx context.Context, o owner.Owner) error
 }
 
 // Repeats are requests that may be repeated under a name.

@@ -140,6 +140,7 @@ func (w *world) inhabited() (o owner.Owner) {
 		w.must(w.commit(l, fetch.Entry{Intend: &on}))
 		w.must(w.commit(l, fetch.Entry{Stage: &fetch.Batch{Key: on, Members: members(f, 9, 1)}}))
 		w.must(w.SetLimits(ctx, x, owner.Limit{Bytes: &limit}, nil))
+		w.must(w.SetMailboxLogin(ctx, x, "name of "+x.String(), []byte("sealed")))
 		w.must(w.SaveUsage(ctx, x, 100, 6, owner.Limit{}, nil))
 		w.must(w.session(x, "session of "+user))
 		w.must(w.Browsers().Remember(ctx, "browser of "+user, x, w.clock.now().Add(time.Hour)))
@@ -186,8 +187,9 @@ func TestAnExportHasAllOfAUserAndNothingOfAnother(t *testing.T) {
 			counts[name] = len(rows)
 		}
 		want := map[string]int{
-			"limits": 1, "user_ids": 1, "accounts": 1, "schedule": 1, "visits": 1, "journals": 2, "remote_folders": 2,
-			"messages": 7, "passed_over": 1, "skipped": 1, "batches": 1, "sessions": 1, "known_browsers": 1,
+			"limits": 1, "user_ids": 1, "mailbox_login": 1, "accounts": 1, "schedule": 1, "visits": 1, "journals": 2,
+			"remote_folders": 2,
+			"messages":       7, "passed_over": 1, "skipped": 1, "batches": 1, "sessions": 1, "known_browsers": 1,
 			"links": 1, "grants": 1,
 			"failed_logins": 2, "repeatable_requests": 1, "removals": 1, "ending_visits": 1, "audit": counts["audit"],
 		}

@@ -83,6 +83,11 @@ var exported = []*exportSection{
 		columns: []exportColumn{{"user_id", "user_id", exText, nil}, {"left_ms", "left_at", exTime, nil}},
 		leftOut: map[string]string{"owner": itIsTheUser},
 	},
+	{
+		name: "mailbox_login", table: "mailbox_logins", where: "owner = ?", key: []exportColumn{{column: "owner"}},
+		columns: []exportColumn{{"username", "username", exText, nil}},
+		leftOut: map[string]string{"owner": itIsTheUser, "sealed": aSecret},
+	},
 	accountsExported,
 	{
 		name: "schedule", table: "poll_schedule", where: "owner = ?", key: []exportColumn{{column: "route_id"}},

@@ -82,6 +82,7 @@ func (s *Store) remove(ctx context.Context, tx *gorm.DB, o owner.Owner, deleteMa
 		"DELETE FROM links WHERE owner = ?", // Before the sessions: see Sessions.EndAll.
 		"DELETE FROM sessions WHERE owner = ?",
 		"DELETE FROM known_browsers WHERE owner = ?",
+		"DELETE FROM mailbox_logins WHERE owner = ?",
 		"DELETE FROM owners WHERE owner = ?",
 	} {
 		if _, err := c.exec(ctx, stmt, o.String()); err != nil {

@@ -17,7 +17,7 @@ func (w *world) traces(o owner.Owner) (found []string) {
 	for _, table := range []string{
 		"accounts", "poll_schedule", "journals", "links", "sessions", "known_browsers", "oauth_pending",
 		"failed_logins", "repeatable",
-		"owners", "removals", "ending_visits", "user_ids",
+		"owners", "removals", "ending_visits", "user_ids", "mailbox_logins",
 	} {
 		n, only := 0, map[string]string{"removals": " AND finished_ms = 0", "user_ids": " AND left_ms = 0"}[table]
 		w.must(w.on(w.r).row(w.Context(), "SELECT count(*) FROM "+table+" WHERE owner = ?"+only, o.String()).Scan(&n))

@@ -9,6 +9,7 @@ import { address, codeWords, page, pager, row, serverName, table, th, userLink }
 const actions = [
   "account.added", "account.tested", "account.test_failed", "account.changed", "account.paused", "account.resumed",
   "account.fetched", "account.deleted", "message.retried", "quota.set", "default_limit.set", "default_limit.removed",
+  "mailbox_login.set", "mailbox_login.removed",
   "user.removed", "user.exported", "link.made", "session.begun", "session.ended", "sessions.ended", "transcript.begun",
   "transcript.read", "transcript.removed", "installation.adopted",
 ];

@@ -618,6 +618,8 @@ export default {
   "audit.act.account.fetched": "Fetch asked for (by an administrator)",
   "audit.act.account.deleted": "Account deleted",
   "audit.act.message.retried": "Skipped message asked for (by an administrator)",
+  "audit.act.mailbox_login.set": "Mailbox password saved",
+  "audit.act.mailbox_login.removed": "Mailbox password forgotten",
   "audit.act.quota.set": "Limit set",
   "audit.act.default_limit.set": "Default limit set",
   "audit.act.default_limit.removed": "Default limit removed",

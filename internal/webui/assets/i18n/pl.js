@@ -677,6 +677,8 @@ export default {
   "audit.act.account.fetched": "Pobranie na żądanie (przez administratora)",
   "audit.act.account.deleted": "Usunięcie konta",
   "audit.act.message.retried": "Ponowienie pominiętej wiadomości (przez administratora)",
+  "audit.act.mailbox_login.set": "Zapisanie hasła do skrzynki",
+  "audit.act.mailbox_login.removed": "Usunięcie hasła do skrzynki",
   "audit.act.quota.set": "Ustawienie limitu",
   "audit.act.default_limit.set": "Ustawienie domyślnego limitu",
   "audit.act.default_limit.removed": "Usunięcie domyślnego limitu",
