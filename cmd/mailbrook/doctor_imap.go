@@ -76,20 +76,21 @@ func (d *doctor) signsInThere(ctx context.Context, n *installation, keys *vault.
 		return
 	}
 	d.found("mailboxes", well, fmt.Sprintf("that of %s is signed in to at %s", o, d.cfg.IMAP.Address), "")
+	if offers.Staging {
+		d.found("mailboxes", well, "mail goes through a staging folder, as the server offers MOVE and UIDPLUS, and is there "+
+			"once, whatever fails in between", "")
+	} else {
+		d.found("mailboxes", well, "mail is appended to its folder directly, as the server does not offer MOVE and UIDPLUS, "+
+			"or is Gmail: where its answer is lost, a message that its user moves or deletes meanwhile may come twice", "")
+	}
 	for _, x := range []struct{ capability, with, without string }{
-		{
-			"MOVE", "mail goes through a staging folder and is there once, whatever fails in between",
-			"mail is appended to its folder directly: when the server's answer is lost, a message that its user moves or " +
-				"deletes meanwhile may come twice",
-		},
-		{"UIDPLUS", "it says where a message is put", "messages are looked for after they were put there"},
 		{"MULTIAPPEND", "50 messages go there at once", "each message is put there by itself, which is slower"},
 		{
 			"QUOTA", "it says how full a mailbox is before mail is fetched",
 			"that a mailbox is full is known when a message is refused",
 		},
 	} {
-		if slices.Contains(offers, x.capability) {
+		if slices.Contains(offers.Capabilities, x.capability) {
 			d.found("mailboxes", well, "the server offers "+x.capability+": "+x.with, "")
 		} else {
 			d.found("mailboxes", well, "the server does not offer "+x.capability+": "+x.without, "")

@@ -187,10 +187,10 @@ func TestDoctorLooksAtTheServerOfMailboxes(t *testing.T) {
 	says(nil, 0, fmt.Sprintf("localhost:%d is reached", to.IMAP), "nobody has an account", "identity is not kept there")
 	s.ok(canary, "account", "add", "--user", anna, "--email", "anna@poczta.example.test", "--protocol", "imap",
 		"--host", from.Host, "--port", fmt.Sprint(from.IMAPS), "--security", "tls", "--username", "anna", "--password-stdin")
-	says(nil, 0, "that of "+anna+" is signed in to", "offers MOVE: mail goes through a staging folder", "offers UIDPLUS",
-		"offers MULTIAPPEND", "does not offer QUOTA")
+	says(nil, 0, "that of "+anna+" is signed in to", "mail goes through a staging folder", "offers MULTIAPPEND",
+		"does not offer QUOTA")
 	at := fmt.Sprintf("MAILBROOK_IMAP_ADDRESS=localhost:%d", few.IMAP)
-	says([]string{at}, 0, "does not offer MOVE: mail is appended to its folder directly", "does not offer MULTIAPPEND")
+	says([]string{at}, 0, "mail is appended to its folder directly", "does not offer MULTIAPPEND")
 	says([]string{"MAILBROOK_IMAP_PASSWORD=zle-haslo"}, 1, "cannot be signed in", "correct imap.login and imap.password")
 	says([]string{"MAILBROOK_IMAP_LOGIN=plain-authzid", "MAILBROOK_IMAP_USER=mailbrook"}, 0, "is signed in to")
 	says([]string{"MAILBROOK_IMAP_CA_FILE=" + stranger.File}, 1, "unknown issuer", "set imap.ca_file")
@@ -299,6 +299,40 @@ func TestEachUsersOwnPasswordOpensItsMailbox(t *testing.T) {
 	}
 	if r := s.run(annasOwn, "user", "mailbox", "set", anna, "--password-stdin"); r.status != 2 {
 		t.Errorf("where there is a master the command ends with %d: %s", r.status, r.err)
+	}
+	p.term()
+}
+
+// Cyrus opens users' mailboxes to a proxy, named beside the user by SASL.
+func TestMailGoesToACyrusByAuthzid(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	from := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
+	msgs := mailtest.Corpus(7, 24, false)
+	oracle := mailtest.Fill(t, from, "anna", msgs)
+	to := mailtest.StartCyrus(t, mailtest.CyrusOptions{
+		Users: map[string]string{anna: annasOwn, "mailbrook": masters}, CA: ca, Alt: true, Proxy: "mailbrook",
+		Domains: true,
+	})
+	s := newSite(t, ca, "MAILBOX=imap", fmt.Sprintf("IMAP_ADDRESS=localhost:%d", to.IMAPS), "IMAP_CA_FILE="+ca.File,
+		"IMAP_LOGIN=plain-authzid", "IMAP_USER=mailbrook", "IMAP_PASSWORD="+masters)
+	s.unchecked = "a mailbox at an IMAP server is not read yet"
+	s.secrets = append(s.secrets, masters)
+	p := s.serve()
+	u := p.as(anna)
+	id := u.add(remoteAccount("Obce", "imap", from.Host, from.IMAPS, "tls", "anna")).ID
+	u.reaches(id, "ok")
+	taken := slices.DeleteFunc(slices.Clone(oracle), func(e mailtest.Expected) bool { return e.Odd == "no header" })
+	mailtest.CompareDelivered(t, taken, mailtest.ReadIMAP(t, to.Addr("imaps"), ca.Client(), anna, annasOwn), "Obce")
+	skipped := must[struct {
+		Skipped []struct{ Code, Detail string }
+	}](u, http.StatusOK, "GET",
+		"/v1/accounts/"+id+"/skipped", nil).Skipped
+	if len(skipped) != len(oracle)-len(taken) || skipped[0].Code != "message_failed" {
+		t.Errorf("what Cyrus does not take is skipped: %+v", skipped)
+	}
+	if out := s.ok("", "doctor"); !strings.Contains(out, "staging folder") {
+		t.Errorf("doctor says:\n%s", out)
 	}
 	p.term()
 }

@@ -125,6 +125,9 @@ func (a *app) openMailboxes() error {
 	}
 	a.mailboxes = boxes
 	a.metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "mailbrook_destination_ambiguous_total",
+		Help: "Messages that were sent again to the server of users' own mailboxes although they may have been stored.",
+	}, func() float64 { return float64(boxes.Ambiguous()) }), prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "mailbrook_destination_refused_commands_total",
 		Help: "Commands that the writing guard refused to send to the server of users' own mailboxes. Anything but 0 is a " +
 			"defect.",

@@ -8,13 +8,18 @@ import (
 	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
-// Look signs in to a user's mailbox, changes nothing there, and returns what the server
-// offers: its capabilities, in upper case and sorted.
-func (s *Store) Look(ctx context.Context, o owner.Owner) (offers []string, err error) {
+// Offers is what a server offers for deliveries.
+type Offers struct {
+	Capabilities []string // In upper case, sorted.
+	Staging      bool     // Whether messages go through a staging folder.
+}
+
+// Look signs in to a user's mailbox, changes nothing there, and returns what the server offers.
+func (s *Store) Look(ctx context.Context, o owner.Owner) (offers Offers, err error) {
 	b := s.take(o)
 	defer s.give(b)
 	err = s.use(ctx, "signing in to the mailbox", o, b, func(c *conn) error {
-		offers = slices.Sorted(maps.Keys(c.caps))
+		offers = Offers{slices.Sorted(maps.Keys(c.caps)), !s.isDirect(c)}
 		return nil
 	})
 	return offers, err

@@ -27,7 +27,9 @@ type CyrusOptions struct {
 	// Proxy is a user who may work in anybody's mailbox, by SASL's authorization identity; "":
 	// there is none.
 	Proxy string
-	CA    *CA // Nil: a new one.
+	// Domains has it know users by their whole addresses.
+	Domains bool
+	CA      *CA // Nil: a new one.
 }
 
 // Cyrus is a private Cyrus IMAP server: a second opinion beside Dovecot, with
@@ -170,7 +172,7 @@ func (c *Cyrus) configure() {
 	set("servername", "localhost")
 	set("altnamespace", yes[c.opts.Alt])
 	set("unixhierarchysep", yes[c.opts.Alt])
-	set("virtdomains", "off")
+	set("virtdomains", map[bool]string{true: "userid", false: "off"}[c.opts.Domains])
 	set("autocreate_quota", 0)
 	set("autocreate_users", "anyone")
 	set("allowplaintext", "yes")
@@ -288,8 +290,11 @@ func (s *saslauthd) answer(c net.Conn) {
 		}
 		part[i] = string(b)
 	}
-	answer := "NO"
-	if pw, ok := s.users[part[0]]; ok && pw == part[1] {
+	answer, name := "NO", part[0]
+	if _, ok := s.users[name]; !ok {
+		name += "@" + part[3]
+	}
+	if pw, ok := s.users[name]; ok && pw == part[1] {
 		answer = "OK"
 	}
 	c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...))
