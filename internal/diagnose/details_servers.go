@@ -145,4 +145,14 @@ var serverDetails = []phrase{
 		"The server asks for {} rounds, which is not an acceptable number.",
 		"Serwer żąda {} powtórzeń obliczeń, a to niewiarygodna liczba.",
 	},
+
+	// The server of the users' mailboxes.
+	{"The message is empty.", "Wiadomość jest pusta."},
+	{
+		"The message is {} large; the server of the mailbox takes {}.",
+		"Wiadomość ma rozmiar {}; serwer skrzynki przyjmuje {}.",
+	},
+	{"The server answers before it has the message.", "Serwer odpowiada, zanim otrzyma wiadomość."},
+	{"The server answers what was not asked.", "Serwer odpowiada na coś, o co nie był pytany."},
+	{"The server sends more than can be read.", "Serwer wysyła więcej, niż można odczytać."},
 }
