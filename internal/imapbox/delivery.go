@@ -26,6 +26,7 @@ type Delivery struct {
 	limit   owner.Limit
 
 	made  bool // Our staging folder is there.
+	took  bool // The server has taken a message.
 	batch int  // How many were sealed for direct delivery.
 	sweep bool // What earlier leases left is to be swept once there is a connection.
 

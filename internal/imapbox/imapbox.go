@@ -72,6 +72,7 @@ type Store struct {
 	dial  func(ctx context.Context, l Login) (*wire.Link, error)
 	slots chan struct{} // One for each connection.
 
+	dropped   atomic.Int64 // Keywords that were not kept.
 	ambiguous atomic.Int64
 
 	mu    sync.Mutex

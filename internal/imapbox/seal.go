@@ -69,8 +69,12 @@ func (d *Delivery) seal(c *conn, ps []mail.Placement, messages []*staged) ([]mai
 		return nil, err
 	}
 	a := d.newAppending(c, ps, messages, slices.Repeat([]string{c.selected}, len(ps)))
+	a.refuse()
 	d.store.o.Step("append.send")
 	if err := a.run(); err != nil {
+		return nil, err
+	}
+	if err := a.whole(); err != nil {
 		return nil, err
 	}
 	d.store.o.Step("append.answered")
@@ -155,6 +159,7 @@ type appending struct {
 	direct   bool     // Nothing is appended again that was refused.
 	refused  []error  // Of each message; nil: it was taken.
 
+	bare     []bool   // Of each message: it is sent without its keywords.
 	began    []bool   // Of each message: something of it may have been sent.
 	taken    []int    // Those that the server said OK to, in the order in which it has them.
 	uids     []uint32 // Of each that was taken: by its word, in the staging folder as it is.
@@ -165,7 +170,7 @@ func (d *Delivery) newAppending(c *conn, ps []mail.Placement, messages []*staged
 	n := len(ps)
 	return &appending{
 		d: d, c: c, ps: ps, messages: messages, to: to, refused: make([]error, n),
-		began: make([]bool, n), uids: make([]uint32, n),
+		bare: make([]bool, n), began: make([]bool, n), uids: make([]uint32, n),
 	}
 }
 
@@ -184,6 +189,9 @@ func (a *appending) ahead(i int) bool {
 // groups divides a batch into APPENDs.
 func (a *appending) groups() (all []group) {
 	for i, m := range a.messages {
+		if a.refused[i] != nil {
+			continue
+		}
 		n := len(all) - 1
 		if n < 0 || a.single || !a.c.caps["MULTIAPPEND"] || len(all[n].of) >= mostTogether ||
 			all[n].bytes+m.size > mostBytesTogether || a.to[i] != a.to[all[n].of[0]] {
@@ -212,8 +220,10 @@ func (a *appending) run() error {
 			failed = cmp.Or(failed, err)
 			return nil
 		}
-		if err == nil && len(g.of) > 1 && a.refused[g.of[0]] != nil {
-			again, a.together = append(again, g.of...), true
+		first := g.of[0]
+		if err == nil && a.refused[first] != nil && (len(g.of) > 1 || a.mayBeKeywords(first)) {
+			again, a.bare[first] = append(again, g.of...), len(g.of) == 1
+			a.together = a.together || len(g.of) > 1
 		}
 		return err
 	}
@@ -269,6 +279,7 @@ func (a *appending) settle(g group) error {
 	at := a.appended(done.Reply, len(g.of))
 	for n, i := range g.of {
 		a.taken, a.refused[i] = append(a.taken, i), nil
+		a.d.store.dropped.Add(int64(len(a.ps[i].Keywords.List()) - len(a.keywords(i).List())))
 		if at != nil {
 			a.uids[i] = at[n]
 		}
@@ -276,28 +287,27 @@ func (a *appending) settle(g group) error {
 	return nil
 }
 
-// alone appends messages one by one.
+// alone appends messages one by one; one that has keywords and is refused once more without them.
 func (a *appending) alone(of []int) error {
-	why := error(nil)
-	taken := 0
 	for _, i := range of {
-		why = a.refused[i]
-		a.refused[i] = nil
-		g := group{of: []int{i}, bytes: a.messages[i].size}
-		if err := a.send(&g); err != nil {
-			return err
+		for again := true; again; a.bare[i] = again {
+			a.refused[i] = nil
+			g := group{of: []int{i}, bytes: a.messages[i].size}
+			if err := a.send(&g); err != nil {
+				return err
+			}
+			if err := a.settle(g); err != nil {
+				return err
+			}
+			again = a.refused[i] != nil && a.mayBeKeywords(i)
 		}
-		if err := a.settle(g); err != nil {
-			return err
-		}
-		if a.refused[i] == nil {
-			taken++
-		}
-	}
-	if len(of) > 1 && taken == 0 { // It is not the messages that it refuses.
-		return why
 	}
 	return nil
+}
+
+// mayBeKeywords reports whether what a server refuses may be a message's keywords.
+func (a *appending) mayBeKeywords(i int) bool {
+	return a.keywords(i) != "" && !fault.Of(a.refused[i]).TooLarge
 }
 
 func (a *appending) send(g *group) error {
@@ -305,7 +315,7 @@ func (a *appending) send(g *group) error {
 		m, p := a.messages[i], a.ps[i]
 		a.began[i] = true
 		err := a.c.Append(a.to[i], wire.Message{
-			Flags: p.Flags, Keywords: p.Keywords, Received: p.Received, Size: m.size,
+			Flags: p.Flags, Keywords: a.keywords(i), Received: dateOf(p.Received), Size: m.size,
 		}, m.open(), a.ahead(i))
 		if no := (*wire.Refused)(nil); errors.As(err, &no) {
 			return a.judge(*g, no)
@@ -375,8 +385,8 @@ func (a *appending) where() error {
 	for n, i := range a.taken {
 		a.uids[i] = uids[n]
 		if found[uids[n]] != a.messages[i].size {
-			a.d.store.o.Log.Debug("the server does not keep messages as they are", "uid", uids[n],
-				"size", found[uids[n]], "sent", a.messages[i].size)
+			a.d.store.o.Log.Debug("the server does not keep messages as they are", "uid", uids[n], "size", found[uids[n]],
+				"sent", a.messages[i].size)
 		}
 	}
 	a.c.next = uids[len(uids)-1] + 1

@@ -22,9 +22,10 @@ type conn struct {
 	prefix    string // Of the user's own folders.
 	folders   map[string]bool
 
-	selected string // The folder that is selected; "": none, or one is being selected.
-	validity uint32 // Its UIDVALIDITY,
-	next     uint32 // … and its UIDNEXT when it was selected.
+	selected string          // The folder that is selected; "": none, or one is being selected.
+	validity uint32          // Its UIDVALIDITY,
+	next     uint32          // … and its UIDNEXT when it was selected.
+	keeps    map[string]bool // The flags that it keeps, in lower case; `\*`: any; nil: it does not say.
 }
 
 // open connects, signs in and learns what the mailbox has.
@@ -214,7 +215,7 @@ func (c *conn) selects(name string) error {
 }
 
 func (c *conn) awaitSelect(name, tag string) error {
-	c.selected, c.validity, c.next = "", 0, 0
+	c.selected, c.validity, c.next, c.keeps = "", 0, 0, nil
 	done, err := c.Await(tag, nil)
 	if err != nil {
 		return err
@@ -246,6 +247,12 @@ func (c *conn) highest() (highest uint32, err error) {
 // heard notes what the server says beside its answers of the folder that is being selected. If
 // it says later that another is in its place, nothing that is known of UIDs holds.
 func (c *conn) heard(a wire.Answer) {
+	if a.Reply.Code == "PERMANENTFLAGS" && c.selected == "" {
+		c.keeps = map[string]bool{}
+		for flag := range strings.FieldsSeq(strings.Trim(a.Reply.Args, "() ")) {
+			c.keeps[strings.ToLower(flag)] = true
+		}
+	}
 	n, err := strconv.ParseUint(strings.TrimSpace(a.Reply.Args), 10, 32)
 	if err != nil {
 		return

@@ -23,6 +23,7 @@ type staged struct {
 	text []byte
 	file *os.File // The rest of it; nil: there is none.
 	size int64
+	shape
 }
 
 func (m *staged) open() io.Reader {
@@ -41,6 +42,7 @@ func (m *staged) discard() {
 // write takes the next octets.
 func (m *staged) write(p []byte, dir string) error {
 	m.size += int64(len(p))
+	m.shape.write(p)
 	if m.file == nil {
 		if len(m.text)+len(p) <= inMemory {
 			m.text = append(m.text, p...)
