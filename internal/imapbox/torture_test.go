@@ -514,6 +514,9 @@ func TestTorture(t *testing.T) {
 		"direct, without UIDPLUS":       {"", true, false, everything},
 		"direct, its owner acts":        {"UIDPLUS MULTIAPPEND", true, true, everything},
 	} {
+		if mailtest.Leaves(t, name, "staging, several at a time", "direct, several at a time") {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := tortured(t, c.offers, strings.Contains(name, "sdbox"))
@@ -621,6 +624,9 @@ func TestTortureBites(t *testing.T) {
 		"direct, a copy elsewhere":    {"UIDPLUS", true, elsewhere, false, connections, lost},
 		"direct, twins are forgotten": {"", true, forgotten, false, connections, lost},
 	} {
+		if mailtest.Leaves(t, name, "staging, a copy elsewhere", "direct, a copy elsewhere") {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := tortured(t, c.offers, false)

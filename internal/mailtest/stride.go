@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 )
 
@@ -36,6 +37,17 @@ func Few(tb testing.TB, usual, quick int) int {
 	}
 	Left(tb, fmt.Sprintf("%d instead of %d", quick, usual))
 	return quick
+}
+
+// Leaves reports whether make quick leaves a case of a proof to make test: it tries those that are
+// named, and the others are written down.
+func Leaves(tb testing.TB, name string, tried ...string) bool {
+	tb.Helper()
+	if !testing.Short() || Long() || slices.Contains(tried, name) {
+		return false
+	}
+	Left(tb, name)
+	return true
 }
 
 // Left writes down what make quick left to make test.
