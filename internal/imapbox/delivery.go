@@ -25,10 +25,12 @@ type Delivery struct {
 	epoch   int64
 	limit   owner.Limit
 
-	made  bool // Our staging folder is there.
-	took  bool // The server has taken a message.
-	batch int  // How many were sealed for direct delivery.
-	sweep bool // What earlier leases left is to be swept once there is a connection.
+	made  bool            // Our staging folder is there,
+	fresh bool            // … and nobody has put anything into it before us.
+	ours  map[uint32]bool // The UIDs of what we have.
+	took  bool            // The server has taken a message.
+	batch int             // How many were sealed for direct delivery.
+	sweep bool            // What earlier leases left is to be swept once there is a connection.
 
 	mu       sync.Mutex // Guards what follows.
 	staged   map[string]*staged
@@ -111,15 +113,25 @@ type place struct {
 	validity, uid uint32
 	// Of the folder that it goes to; 0: it was not there.
 	folderValidity, folderNext uint32
+
+	loose bool // It may have other octets at the server than it was sent with.
 }
 
 // String is what the journal keeps, as Placement.Spool.
 func (p place) String() string {
-	return fmt.Sprintf("imap.%d.%d.%d.%d.%d", p.epoch, p.validity, p.uid, p.folderValidity, p.folderNext)
+	loose := ""
+	if p.loose {
+		loose = looseMark
+	}
+	return fmt.Sprintf("imap.%d.%d.%d.%d.%d", p.epoch, p.validity, p.uid, p.folderValidity, p.folderNext) + loose
 }
 
+// looseMark ends the name of a loose one.
+const looseMark = ".l"
+
 func placeOf(m mail.Placement) (p place, err error) {
-	parts := strings.Split(m.Spool, ".")
+	name, loose := strings.CutSuffix(m.Spool, looseMark)
+	parts := strings.Split(name, ".")
 	if len(parts) == 6 && parts[0] == "imap" {
 		var n [5]uint64
 		for i := range n {
@@ -128,7 +140,7 @@ func placeOf(m mail.Placement) (p place, err error) {
 			}
 		}
 		if n[1] > 0 && n[2] > 0 {
-			return place{int64(n[0]), uint32(n[1]), uint32(n[2]), uint32(n[3]), uint32(n[4])}, nil
+			return place{int64(n[0]), uint32(n[1]), uint32(n[2]), uint32(n[3]), uint32(n[4]), loose}, nil
 		}
 	}
 	return p, notSealed(m)

@@ -143,6 +143,9 @@ func (d *Delivery) intend(c *conn, ps []mail.Placement) ([]mail.Sealed, error) {
 			sealed[n].Refused = r.why
 			continue
 		}
+		if sealed[n].Refused = c.unsent(p.Fingerprint.Size); sealed[n].Refused != nil {
+			continue
+		}
 		i := intent{d.epoch, d.batch, n, stood[p.Folder].validity, stood[p.Folder].next}
 		sealed[n].Spool = i.String()
 		known[sealed[n].Spool] = &sending{intent: i, at: time.Now().Round(0)}
@@ -170,9 +173,9 @@ func (d *Delivery) stand(c *conn, folders []string) (map[string]standing, error)
 			continue
 		}
 		_, err := c.Await(tags[f], func(a wire.Answer) error {
-			if a.Kind == "STATUS" && len(a.Values) == 2 {
+			if a.Kind == "STATUS" && len(a.Values) == 2 && a.Values[0].Text == d.store.wireName(c, f) {
 				items := a.Values[1].Pairs()
-				stood[f] = standing{uint32(items["UIDVALIDITY"].Number()), uint32(items["UIDNEXT"].Number())}
+				stood[f] = standing{items["UIDVALIDITY"].UID(), items["UIDNEXT"].UID()}
 			}
 			return nil
 		})

@@ -73,6 +73,7 @@ type Store struct {
 	slots chan struct{} // One for each connection.
 
 	dropped   atomic.Int64 // Keywords that were not kept.
+	rewriting atomic.Int64 // Mailboxes whose server does not keep messages as they are sent.
 	ambiguous atomic.Int64
 
 	mu    sync.Mutex
@@ -104,6 +105,10 @@ type box struct {
 	// Of who has the turn.
 	conn   *conn
 	marked map[string]bool // Folders that are known to be there, mark and all.
+
+	// Of who has the turn, and never forgotten.
+	keeps   fidelity
+	guessed bool // Sizes that the server tells are none.
 
 	mu       sync.Mutex // Guards what follows.
 	reserved use

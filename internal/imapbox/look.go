@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
@@ -28,7 +29,8 @@ func identityOf(p mail.Placement) identity {
 type candidate struct {
 	uid uint32
 	identity
-	used bool
+	header [16]byte
+	used   bool
 }
 
 // view is what a folder holds from some UID on.
@@ -50,9 +52,21 @@ func (v *view) take(id identity, from uint32) *candidate {
 	return nil
 }
 
+// takeLike does the same where a server may have changed the message: the date and the header fields
+// that nobody changes are equal.
+func (v *view) takeLike(p mail.Placement, from uint32) *candidate {
+	for _, k := range v.candidates {
+		if !k.used && k.received == p.Received.Unix() && k.header == p.Fingerprint.Header && k.uid >= from {
+			k.used = true
+			return k
+		}
+	}
+	return nil
+}
+
 // looking looks into folders, perhaps several times. What was read stays known.
 type looking struct {
-	digests map[lies][32]byte
+	kept map[lies]mail.Fingerprint
 }
 
 // lies is where a message lies.
@@ -78,10 +92,13 @@ func (l *looking) into(c *conn, folder string, ps []mail.Placement, from func(va
 		return nil, err
 	}
 	v := &view{validity: at.validity, next: at.next, there: map[uint32]bool{}}
-	type outside struct{ size, received int64 }
+	type outside struct{ size, received int64 } // A size of -1 is any.
 	wanted := map[outside]bool{}
 	for _, p := range ps {
 		wanted[outside{p.Fingerprint.Size, p.Received.Unix()}] = true
+		if strings.HasSuffix(p.Spool, looseMark) {
+			wanted[outside{-1, p.Received.Unix()}] = true
+		}
 	}
 	var unread []uint32
 	first := max(1, from(v.validity))
@@ -92,11 +109,11 @@ func (l *looking) into(c *conn, folder string, ps []mail.Placement, from func(va
 		}
 		v.there[uid] = true
 		date, err := time.Parse(dateLayout, items["INTERNALDATE"].Text)
-		if err != nil || !wanted[outside{items["RFC822.SIZE"].Number(), date.Unix()}] {
+		if err != nil || !wanted[outside{items["RFC822.SIZE"].Number(), date.Unix()}] && !wanted[outside{-1, date.Unix()}] {
 			return nil
 		}
 		v.candidates = append(v.candidates, &candidate{uid: uid, identity: identity{received: date.Unix()}})
-		if _, known := l.digests[lies{folder, v.validity, uid}]; !known {
+		if _, known := l.kept[lies{folder, v.validity, uid}]; !known {
 			unread = append(unread, uid)
 		}
 		return nil
@@ -108,18 +125,18 @@ func (l *looking) into(c *conn, folder string, ps []mail.Placement, from func(va
 		return nil, err
 	}
 	v.candidates = slices.DeleteFunc(v.candidates, func(k *candidate) bool {
-		digest, known := l.digests[lies{folder, v.validity, k.uid}]
-		k.digest = digest
+		kept, known := l.kept[lies{folder, v.validity, k.uid}]
+		k.digest, k.header = kept.Digest, kept.Header
 		return !known // It is gone since.
 	})
 	slices.SortFunc(v.candidates, func(a, b *candidate) int { return cmp.Compare(a.uid, b.uid) })
 	return v, nil
 }
 
-// read takes the digests of messages of the folder that is open.
+// read takes the fingerprints of messages of the folder that is open.
 func (l *looking) read(c *conn, folder string, validity uint32, uids []uint32) error {
-	if l.digests == nil {
-		l.digests = map[lies][32]byte{}
+	if l.kept == nil {
+		l.kept = map[lies]mail.Fingerprint{}
 	}
 	scan := mail.NewScanner()
 	came := false
@@ -133,7 +150,7 @@ func (l *looking) read(c *conn, folder string, validity uint32, uids []uint32) e
 	for some := range slices.Chunk(uids, 100) {
 		_, err := c.Do("UID FETCH "+wire.UIDs(some)+" (UID BODY.PEEK[])", func(a wire.Answer) error {
 			if uid, _ := fetched(a); uid != 0 && came {
-				l.digests[lies{folder, validity, uid}] = scan.Sum().Digest
+				l.kept[lies{folder, validity, uid}] = scan.Sum()
 			}
 			came = false
 			return nil

@@ -122,7 +122,11 @@ func (d *Delivery) moveOnce(c *conn, into map[string][]uint32) (again map[string
 		}
 		all, uids = append(all, moving{f, tag}), append(uids, set...)
 	}
-	look, err := c.Send("UID FETCH " + wire.UIDs(uids) + " (UID)")
+	which := wire.UIDs(uids)
+	if d.fresh && c.selected == d.stagingName(c, d.epoch) {
+		which = "1:*" // What others have put there is seen as well.
+	}
+	look, err := c.Send("UID FETCH " + which + " (UID)")
 	if err != nil {
 		return nil, err
 	}
@@ -141,9 +145,13 @@ func (d *Delivery) moveOnce(c *conn, into map[string][]uint32) (again map[string
 		}
 	}
 	left := 0
+	var others []uint32
 	_, err = c.Await(look, func(a wire.Answer) error {
-		if uid, _ := fetched(a); slices.Contains(uids, uid) {
+		switch uid, _ := fetched(a); {
+		case slices.Contains(uids, uid):
 			left++
+		case uid != 0 && which == "1:*" && !d.ours[uid]:
+			others = append(others, uid)
 		}
 		return nil
 	})
@@ -158,7 +166,7 @@ func (d *Delivery) moveOnce(c *conn, into map[string][]uint32) (again map[string
 		return nil, fault.Wrap(fault.LocalMailboxUnavailable, "delivering messages",
 			fmt.Errorf("the server says that it moved all messages, and %d are left", left))
 	}
-	return again, nil
+	return again, d.giveBack(c, others)
 }
 
 // Sweep removes the staging folders of older epochs, at once if there is a connection and else

@@ -70,22 +70,20 @@ func (c *conn) limit() int64 {
 	return most
 }
 
-// refuse refuses what need not be sent to be refused.
-func (a *appending) refuse() {
+// unsent says why a message of this size need not be sent to be refused; nil: it may be taken.
+func (c *conn) unsent(size int64) error {
 	const op = "appending a message"
-	most := a.c.limit()
-	for i, m := range a.messages {
-		switch {
-		case m.size == 0: // Its announcement would be no message's (RFC 3502).
-			a.refused[i] = fault.New(fault.MessageFailed, op, "The message is empty.")
-		case m.size > most:
-			a.refused[i] = &fault.Error{
-				Code: fault.MessageFailed, Op: op, TooLarge: true,
-				Detail: fmt.Sprintf("The message is %s large; the server of the mailbox takes %s.", words.Size(m.size),
-					words.Size(most)),
-			}
+	switch most := c.limit(); {
+	case size == 0: // Its announcement would be no message's (RFC 3502).
+		return fault.New(fault.MessageFailed, op, "The message is empty.")
+	case size > most:
+		return &fault.Error{
+			Code: fault.MessageFailed, Op: op, TooLarge: true,
+			Detail: fmt.Sprintf("The message is %s large; the server of the mailbox takes %s.", words.Size(size),
+				words.Size(most)),
 		}
 	}
+	return nil
 }
 
 // whole is the error of a batch of which it is not the messages that the server refuses: several were,

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -69,9 +68,12 @@ func (d *Delivery) seal(c *conn, ps []mail.Placement, messages []*staged) ([]mai
 		return nil, err
 	}
 	a := d.newAppending(c, ps, messages, slices.Repeat([]string{c.selected}, len(ps)))
-	a.refuse()
+	for i, m := range messages {
+		a.refused[i] = c.unsent(m.size)
+	}
 	d.store.o.Step("append.send")
 	if err := a.run(); err != nil {
+		d.fresh = false // More may come.
 		return nil, err
 	}
 	if err := a.whole(); err != nil {
@@ -79,6 +81,7 @@ func (d *Delivery) seal(c *conn, ps []mail.Placement, messages []*staged) ([]mai
 	}
 	d.store.o.Step("append.answered")
 	if err := a.where(); err != nil {
+		d.fresh = false
 		return nil, err
 	}
 	sealed := make([]mail.Sealed, len(ps))
@@ -88,7 +91,7 @@ func (d *Delivery) seal(c *conn, ps []mail.Placement, messages []*staged) ([]mai
 			continue
 		}
 		at := stood[p.Folder]
-		sealed[i].Spool = place{d.epoch, c.validity, a.uids[i], at.validity, at.next}.String()
+		sealed[i].Spool = place{d.epoch, c.validity, a.uids[i], at.validity, at.next, a.loose(i)}.String()
 	}
 	return sealed, nil
 }
@@ -102,12 +105,13 @@ func (d *Delivery) enter(c *conn, ps []mail.Placement) (map[string]standing, err
 	name := d.stagingName(c, d.epoch)
 	if !d.made {
 		d.store.o.Step("staging.create")
-		if _, err := c.Do("CREATE "+wire.Quote(name), nil); err != nil {
+		_, err := c.Do("CREATE "+wire.Quote(name), nil)
+		if d.fresh = err == nil; err != nil {
 			if there, also := c.exists(name); also != nil || !there {
 				return nil, err
 			}
 		}
-		d.made = true
+		d.made, d.ours = true, map[uint32]bool{}
 		c.folders[name] = true
 	}
 	asked := map[string]string{}
@@ -348,48 +352,6 @@ func (a *appending) judge(g group, err error) error {
 			TooLarge: no.Reply.Code == "TOOBIG" || no.Reply.Code == "LIMIT",
 		}
 	}
-	return nil
-}
-
-// where learns the UIDs in the staging folder, which is selected, of the messages that were taken: a
-// server gives UIDs in the order in which it takes messages (RFC 9051 section 2.3.1.1), and
-// nobody else appends there. That does without APPENDUID, which some servers get wrong.
-func (a *appending) where() error {
-	if len(a.taken) == 0 {
-		return nil
-	}
-	found := map[uint32]int64{}
-	for range 2 { // A server need not show what was appended before the next command but one.
-		_, err := a.c.Do(fmt.Sprintf("UID FETCH %d:* (UID RFC822.SIZE)", max(1, a.c.next)), func(x wire.Answer) error {
-			if uid, items := fetched(x); uid >= a.c.next && items["RFC822.SIZE"].Text != "" {
-				found[uid] = items["RFC822.SIZE"].Number() // Without one it is a flag that changes.
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		if len(found) >= len(a.taken) {
-			break
-		}
-	}
-	var uids []uint32
-	for uid := range found {
-		uids = append(uids, uid)
-	}
-	slices.Sort(uids)
-	if len(uids) != len(a.taken) {
-		return fault.Wrap(fault.LocalMailboxUnavailable, "appending messages",
-			fmt.Errorf("%d messages were appended, and the staging folder has %d more", len(a.taken), len(uids)))
-	}
-	for n, i := range a.taken {
-		a.uids[i] = uids[n]
-		if found[uids[n]] != a.messages[i].size {
-			a.d.store.o.Log.Debug("the server does not keep messages as they are", "uid", uids[n], "size", found[uids[n]],
-				"sent", a.messages[i].size)
-		}
-	}
-	a.c.next = uids[len(uids)-1] + 1
 	return nil
 }
 

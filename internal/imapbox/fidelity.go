@@ -1,0 +1,205 @@
+package imapbox
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/wire"
+)
+
+// fidelity is how a server keeps the messages of a mailbox. It is learned from the first of
+// them that are appended to a staging folder, by reading them back.
+type fidelity int
+
+const (
+	unlearned     fidelity = iota
+	exact                  // To the octet.
+	headerChanged          // Bodies are as they were sent.
+	rewritten
+)
+
+// String is how it is logged.
+func (f fidelity) String() string {
+	return [...]string{"not known", "exact", "header changed", "rewritten"}[f]
+}
+
+// How many messages are read back to learn it, and how long they may be.
+const (
+	mostReadBack    = 3
+	longestReadBack = 1 << 20
+)
+
+// compared is how a message was kept.
+func compared(sent, kept mail.Fingerprint) fidelity {
+	switch {
+	case sent.Digest == kept.Digest:
+		return exact
+	case sent.Body == kept.Body:
+		return headerChanged
+	}
+	return rewritten
+}
+
+// loose reports whether a message of ours may have other octets at the server than it was sent
+// with: it is recognised then by its date of arrival and by Message-ID, Date, From and Subject.
+func (a *appending) loose(i int) bool {
+	b := a.d.box
+	return b.keeps != exact || b.guessed || !a.messages[i].plain()
+}
+
+// where learns the UIDs in the staging folder, which is selected, of the messages that were taken: a
+// server gives UIDs in the order in which it takes messages (RFC 9051 section 2.3.1.1). That does
+// without APPENDUID, which some servers get wrong. Where others than ours lie there, or others than
+// they should be, they are told apart by what they hold.
+func (a *appending) where() error {
+	if len(a.taken) == 0 {
+		return nil
+	}
+	sizes := map[uint32]int64{}
+	for range 2 { // A server need not show what was appended before the next command but one.
+		_, err := a.c.Do(fmt.Sprintf("UID FETCH %d:* (UID RFC822.SIZE)", max(1, a.c.next)), func(x wire.Answer) error {
+			if uid, items := fetched(x); uid >= a.c.next && items["RFC822.SIZE"].Text != "" {
+				sizes[uid] = items["RFC822.SIZE"].Number() // Without one it is a flag that changes.
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if len(sizes) >= len(a.taken) {
+			break
+		}
+	}
+	var uids []uint32
+	for uid := range sizes {
+		uids = append(uids, uid)
+	}
+	slices.Sort(uids)
+	if len(uids) > 0 {
+		a.c.next = uids[len(uids)-1] + 1
+	}
+	l := &looking{}
+	if a.inOrder(uids, sizes) {
+		for n, i := range a.taken {
+			a.uids[i] = uids[n]
+		}
+	} else if err := a.recognise(l, uids); err != nil {
+		return err
+	}
+	for _, i := range a.taken {
+		a.d.ours[a.uids[i]] = true
+	}
+	return a.learnFidelity(l, sizes)
+}
+
+// inOrder reports whether as many messages came as were taken, as long as they were, as far as that can be known.
+func (a *appending) inOrder(uids []uint32, sizes map[uint32]int64) bool {
+	if len(uids) != len(a.taken) {
+		return false
+	}
+	for n, i := range a.taken {
+		if sizes[uids[n]] != a.messages[i].size && !a.d.box.guessed && a.d.box.keeps <= exact && a.messages[i].plain() {
+			return false
+		}
+	}
+	return true
+}
+
+// recognise finds the messages that were taken among others. What nobody of us has appended is
+// its owner's, and is given back.
+func (a *appending) recognise(l *looking, uids []uint32) error {
+	if err := l.read(a.c, a.c.selected, a.c.validity, uids); err != nil {
+		return err
+	}
+	free := slices.Clone(uids)
+	take := func(is func(kept mail.Fingerprint) bool) uint32 {
+		for n, uid := range free {
+			if kept, ok := l.kept[lies{a.c.selected, a.c.validity, uid}]; ok && is(kept) {
+				free = slices.Delete(free, n, n+1)
+				return uid
+			}
+		}
+		return 0
+	}
+	missing := slices.Clone(a.taken)
+	for _, same := range []func(sent, kept mail.Fingerprint) bool{
+		func(sent, kept mail.Fingerprint) bool { return sent.Digest == kept.Digest },
+		func(sent, kept mail.Fingerprint) bool { return sent.Header == kept.Header },
+	} {
+		missing = slices.DeleteFunc(missing, func(i int) bool {
+			a.uids[i] = take(func(kept mail.Fingerprint) bool { return same(a.ps[i].Fingerprint, kept) })
+			return a.uids[i] != 0
+		})
+	}
+	if len(missing) > len(free) || len(uids) != len(a.taken) && len(missing) > 0 || a.d.box.keeps == exact &&
+		slices.ContainsFunc(missing, func(i int) bool { return a.messages[i].plain() }) {
+		return fault.Wrap(fault.LocalMailboxUnavailable, "appending messages",
+			fmt.Errorf("%d messages were appended, and of %d more in the staging folder %d are not known",
+				len(a.taken), len(uids), len(free)))
+	}
+	for n, i := range missing { // The server writes them anew, and has them in their order.
+		a.uids[i] = free[n]
+	}
+	free = free[len(missing):]
+	for i, why := range a.refused { // Some are stored all the same.
+		if why == nil {
+			continue
+		}
+		sent := a.ps[i].Fingerprint
+		if uid := take(func(kept mail.Fingerprint) bool { return sent.Digest == kept.Digest }); uid != 0 {
+			a.d.ours[uid] = true
+		}
+	}
+	return a.d.giveBack(a.c, free)
+}
+
+// learnFidelity reads back what was appended first into a mailbox.
+func (a *appending) learnFidelity(l *looking, sizes map[uint32]int64) error {
+	b := a.d.box
+	if b.keeps != unlearned {
+		return nil
+	}
+	var sample []int
+	var unread []uint32
+	for _, i := range a.taken {
+		if m := a.messages[i]; len(sample) < mostReadBack && m.size <= longestReadBack && m.plain() {
+			sample = append(sample, i)
+			if _, known := l.kept[lies{a.c.selected, a.c.validity, a.uids[i]}]; !known {
+				unread = append(unread, a.uids[i])
+			}
+		}
+	}
+	if err := l.read(a.c, a.c.selected, a.c.validity, unread); err != nil {
+		return err
+	}
+	keeps := unlearned
+	for _, i := range sample {
+		if kept, ok := l.kept[lies{a.c.selected, a.c.validity, a.uids[i]}]; ok {
+			keeps = max(keeps, compared(a.ps[i].Fingerprint, kept))
+			b.guessed = b.guessed || sizes[a.uids[i]] != kept.Size
+		}
+	}
+	if b.keeps = keeps; keeps > exact {
+		a.d.store.rewriting.Add(1)
+		a.d.store.o.Log.Warn("the server does not keep messages as they are sent", "user", a.d.owner,
+			"messages", keeps.String())
+	}
+	return nil
+}
+
+// Rewriting is of how many mailboxes it is known that their server does not keep messages as they are sent.
+func (s *Store) Rewriting() int64 { return s.rewriting.Load() }
+
+// giveBack moves messages that others have put into a staging folder, which is selected, into the
+// inbox: the folder is deleted soon.
+func (d *Delivery) giveBack(c *conn, uids []uint32) error {
+	if len(uids) == 0 || !d.fresh {
+		return nil // What is in a folder that was there before may be ours.
+	}
+	d.store.o.Log.Warn("messages that others put into a staging folder are moved into the inbox", "user", d.owner,
+		"messages", len(uids))
+	_, err := c.Do("UID MOVE "+wire.UIDs(uids)+" "+wire.Quote("INBOX"), nil)
+	return err
+}
