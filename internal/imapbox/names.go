@@ -15,22 +15,33 @@ func (s *Store) wireName(c *conn, folder string) string {
 	if s.o.Root != "" {
 		parts = append(strings.Split(s.o.Root, "/"), parts...)
 	}
-	for i, p := range parts {
-		parts[i] = encodePart(p, c.delimiter)
-	}
 	between := c.delimiter
 	if between == "" {
 		between = "."
 	}
+	for i, p := range parts {
+		parts[i] = encodePart(p, between)
+	}
 	return c.prefix + strings.Join(parts, between)
 }
 
-// encodePart writes one part of a folder's name. The server's delimiter cannot be in it.
+// encodePart writes one part of a folder's name, in which the server's delimiter cannot be. Two
+// parts are never written in the same way.
 func encodePart(part, delimiter string) string {
-	if delimiter != "" && strings.Contains(part, delimiter) {
-		part = strings.ReplaceAll(part, delimiter, fmt.Sprintf("%%%02X", delimiter[0]))
+	code := fmt.Sprintf("%02X", delimiter)
+	var b strings.Builder
+	for i := range len(part) {
+		escaped := part[i] == '%' && (strings.HasPrefix(part[i+1:], code) || strings.HasPrefix(part[i+1:], "25"))
+		switch {
+		case part[i:i+1] == delimiter:
+			b.WriteString("%" + code)
+		case escaped: // It would be read as one of these.
+			b.WriteString("%25")
+		default:
+			b.WriteByte(part[i])
+		}
 	}
-	return wire.EncodeName(part)
+	return wire.EncodeName(b.String())
 }
 
 // withParents returns a folder after those that it lies in.

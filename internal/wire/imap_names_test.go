@@ -71,3 +71,32 @@ func FuzzAlias(f *testing.F) {
 		}
 	})
 }
+
+// FuzzEncodeName: what is written in modified UTF-7 is read again as it was, is plain ASCII and is
+// what others write: decoding and encoding it changes nothing.
+func FuzzEncodeName(f *testing.F) {
+	for _, s := range []string{
+		"", "INBOX", "Wysłane", "R&D", "&", "&-", "a&b&c", "日本語", "😀", "a😀&ż", "\xff", "a\r\nb", "\x00", "~peter/mail/台北/日本語",
+		"&Jjo-!", "\ufffd", "\u007f", "ż&ż",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		encoded := EncodeName(s)
+		for i := range len(encoded) {
+			if encoded[i] < ' ' || encoded[i] > '~' {
+				t.Fatalf("%q is written as %q", s, encoded)
+			}
+		}
+		want := string([]rune(s)) // What is no text becomes U+FFFD.
+		if decoded, ok := decodeMUTF7(encoded); !ok || decoded != want {
+			t.Fatalf("%q is written as %q and read as %q, %v", s, encoded, decoded, ok)
+		}
+		if again := EncodeName(want); again != encoded {
+			t.Fatalf("%q is written as %q and as %q", s, encoded, again)
+		}
+		if text, ok := decodeMUTF7(s); ok && EncodeName(text) != s && ReadableName(EncodeName(text)) != text {
+			t.Fatalf("%q is %q, which is written as %q", s, text, EncodeName(text))
+		}
+	})
+}
