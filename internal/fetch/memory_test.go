@@ -199,6 +199,7 @@ type box struct {
 	names      map[mail.Token]int  // Deliveries by token.
 	room       int64               // Octets left; negative: no limit.
 	sealErr    error
+	refuses    map[string]error          // Bodies that are not taken, and why.
 	note       *int64                    // Beside the spool.
 	files      map[mail.Token]mail.Found // As delivered and not deleted.
 	looked     int                       // How often the mailbox was looked through.
@@ -267,7 +268,16 @@ func (d *delivery) Stage(_ context.Context, t mail.Token, body io.Reader, receiv
 }
 
 func (d *delivery) Seal(_ context.Context, ps []mail.Placement) ([]mail.Sealed, error) {
-	return mail.SealedAsStaged(ps), d.sealErr
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	sealed := mail.SealedAsStaged(ps)
+	for i, p := range ps {
+		if why := d.refuses[d.spool[p.Spool]]; why != nil {
+			delete(d.spool, p.Spool)
+			sealed[i] = mail.Sealed{Refused: why}
+		}
+	}
+	return sealed, d.sealErr
 }
 
 func (d *delivery) Finish(context.Context) {}
