@@ -18,14 +18,18 @@ type shape struct {
 	nul  bool // A NUL octet.
 	bare bool // A CR or LF that stands alone.
 	high bool // An octet above 127 in the header.
+	torn bool // A line of the header that is no field's.
 
-	body bool // The header has ended.
-	line int  // How long the header's line under way is.
-	last byte // The octet before.
+	body  bool // The header has ended.
+	line  int  // How long the header's line under way is.
+	field bool // It is a field's.
+	last  byte // The octet before.
 }
 
 // plain reports whether there is nothing of that kind.
-func (s *shape) plain() bool { return !s.nul && !s.bare && !s.high && s.last != '\r' }
+func (s *shape) plain() bool {
+	return !s.nul && !s.bare && !s.high && !s.torn && s.last != '\r' && (s.body || s.line == 0 || s.field)
+}
 
 // write takes the next octets.
 func (s *shape) write(p []byte) {
@@ -48,8 +52,10 @@ func (s *shape) write(p []byte) {
 	for i := 0; i < len(p) && !s.body; i++ {
 		switch c := p[i]; {
 		case c == '\n':
-			s.body, s.line = s.line == 0, 0
+			s.torn = s.torn || s.line > 0 && !s.field
+			s.body, s.line, s.field = s.line == 0, 0, false
 		case c != '\r':
+			s.field = s.field || s.line > 0 && c == ':' || s.line == 0 && (c == ' ' || c == '\t')
 			s.line++
 			s.high = s.high || c >= 0x80
 		}
