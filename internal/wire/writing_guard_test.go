@@ -193,7 +193,7 @@ var judgedForms = func() (all []*regexp.Regexp) {
 		`CAPABILITY|NOOP|LOGOUT|STARTTLS|NAMESPACE|UNSELECT|ENABLE UTF8=ACCEPT`,
 		`LOGIN <q> ?<q>`, `AUTHENTICATE [A-Z0-9_-]+(?: [A-Za-z0-9+/=*]*)?`, `ID \("name" "Mailbrook"(?: "version" <q>)?\)`,
 		`(?:LIST|LSUB) <q> ?<q>(?: RETURN \((?:SUBSCRIBED|SPECIAL-USE| )+\))?`, `STATUS <q> \([A-Z ]+\)`,
-		`(?:GETQUOTAROOT|GETQUOTA|MYRIGHTS|CREATE|SUBSCRIBE|EXAMINE|SELECT|DELETE) <q>`,
+		`(?:GETQUOTAROOT|GETQUOTA|MYRIGHTS|CREATE|SUBSCRIBE|UNSUBSCRIBE|EXAMINE|SELECT|DELETE) <q>`,
 		`UID FETCH <set> \((?:UID|FLAGS|INTERNALDATE|RFC822\.SIZE|BODY\.PEEK\[(?:HEADER)?\]| )+\)`, `UID MOVE <set> <q>`,
 		`APPEND <q> \((?:\\(?:Seen|Answered|Flagged|Draft)|[^\x00-\x20\x7f-\xff(){%*"\\\]]+| )*\) ` +
 			`"[ 0-9][0-9]-[A-Za-z]{3}-[0-9]{4} [0-9:]{8} [+-][0-9]{4}" \{[0-9]*[1-9][0-9]*\+?\}`,
@@ -224,6 +224,8 @@ func (s *judgedState) mayPass(command string) string {
 	switch {
 	case verb == "DELETE" && args != `"staging"` && args != `"st\"a\\g"` && args != `"Gone/Sent"`:
 		return "it deletes another's folder"
+	case verb == "UNSUBSCRIBE" && args != `"Gone/Sent"`:
+		return "it takes another's folder off the subscriptions"
 	case strings.HasPrefix(command, "UID MOVE "):
 		_, into, _ := strings.Cut(strings.TrimPrefix(args, "MOVE "), " ")
 		if s.selected != `"staging"` && s.selected != `"st\"a\\g"` || into == `"staging"` || into == `"st\"a\\g"` {
