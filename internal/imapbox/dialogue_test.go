@@ -3,6 +3,7 @@ package imapbox
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"net"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/wire"
@@ -50,6 +52,9 @@ func letters() (all []letter) {
 type visitor struct {
 	t        testing.TB
 	m        *model
+	addr     string // Of the server.
+	login    remote.Credential
+	patience wire.Patience
 	store    *Store
 	letters  []letter
 	together int // How many messages one batch has.
@@ -63,7 +68,15 @@ type visitor struct {
 }
 
 func newVisitor(t testing.TB, m *model) *visitor {
+	v := newVisitorAt(t, m, m.l.Addr().String(), "sekret")
+	v.patience.Idle = 200 * time.Millisecond
+	return v
+}
+
+// newVisitorAt delivers to any server; m may be nil.
+func newVisitorAt(t testing.TB, m *model, addr, password string) *visitor {
 	v := &visitor{
+		addr: addr, login: remote.Credential{Username: "anna", Secret: remote.NewSecret(password)},
 		t: t, m: m, letters: letters(), together: 3, done: map[mail.Token]bool{}, skipped: map[mail.Token]error{},
 		step: func(string) {},
 	}
@@ -73,22 +86,21 @@ func newVisitor(t testing.TB, m *model) *visitor {
 
 // restart makes a Store as another process has it.
 func (v *visitor) restart() {
-	port := v.m.l.Addr().(*net.TCPAddr).Port
-	server := remote.Server{Host: "127.0.0.1", Port: port, Security: remote.None}
+	server := remote.Server{Host: "127.0.0.1", Port: 143, Security: remote.None}
 	v.store = New(Options{
 		Server: server, Key: []byte("key"), Quiet: 10 * time.Millisecond, TempDir: v.t.TempDir(),
 		Login: func(context.Context, owner.Owner) (Login, error) {
-			return Login{Credential: remote.Credential{Username: "anna", Secret: remote.NewSecret("sekret")}}, nil
+			return Login{Credential: v.login}, nil
 		},
 		Log: slog.New(slog.NewTextHandler(&v.log, nil)),
 	})
 	v.store.dial = func(ctx context.Context, _ Login) (*wire.Link, error) {
 		var d net.Dialer
-		conn, err := d.DialContext(ctx, "tcp", v.m.l.Addr().String())
+		conn, err := d.DialContext(ctx, "tcp", v.addr)
 		if err != nil {
 			return nil, err
 		}
-		return wire.NewLink(conn, server, wire.LinkLimits{Patience: wire.Patience{Idle: 200 * time.Millisecond}},
+		return wire.NewLink(conn, server, wire.LinkLimits{Patience: v.patience},
 			wire.NewSessionPace(wire.Patience{})), nil
 	}
 }
@@ -711,7 +723,7 @@ var oddCases = []oddCase{
 
 	// Servers that do not keep messages as they are.
 	{name: "adds to the header", odd: func(m *model, _ *visitor) { m.keeps = addsHeader }, rewriting: 1},
-	{name: "writes messages anew", odd: func(m *model, _ *visitor) { m.keeps = rewrites }, rewriting: 1},
+	{name: "rewrites messages", odd: func(m *model, _ *visitor) { m.keeps = rewrites }, rewriting: 1},
 	{name: "changes one that is not plain", odd: func(m *model, v *visitor) {
 		v.letters[1].body += "a\nb"
 		m.keeps = func(b []byte) []byte {
@@ -920,5 +932,84 @@ func TestWhatARewritingServerHasIsFound(t *testing.T) {
 				t.Errorf("the mailbox (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// Whoever does not look before delivering again is found out by the model.
+func TestTheModelFindsWhatIsTwiceAndWhatIsLost(t *testing.T) {
+	t.Parallel()
+	for name, forget := range map[string]func(v *visitor){
+		"again without looking": func(v *visitor) { v.staged = nil },
+		"done without looking": func(v *visitor) {
+			for _, p := range v.staged {
+				v.done[p.Token] = true
+			}
+			v.staged = nil
+		},
+	} {
+		m := newModel(t)
+		v := newVisitor(t, m)
+		oddCases[slices.IndexFunc(oddCases, func(c oddCase) bool { return c.name == "moves one and is gone" })].odd(m, v)
+		if err := v.visit(); fault.CodeOf(err) != unavailable {
+			t.Fatal(err)
+		}
+		forget(v)
+		if err := v.visit(); err != nil {
+			t.Fatal(err)
+		}
+		want := v.expected(slashed)
+		slices.Sort(want)
+		if slices.Equal(want, m.mailbox()) {
+			t.Errorf("%s: it is not noticed", name)
+		}
+	}
+}
+
+// Cyrus takes no NUL, no bare line ends and no text without a header: each is skipped in its words, and the rest is
+// delivered.
+func TestWhatCyrusRefusesIsSkipped(t *testing.T) {
+	t.Parallel()
+	c := mailtest.StartCyrus(t, mailtest.CyrusOptions{Alt: true})
+	v := newVisitorAt(t, nil, c.Addr("imap"), "sekret")
+	v.restart()
+	refused := map[mail.Token]string{}
+	for i, body := range []string{
+		"Subject: nul\r\n\r\na\x00b\r\n", "Subject: bare\r\n\r\na\nb\r\n", "Subject: za\xbf\r\n\r\nx\r\n", "no header at all",
+		"Subject: nothing\r\n\r\n",
+	} {
+		l := letter{folder: "Gmail", body: body, received: time.Date(2024, 1, 1+i, 12, 0, 0, 0, time.UTC)}
+		v.letters = append(v.letters, l)
+		refused[l.token()] = body
+	}
+	v.together = len(v.letters)
+	for range 2 {
+		if err := v.visit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for token, why := range v.skipped {
+		t.Logf("%q: %v", refused[token], why)
+		if fault.CodeOf(why) != fault.MessageFailed || !strings.HasPrefix(fault.Of(why).Detail, "The server says: ") ||
+			refused[token] == "" {
+			t.Errorf("%q is refused: %v", refused[token], why)
+		}
+	}
+	if len(v.skipped) < 2 {
+		t.Errorf("skipped: %v", v.skipped)
+	}
+	got := mailtest.ReadIMAP(t, c.Addr("imap"), nil, "anna", "sekret")
+	for _, l := range v.letters {
+		n := 0
+		for _, d := range got {
+			if d.SHA == sha256.Sum256([]byte(l.body)) && strings.HasSuffix(d.Folder, l.folder) && d.Time.Equal(l.received) {
+				n++
+			}
+		}
+		if want := map[bool]int{true: 0, false: 1}[v.skipped[l.token()] != nil]; n != want {
+			t.Errorf("%q is there %d times", l.body, n)
+		}
+	}
+	if len(got) != len(v.letters)-len(v.skipped) || v.store.Rewriting() != 0 {
+		t.Errorf("%d messages; %d rewriting", len(got), v.store.Rewriting())
 	}
 }

@@ -52,7 +52,7 @@ func (a *appending) loose(i int) bool {
 // where learns the UIDs in the staging folder, which is selected, of the messages that were taken: a
 // server gives UIDs in the order in which it takes messages (RFC 9051 section 2.3.1.1). That does
 // without APPENDUID, which some servers get wrong. Where others than ours lie there, or others than
-// they should be, they are told apart by what they hold.
+// they should be, they are distinguished by what they hold.
 func (a *appending) where() error {
 	if len(a.taken) == 0 {
 		return nil
@@ -139,7 +139,7 @@ func (a *appending) recognise(l *looking, uids []uint32) error {
 			fmt.Errorf("%d messages were appended, and of %d more in the staging folder %d are not known",
 				len(a.taken), len(uids), len(free)))
 	}
-	for n, i := range missing { // The server writes them anew, and has them in their order.
+	for n, i := range missing { // The server rewrites them, and has them in their order.
 		a.uids[i] = free[n]
 	}
 	free = free[len(missing):]

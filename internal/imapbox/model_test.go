@@ -33,7 +33,7 @@ type model struct {
 	caps, later string // Capabilities before and after the login; later "": the same.
 	namespace   string // The answer to NAMESPACE, without its name.
 	delimiter   string // As LIST gives it.
-	permanent   string // PERMANENTFLAGS; "": none are told.
+	permanent   string // PERMANENTFLAGS; "": there are none.
 	// on is called for each command, with the lock held. What it returns is sent in place of the
 	// whole answer; "": it is answered as usual; "close": the connection is closed.
 	on func(verb, args string, n int) string
@@ -47,7 +47,7 @@ type model struct {
 	leave func(n int) string
 	// keeps changes a message as it is stored.
 	keeps func(body []byte) []byte
-	// sizes changes what is told of a message's size.
+	// sizes changes the size that a message is said to have.
 	sizes func(n int) int
 }
 
