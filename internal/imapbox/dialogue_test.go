@@ -159,7 +159,7 @@ func (v *visitor) deliver(ctx context.Context, d *Delivery, batch []letter) erro
 		if err := d.Reserve(ctx, 1, int64(len(l.body))); err != nil {
 			return err
 		}
-		s, err := d.Stage(ctx, l.token(), strings.NewReader(l.body), l.received, 1<<20)
+		s, err := d.Stage(ctx, l.token(), strings.NewReader(l.body), l.received, 8<<20)
 		if err != nil {
 			return err
 		}
@@ -372,6 +372,26 @@ var oddCases = []oddCase{
 		m.caps = "IMAP4rev1 MULTIAPPEND UIDPLUS MOVE"
 		m.leave = func(int) string { return "-" }
 	}, code: unavailable, never: true},
+	{name: "BYE in a literal", odd: func(m *model, v *visitor) {
+		v.letters[2].body += strings.Repeat(strings.Repeat("y", 76)+"\r\n", 40_000)
+		once := alwaysOnce()
+		m.on = func(verb, _ string, _ int) string {
+			if verb == "APPEND" && once() {
+				return "close:* BYE gone"
+			}
+			return ""
+		}
+	}, code: unavailable},
+	{name: "stores some of several and is gone", odd: func(m *model, _ *visitor) {
+		once := alwaysOnce()
+		m.append = func(_ int, all []*modelMessage) appendFate {
+			if !once() {
+				return appendFate{}
+			}
+			m.folders[m.staging()[0]].add(all[0])
+			return appendFate{drop: true, reply: "close"}
+		}
+	}, code: unavailable},
 	{name: "BYE in place of leave", odd: func(m *model, _ *visitor) {
 		m.caps = "IMAP4rev1 MULTIAPPEND UIDPLUS MOVE"
 		m.leave = func(n int) string { return map[bool]string{true: "* BYE gone", false: "+ continue"}[n == 2] }
@@ -820,9 +840,11 @@ func TestOddServers(t *testing.T) {
 			t.Parallel()
 			m := newModel(t)
 			mine := &modelMessage{body: []byte("Subject: mine\r\n\r\nx"), date: " 1-Jan-2020 12:00:00 +0000"}
-			m.folders["INBOX"].add(mine)
 			v := newVisitor(t, m)
+			m.mu.Lock()
+			m.folders["INBOX"].add(mine)
 			tc.odd(m, v)
+			m.mu.Unlock()
 			err := v.visit()
 			if fmt.Sprint(err) != "<nil>" && strings.Contains(err.Error(), "refused to send") {
 				t.Error(err)
@@ -863,6 +885,8 @@ func TestOddServers(t *testing.T) {
 			if tc.rewriting > 0 && strings.Count(v.log.String(), "does not keep messages") != 1 {
 				t.Errorf("logged: %s", v.log.String())
 			}
+			m.mu.Lock()
+			defer m.mu.Unlock()
 			if left := m.staging(); len(left) != tc.left {
 				t.Errorf("left: %q", left)
 			}
@@ -893,8 +917,9 @@ func TestWhatARewritingServerHasIsFound(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m := newModel(t)
-			m.keeps, m.sizes = tc.keeps, tc.sizes
 			v := newVisitor(t, m)
+			m.mu.Lock()
+			m.keeps, m.sizes = tc.keeps, tc.sizes
 			v.together = 5
 			moves := 0
 			m.on = func(verb, args string, _ int) string {
@@ -910,6 +935,7 @@ func TestWhatARewritingServerHasIsFound(t *testing.T) {
 				delete(m.folders, name)
 				return "close"
 			}
+			m.mu.Unlock()
 			if err := v.visit(); fault.CodeOf(err) != unavailable {
 				t.Fatalf("the visit ends in %v", err)
 			}
@@ -949,7 +975,9 @@ func TestTheModelFindsWhatIsTwiceAndWhatIsLost(t *testing.T) {
 	} {
 		m := newModel(t)
 		v := newVisitor(t, m)
+		m.mu.Lock()
 		oddCases[slices.IndexFunc(oddCases, func(c oddCase) bool { return c.name == "moves one and is gone" })].odd(m, v)
+		m.mu.Unlock()
 		if err := v.visit(); fault.CodeOf(err) != unavailable {
 			t.Fatal(err)
 		}

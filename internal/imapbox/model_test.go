@@ -35,7 +35,8 @@ type model struct {
 	delimiter   string // As LIST gives it.
 	permanent   string // PERMANENTFLAGS; "": there are none.
 	// on is called for each command, with the lock held. What it returns is sent in place of the
-	// whole answer; "": it is answered as usual; "close": the connection is closed.
+	// whole answer; "": it is answered as usual; "close": the
+	// connection is closed, after what follows ":".
 	on func(verb, args string, n int) string
 	// tagged changes a completion: "OK [CODE] text".
 	tagged func(verb, args, reply string) string
@@ -191,6 +192,10 @@ func (s *modelSession) serve() {
 		case "close":
 			return
 		default:
+			if last, ok := strings.CutPrefix(instead, "close:"); ok {
+				_, _ = io.WriteString(s.w, last+"\r\n")
+				return
+			}
 			_, _ = io.WriteString(s.w, strings.ReplaceAll(instead, "TAG", tag)+"\r\n")
 			continue
 		}
@@ -251,9 +256,12 @@ func (s *modelSession) append(tag, args string, n int) bool {
 		if _, err := io.ReadFull(s.r, body); err != nil {
 			return false
 		}
-		if all = append(all, &modelMessage{body: body, flags: parts[1], date: parts[2]}); s.m.keeps != nil {
-			all[len(all)-1].body = s.m.keeps(body)
+		s.m.mu.Lock()
+		if s.m.keeps != nil {
+			body = s.m.keeps(body)
 		}
+		s.m.mu.Unlock()
+		all = append(all, &modelMessage{body: body, flags: parts[1], date: parts[2]})
 		line, err := s.r.ReadString('\n')
 		if err != nil {
 			return false

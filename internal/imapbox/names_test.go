@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
@@ -52,4 +53,25 @@ func TestWhatDivides(t *testing.T) {
 			t.Errorf("%q: %v", delimiter, !may)
 		}
 	}
+}
+
+// FuzzPlace: what the journal keeps of a message is read as it was written, and nothing else is.
+func FuzzPlace(f *testing.F) {
+	for _, s := range []string{
+		"imap.1.2.3.4.5", "imap.1.2.3.4.5.l", "imap.1.2.3.4", "imap.1.0.3.4.5", "imap.1.2.3.4.4294967296", "imap.-1.2.3.4.5",
+		"x",
+		"imap.9223372036854775807.4294967295.1.0.0", "imap.01.2.3.4.5", "imap.1.2.3.4.5.l.l", "",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		p, err := placeOf(mail.Placement{Spool: name})
+		if err != nil {
+			return
+		}
+		again, err := placeOf(mail.Placement{Spool: p.String()})
+		if err != nil || again != p || p.uid == 0 || p.validity == 0 || p.epoch < 0 {
+			t.Fatalf("%q is read as %+v, and that as %+v (%v)", name, p, again, err)
+		}
+	})
 }

@@ -59,7 +59,7 @@ const (
 	mostOctets  = 4 << 20
 	mostEarly   = 1000      // Completions while leave is waited for.
 	mostAnswers = 2_000_000 // Without a tag, to one command,
-	mostFolders = 10_000    // … of which so many are to LIST.
+	mostFolders = 100_000   // … of which so many are to LIST: folders of others are among them.
 )
 
 // budget is what is left of these bounds for the answer that is read.

@@ -377,7 +377,7 @@ func TestAnAnswerWithoutEndIsGivenUp(t *testing.T) {
 		"a line":                {"* X ", strings.Repeat("y", 4096), 2 << 20},
 		"lists":                 {"* X ", strings.Repeat("(", 4096), 2 << 20},
 		"values":                {"* X {1}\r\n", "a {1}\r\n", 4 << 20},
-		"folders":               {"", "* LIST () \"/\" x\r\n", 1 << 20},
+		"folders":               {"", "* LIST () \"/\" x\r\n", 4 << 20},
 		"answers while waiting": {"", "m7 OK x\r\n", 1 << 20},
 	} {
 		t.Run(name, func(t *testing.T) {
