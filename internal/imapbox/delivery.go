@@ -119,15 +119,18 @@ type place struct {
 
 // String is what the journal keeps, as Placement.Spool.
 func (p place) String() string {
-	loose := ""
-	if p.loose {
-		loose = looseMark
-	}
-	return fmt.Sprintf("imap.%d.%d.%d.%d.%d", p.epoch, p.validity, p.uid, p.folderValidity, p.folderNext) + loose
+	return fmt.Sprintf("imap.%d.%d.%d.%d.%d", p.epoch, p.validity, p.uid, p.folderValidity, p.folderNext) + loosely(p.loose)
 }
 
 // looseMark ends the name of a loose one.
 const looseMark = ".l"
+
+func loosely(loose bool) string {
+	if loose {
+		return looseMark
+	}
+	return ""
+}
 
 func placeOf(m mail.Placement) (p place, err error) {
 	name, loose := strings.CutSuffix(m.Spool, looseMark)

@@ -1041,3 +1041,63 @@ func TestWhatCyrusRefusesIsSkipped(t *testing.T) {
 		t.Errorf("%d messages; %d rewriting", len(got), v.store.Rewriting())
 	}
 }
+
+// The same where messages are appended to their folders themselves, and the answer is lost.
+func TestWhatARewritingServerWasSentDirectlyIsFound(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name      string
+		keeps     func([]byte) []byte
+		forget    bool
+		rewriting int64
+	}{
+		{name: "exact"},
+		{name: "header", keeps: addsHeader, rewriting: 1},
+		{name: "rewritten", keeps: rewrites, rewriting: 1},
+		{name: "control", keeps: addsHeader, forget: true},
+	} {
+		for _, at := range []int{1, 2} { // The first batch, of which nothing is known yet, or a later one.
+			t.Run(fmt.Sprintf("%s/%d", tc.name, at), func(t *testing.T) {
+				m := newModel(t)
+				v := newVisitor(t, m)
+				m.mu.Lock()
+				m.caps, m.keeps = "IMAP4rev1 LITERAL+ MULTIAPPEND UIDPLUS", tc.keeps
+				sealings, once := 0, alwaysOnce()
+				m.append = func(int, []*modelMessage) appendFate {
+					if sealings == at && once() {
+						return appendFate{reply: "close"}
+					}
+					return appendFate{}
+				}
+				m.mu.Unlock()
+				v.step = func(string) {
+					m.mu.Lock()
+					sealings++
+					m.mu.Unlock()
+				}
+				if err := v.visit(); fault.CodeOf(err) != unavailable {
+					t.Fatalf("the visit ends in %v", err)
+				}
+				if tc.forget {
+					for i := range v.staged {
+						v.staged[i].Spool = strings.TrimSuffix(v.staged[i].Spool, looseMark)
+					}
+				}
+				told := v.store.Rewriting()
+				v.restart()
+				if err := v.visit(); err != nil {
+					t.Fatal(err)
+				}
+				if n := v.store.Rewriting(); !tc.forget && max(n, told) != tc.rewriting {
+					t.Errorf("%d rewriting", n)
+				}
+				want := v.expected(slashed)
+				slices.Sort(want)
+				diff := cmp.Diff(want, m.mailbox())
+				if (diff == "") == tc.forget {
+					t.Errorf("the mailbox (-want +got):\n%s", diff)
+				}
+			})
+		}
+	}
+}

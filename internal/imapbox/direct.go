@@ -30,11 +30,12 @@ type intent struct {
 	epoch          int64
 	batch, n       int
 	validity, next uint32
+	loose          bool // It may have other octets at the server than it was sent with.
 }
 
 // String is what the journal keeps, as Placement.Spool.
 func (i intent) String() string {
-	return fmt.Sprintf("append.%d.%d.%d.%d.%d", i.epoch, i.batch, i.n, i.validity, i.next)
+	return fmt.Sprintf("append.%d.%d.%d.%d.%d", i.epoch, i.batch, i.n, i.validity, i.next) + loosely(i.loose)
 }
 
 // compare orders intents as they are sent.
@@ -44,7 +45,8 @@ func (i intent) compare(j intent) int {
 
 // intentOf is false where a message was not sealed for direct delivery.
 func intentOf(m mail.Placement) (i intent, ok bool) {
-	parts := strings.Split(m.Spool, ".")
+	name, loose := strings.CutSuffix(m.Spool, looseMark)
+	parts := strings.Split(name, ".")
 	if len(parts) != 6 || parts[0] != "append" {
 		return i, false
 	}
@@ -55,7 +57,7 @@ func intentOf(m mail.Placement) (i intent, ok bool) {
 			return i, false
 		}
 	}
-	return intent{int64(n[0]), int(n[1]), int(n[2]), uint32(n[3]), uint32(n[4])}, true
+	return intent{int64(n[0]), int(n[1]), int(n[2]), uint32(n[3]), uint32(n[4]), loose}, true
 }
 
 // sending is what this process knows of a message that it appends, or has appended.
@@ -106,7 +108,7 @@ func (c *conn) moves() bool { return c.caps["MOVE"] && c.caps["UIDPLUS"] || c.ca
 func (s *Store) Ambiguous() int64 { return s.ambiguous.Load() }
 
 // intend notes where the folders of a batch stand, which are made. Nothing is sent.
-func (d *Delivery) intend(c *conn, ps []mail.Placement) ([]mail.Sealed, error) {
+func (d *Delivery) intend(c *conn, ps []mail.Placement, messages []*staged) ([]mail.Sealed, error) {
 	var folders []string
 	for _, p := range ps {
 		if !slices.Contains(folders, p.Folder) {
@@ -146,7 +148,8 @@ func (d *Delivery) intend(c *conn, ps []mail.Placement) ([]mail.Sealed, error) {
 		if sealed[n].Refused = c.unsent(p.Fingerprint.Size); sealed[n].Refused != nil {
 			continue
 		}
-		i := intent{d.epoch, d.batch, n, stood[p.Folder].validity, stood[p.Folder].next}
+		loose := d.box.loose(messages[n])
+		i := intent{d.epoch, d.batch, n, stood[p.Folder].validity, stood[p.Folder].next, loose}
 		sealed[n].Spool = i.String()
 		known[sealed[n].Spool] = &sending{intent: i, at: time.Now().Round(0)}
 	}
@@ -295,6 +298,9 @@ func (d *Delivery) append(ctx context.Context, ps []mail.Placement) (done []mail
 		d.store.o.Step("append.send")
 		err := a.run()
 		d.store.o.Step("append.answered")
+		if err == nil {
+			a.learnDirectly()
+		}
 		return err
 	})
 	if a == nil {

@@ -87,7 +87,7 @@ func (v *view) settled(ms []*intended) (gone map[uint32]bool) {
 			continue
 		}
 		at := slices.IndexFunc(v.candidates, func(k *candidate) bool {
-			return k.uid == m.uid && k.identity == identityOf(m.p)
+			return k.uid == m.uid && k.is(m.p)
 		})
 		switch {
 		case m.validity != v.validity || m.uid < m.next || at < 0 && v.there[m.uid]:
@@ -100,7 +100,7 @@ func (v *view) settled(ms []*intended) (gone map[uint32]bool) {
 	}
 	for _, m := range unnamed {
 		m.uid = 0
-		if k := v.take(identityOf(m.p), m.from(v.validity)); k != nil {
+		if k := v.takeAny(m.p, m.loose, m.from(v.validity)); k != nil {
 			m.uid = k.uid
 		}
 	}
@@ -117,7 +117,7 @@ func (v *view) match(ms []*intended) {
 		}
 		for i := next; i < len(ms); i++ {
 			m := ms[i]
-			if m.outcome == unknown && identityOf(m.p) == k.identity && k.uid >= m.from(v.validity) {
+			if m.outcome == unknown && k.is(m.p) && k.uid >= m.from(v.validity) {
 				k.used, m.outcome, m.uid, m.inOrder = true, stored, k.uid, m.validity == v.validity
 				next = i + 1
 				break
@@ -128,7 +128,7 @@ func (v *view) match(ms []*intended) {
 		if m.outcome != unknown {
 			continue
 		}
-		if k := v.take(identityOf(m.p), m.from(v.validity)); k != nil {
+		if k := v.takeAny(m.p, m.loose, m.from(v.validity)); k != nil {
 			m.outcome, m.uid = stored, k.uid
 		}
 	}

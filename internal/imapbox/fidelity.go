@@ -44,10 +44,7 @@ func compared(sent, kept mail.Fingerprint) fidelity {
 
 // loose reports whether a message of ours may have other octets at the server than it was sent
 // with: it is recognised then by its date of arrival and by Message-ID, Date, From and Subject.
-func (a *appending) loose(i int) bool {
-	b := a.d.box
-	return b.keeps != exact || b.guessed || !a.messages[i].plain()
-}
+func (b *box) loose(m *staged) bool { return b.keeps != exact || b.guessed || !m.plain() }
 
 // where learns the UIDs in the staging folder, which is selected, of the messages that were taken: a
 // server gives UIDs in the order in which it takes messages (RFC 9051 section 2.3.1.1). That does
@@ -91,7 +88,7 @@ func (a *appending) where() error {
 	for _, i := range a.taken {
 		a.d.ours[a.uids[i]] = true
 	}
-	return a.learnFidelity(l, sizes)
+	return a.learnFidelity(l, a.taken, sizes)
 }
 
 // inOrder reports whether as many messages came as were taken, as long as they were, as far as that can be known.
@@ -155,30 +152,35 @@ func (a *appending) recognise(l *looking, uids []uint32) error {
 	return a.d.giveBack(a.c, free)
 }
 
-// learnFidelity reads back what was appended first into a mailbox.
-func (a *appending) learnFidelity(l *looking, sizes map[uint32]int64) error {
+// learnFidelity reads back what was appended first into a mailbox, from the folder that is open. sizes are what the
+// server told of them; nil: it was not asked.
+func (a *appending) learnFidelity(l *looking, of []int, sizes map[uint32]int64) error {
 	b := a.d.box
 	if b.keeps != unlearned {
 		return nil
 	}
 	var sample []int
 	var unread []uint32
-	for _, i := range a.taken {
+	for _, i := range of {
 		if m := a.messages[i]; len(sample) < mostReadBack && m.size <= longestReadBack && m.plain() {
 			sample = append(sample, i)
-			if _, known := l.kept[lies{a.c.selected, a.c.validity, a.uids[i]}]; !known {
+			if _, known := l.kept[lies{a.to[i], a.c.validity, a.uids[i]}]; !known {
 				unread = append(unread, a.uids[i])
 			}
 		}
 	}
-	if err := l.read(a.c, a.c.selected, a.c.validity, unread); err != nil {
+	if len(sample) == 0 {
+		return nil
+	}
+	if err := l.read(a.c, a.to[sample[0]], a.c.validity, unread); err != nil {
 		return err
 	}
 	keeps := unlearned
 	for _, i := range sample {
-		if kept, ok := l.kept[lies{a.c.selected, a.c.validity, a.uids[i]}]; ok {
+		kept, ok := l.kept[lies{a.to[i], a.c.validity, a.uids[i]}]
+		if sure := sizes != nil; ok && (sure || kept.Header == a.ps[i].Fingerprint.Header) { // Its UID may be another's.
 			keeps = max(keeps, compared(a.ps[i].Fingerprint, kept))
-			b.guessed = b.guessed || sizes[a.uids[i]] != kept.Size
+			b.guessed = b.guessed || sizes != nil && sizes[a.uids[i]] != kept.Size
 		}
 	}
 	if b.keeps = keeps; keeps > exact {
@@ -187,6 +189,27 @@ func (a *appending) learnFidelity(l *looking, sizes map[uint32]int64) error {
 			"messages", keeps.String())
 	}
 	return nil
+}
+
+// learnDirectly does so where messages were appended to their folders: from the first of them, as far as the
+// server named UIDs. All is delivered by then: if it fails it is tried with the next.
+func (a *appending) learnDirectly() {
+	var of []int
+	for _, i := range a.taken {
+		if a.uids[i] != 0 && (len(of) == 0 || a.to[of[0]] == a.to[i]) {
+			of = append(of, i)
+		}
+	}
+	if len(of) == 0 || a.d.box.keeps != unlearned {
+		return
+	}
+	_, err := a.c.examines(a.to[of[0]])
+	if err == nil {
+		err = a.learnFidelity(&looking{}, of, nil)
+	}
+	if err != nil {
+		a.d.store.o.Log.Info("messages were not read back", "user", a.d.owner, "error", err)
+	}
 }
 
 // Rewriting is of how many mailboxes it is known that their server does not keep messages as they are sent.

@@ -52,6 +52,21 @@ func (v *view) take(id identity, from uint32) *candidate {
 	return nil
 }
 
+// is reports whether a message may be a candidate, by all that is known of it.
+func (k *candidate) is(p mail.Placement) bool {
+	like := k.received == p.Received.Unix() && k.header == p.Fingerprint.Header
+	return k.identity == identityOf(p) || like && strings.HasSuffix(p.Spool, looseMark)
+}
+
+// takeAny takes what is equal, else what is like it, if that is enough.
+func (v *view) takeAny(p mail.Placement, loose bool, from uint32) *candidate {
+	k := v.take(identityOf(p), from)
+	if k == nil && loose {
+		k = v.takeLike(p, from)
+	}
+	return k
+}
+
 // takeLike does the same where a server may have changed the message: the date and the header fields
 // that nobody changes are equal.
 func (v *view) takeLike(p mail.Placement, from uint32) *candidate {

@@ -39,7 +39,7 @@ func (d *Delivery) Seal(ctx context.Context, ps []mail.Placement) (sealed []mail
 	err = d.whenFree(ctx, func() error {
 		return d.use(ctx, op, func(c *conn) error {
 			if direct = d.store.isDirect(c); direct {
-				sealed, err = d.intend(c, ps)
+				sealed, err = d.intend(c, ps, messages)
 			} else {
 				sealed, err = d.seal(c, ps, messages)
 			}
@@ -91,7 +91,7 @@ func (d *Delivery) seal(c *conn, ps []mail.Placement, messages []*staged) ([]mai
 			continue
 		}
 		at := stood[p.Folder]
-		sealed[i].Spool = place{d.epoch, c.validity, a.uids[i], at.validity, at.next, a.loose(i)}.String()
+		sealed[i].Spool = place{d.epoch, c.validity, a.uids[i], at.validity, at.next, d.box.loose(messages[i])}.String()
 	}
 	return sealed, nil
 }
