@@ -100,7 +100,7 @@ func (v *view) settled(ms []*intended) (gone map[uint32]bool) {
 	}
 	for _, m := range unnamed {
 		m.uid = 0
-		if k := v.takeAny(m.p, m.loose, m.from(v.validity)); k != nil {
+		if k := v.takeAny(m.p, m.from(v.validity)); k != nil {
 			m.uid = k.uid
 		}
 	}
@@ -128,7 +128,7 @@ func (v *view) match(ms []*intended) {
 		if m.outcome != unknown {
 			continue
 		}
-		if k := v.takeAny(m.p, m.loose, m.from(v.validity)); k != nil {
+		if k := v.takeAny(m.p, m.from(v.validity)); k != nil {
 			m.outcome, m.uid = stored, k.uid
 		}
 	}

@@ -28,7 +28,7 @@ func (f fidelity) String() string {
 // How many messages are read back to learn it, and how long they may be.
 const (
 	mostReadBack    = 3
-	longestReadBack = 1 << 20
+	longestReadBack = 256 << 10
 )
 
 // compared is how a message was kept.

@@ -59,9 +59,9 @@ func (k *candidate) is(p mail.Placement) bool {
 }
 
 // takeAny takes what is equal, else what is like it, if that is enough.
-func (v *view) takeAny(p mail.Placement, loose bool, from uint32) *candidate {
+func (v *view) takeAny(p mail.Placement, from uint32) *candidate {
 	k := v.take(identityOf(p), from)
-	if k == nil && loose {
+	if k == nil && strings.HasSuffix(p.Spool, looseMark) {
 		k = v.takeLike(p, from)
 	}
 	return k
