@@ -35,8 +35,8 @@ func (l letter) token() mail.Token {
 	return mail.TokenFor([]byte("key"), "journal", l.folder+l.received.String(), 1, mail.ID{UID: 1})
 }
 
-// letters are some in three folders, of which two are the same to the octet.
-func letters() (all []letter) {
+// someLetters are some in three folders, of which two are the same to the octet.
+func someLetters() (all []letter) {
 	for i, folder := range []string{"Gmail", "Gmail/Wysłane", "Gmail/Archive/2023", "Gmail", "Gmail"} {
 		n := min(i, 3)
 		all = append(all, letter{
@@ -77,7 +77,7 @@ func newVisitor(t testing.TB, m *model) *visitor {
 func newVisitorAt(t testing.TB, m *model, addr, password string) *visitor {
 	v := &visitor{
 		addr: addr, login: remote.Credential{Username: "anna", Secret: remote.NewSecret(password)},
-		t: t, m: m, letters: letters(), together: 3, done: map[mail.Token]bool{}, skipped: map[mail.Token]error{},
+		t: t, m: m, letters: someLetters(), together: 3, done: map[mail.Token]bool{}, skipped: map[mail.Token]error{},
 		step: func(string) {},
 	}
 	v.restart()
