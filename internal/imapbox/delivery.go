@@ -119,11 +119,18 @@ type place struct {
 
 // String is what the journal keeps, as Placement.Spool.
 func (p place) String() string {
-	return fmt.Sprintf("imap.%d.%d.%d.%d.%d", p.epoch, p.validity, p.uid, p.folderValidity, p.folderNext) + loosely(p.loose)
+	return fmt.Sprintf("imap%s.%d.%d.%d.%d.%d", loosely(p.loose), p.epoch, p.validity, p.uid, p.folderValidity,
+		p.folderNext)
 }
 
-// looseMark ends the name of a loose one.
-const looseMark = ".l"
+// looseMark ends the first part of the name of a message that may have other octets at the server than it was
+// sent with.
+const looseMark = "-loose"
+
+func isLoose(p mail.Placement) bool {
+	kind, _, _ := strings.Cut(p.Spool, ".")
+	return strings.HasSuffix(kind, looseMark)
+}
 
 func loosely(loose bool) string {
 	if loose {
@@ -133,9 +140,9 @@ func loosely(loose bool) string {
 }
 
 func placeOf(m mail.Placement) (p place, err error) {
-	name, loose := strings.CutSuffix(m.Spool, looseMark)
-	parts := strings.Split(name, ".")
-	if len(parts) == 6 && parts[0] == "imap" {
+	parts := strings.Split(m.Spool, ".")
+	kind, loose := strings.CutSuffix(parts[0], looseMark)
+	if len(parts) == 6 && kind == "imap" {
 		var n [5]uint64
 		for i := range n {
 			if n[i], err = strconv.ParseUint(parts[i+1], 10, 63); err != nil || i > 0 && n[i] > 1<<32-1 {

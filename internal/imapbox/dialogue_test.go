@@ -944,7 +944,7 @@ func TestWhatARewritingServerHasIsFound(t *testing.T) {
 			}
 			if tc.forget {
 				for i := range v.staged {
-					v.staged[i].Spool = strings.TrimSuffix(v.staged[i].Spool, looseMark)
+					v.staged[i].Spool = strings.Replace(v.staged[i].Spool, looseMark, "", 1)
 				}
 			}
 			v.restart()
@@ -1080,7 +1080,7 @@ func TestWhatARewritingServerWasSentDirectlyIsFound(t *testing.T) {
 				}
 				if tc.forget {
 					for i := range v.staged {
-						v.staged[i].Spool = strings.TrimSuffix(v.staged[i].Spool, looseMark)
+						v.staged[i].Spool = strings.Replace(v.staged[i].Spool, looseMark, "", 1)
 					}
 				}
 				told := v.store.Rewriting()

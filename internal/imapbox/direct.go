@@ -35,7 +35,7 @@ type intent struct {
 
 // String is what the journal keeps, as Placement.Spool.
 func (i intent) String() string {
-	return fmt.Sprintf("append.%d.%d.%d.%d.%d", i.epoch, i.batch, i.n, i.validity, i.next) + loosely(i.loose)
+	return fmt.Sprintf("append%s.%d.%d.%d.%d.%d", loosely(i.loose), i.epoch, i.batch, i.n, i.validity, i.next)
 }
 
 // compare orders intents as they are sent.
@@ -45,9 +45,9 @@ func (i intent) compare(j intent) int {
 
 // intentOf is false where a message was not sealed for direct delivery.
 func intentOf(m mail.Placement) (i intent, ok bool) {
-	name, loose := strings.CutSuffix(m.Spool, looseMark)
-	parts := strings.Split(name, ".")
-	if len(parts) != 6 || parts[0] != "append" {
+	parts := strings.Split(m.Spool, ".")
+	kind, loose := strings.CutSuffix(parts[0], looseMark)
+	if len(parts) != 6 || kind != "append" {
 		return i, false
 	}
 	var n [5]uint64

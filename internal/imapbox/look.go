@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
@@ -55,13 +54,13 @@ func (v *view) take(id identity, from uint32) *candidate {
 // is reports whether a message may be a candidate, by all that is known of it.
 func (k *candidate) is(p mail.Placement) bool {
 	like := k.received == p.Received.Unix() && k.header == p.Fingerprint.Header
-	return k.identity == identityOf(p) || like && strings.HasSuffix(p.Spool, looseMark)
+	return k.identity == identityOf(p) || like && isLoose(p)
 }
 
 // takeAny takes what is equal, else what is like it, if that is enough.
 func (v *view) takeAny(p mail.Placement, from uint32) *candidate {
 	k := v.take(identityOf(p), from)
-	if k == nil && strings.HasSuffix(p.Spool, looseMark) {
+	if k == nil && isLoose(p) {
 		k = v.takeLike(p, from)
 	}
 	return k
@@ -111,7 +110,7 @@ func (l *looking) into(c *conn, folder string, ps []mail.Placement, from func(va
 	wanted := map[outside]bool{}
 	for _, p := range ps {
 		wanted[outside{p.Fingerprint.Size, p.Received.Unix()}] = true
-		if strings.HasSuffix(p.Spool, looseMark) {
+		if isLoose(p) {
 			wanted[outside{-1, p.Received.Unix()}] = true
 		}
 	}

@@ -58,9 +58,10 @@ func TestWhatDivides(t *testing.T) {
 // FuzzPlace: what the journal keeps of a message is read as it was written, and nothing else is.
 func FuzzPlace(f *testing.F) {
 	for _, s := range []string{
-		"imap.1.2.3.4.5", "imap.1.2.3.4.5.l", "imap.1.2.3.4", "imap.1.0.3.4.5", "imap.1.2.3.4.4294967296", "imap.-1.2.3.4.5",
+		"imap.1.2.3.4.5", "imap-loose.1.2.3.4.5", "imap.1.2.3.4", "imap.1.0.3.4.5", "imap.1.2.3.4.4294967296",
+		"imap.-1.2.3.4.5",
 		"x",
-		"imap.9223372036854775807.4294967295.1.0.0", "imap.01.2.3.4.5", "imap.1.2.3.4.5.l.l", "",
+		"imap.9223372036854775807.4294967295.1.0.0", "imap.01.2.3.4.5", "imap-loose-loose.1.2.3.4.5", "",
 	} {
 		f.Add(s)
 	}
