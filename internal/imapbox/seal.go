@@ -333,7 +333,7 @@ func (a *appending) send(g *group) error {
 	return err
 }
 
-// judge records how an APPEND ended. A refusal that is about the messages is noted with them;
+// judge takes note of how an APPEND ended. A refusal that is about the messages is noted with them;
 // any other ends it all.
 func (a *appending) judge(g group, err error) error {
 	no := (*wire.Refused)(nil)
