@@ -180,8 +180,10 @@ func (f *finding) search(c *conn, of []int, fates []mail.Fate) (doubts int, err 
 	for _, i := range of {
 		p, folder := f.places[i], f.ps[i].Folder
 		m := &intended{
-			intent: intent{epoch: p.epoch, n: int(p.uid), validity: p.folderValidity, next: p.folderNext}, p: f.ps[i], of: i,
-			outcome: stored,
+			intent: intent{
+				epoch: p.epoch, n: int(p.uid), validity: p.folderValidity, next: p.folderNext, loose: p.loose,
+			},
+			p: f.ps[i], of: i, outcome: stored,
 		}
 		if fates[i] != mail.Delivered {
 			m.outcome, asked[folder] = unknown, true
