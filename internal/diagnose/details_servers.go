@@ -67,6 +67,26 @@ var serverDetails = []phrase{
 	{"This mailbox belongs to another installation of Mailbrook.", "Ta skrzynka należy do innej instalacji Mailbrook."},
 	{"Another program keeps the list of subscriptions locked.", "Inny program blokuje listę subskrypcji folderów."},
 	{
+		"The server of the users' mailboxes cannot be reached, or does not do what it should.",
+		"Serwer skrzynek jest nieosiągalny albo nie działa jak należy.",
+	},
+	{
+		"The server of the users' mailboxes lets Mailbrook into no mailbox.",
+		"Serwer skrzynek nie wpuszcza Mailbrook do żadnej skrzynki.",
+	},
+	{
+		"The server of the users' mailboxes has no mailbox of this user, or does not let Mailbrook into it.",
+		"Serwer skrzynek nie ma skrzynki tego użytkownika albo nie wpuszcza do niej Mailbrook.",
+	},
+	{
+		"The server of the users' mailboxes refuses to open this user's mailbox.",
+		"Serwer skrzynek odmawia otwarcia skrzynki tego użytkownika.",
+	},
+	{
+		"The server of the users' mailboxes refuses the password that is kept for this user's mailbox.",
+		"Serwer skrzynek odrzuca zapisane hasło do skrzynki tego użytkownika.",
+	},
+	{
 		"The local mailbox changes faster than it can be measured.",
 		"Skrzynka zmienia się szybciej, niż można ją zmierzyć.",
 	},

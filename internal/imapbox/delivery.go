@@ -50,9 +50,16 @@ func (s *Store) Open(ctx context.Context, o owner.Owner, journal string, epoch i
 		epoch < 0 {
 		return nil, internal("opening the mailbox", "the journal's name cannot be a folder's")
 	}
-	return &Delivery{
+	d := &Delivery{
 		store: s, owner: o, box: s.take(o), journal: journal, epoch: epoch, limit: limit, staged: map[string]*staged{},
-	}, nil
+	}
+	if !s.Available() { // Nothing is begun before it is known that the server is back.
+		if err := d.use(ctx, "opening the mailbox", func(*conn) error { return nil }); err != nil {
+			_ = d.Close()
+			return nil, err
+		}
+	}
+	return d, nil
 }
 
 // Close gives back what is still reserved, and ends the connection if nobody else needs it.

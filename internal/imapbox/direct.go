@@ -316,6 +316,7 @@ func (d *Delivery) append(ctx context.Context, ps []mail.Placement) (done []mail
 	d.published(now)
 	if err == nil {
 		d.unclaim()
+		d.box.took()
 	}
 	return done, err
 }

@@ -41,6 +41,9 @@ type Login struct {
 	// OnBehalfOf is whose mailbox is opened where Credential is a master's, by PLAIN (RFC
 	// 4616); "": Credential's own, or one that its user name says.
 	OnBehalfOf string
+	// Own says that Credential is the user's own, not a master's: that it is refused says
+	// nothing of anybody else.
+	Own bool
 }
 
 // Options are what a Store is made of. Connector, Server, Login and Key are required.
@@ -61,6 +64,12 @@ type Options struct {
 	// that nothing will. Defaults to 10 s.
 	Quiet   time.Duration
 	TempDir string // Where large messages lie on their way; "": the system's.
+	// Now tells the time by which outages and what is known of mailboxes are dated; defaults to
+	// time.Now.
+	Now func() time.Time
+	// Pause is how long nothing is tried after the nth failure in a row, of the server as a whole or of
+	// a mailbox that takes nothing. Defaults to 5 s, twice as long each time up to 5 minutes, spread.
+	Pause func(nth int) time.Duration
 	// Step is called before each named step of a delivery; nil in normal use.
 	Step func(name string)
 	Log  *slog.Logger
@@ -76,6 +85,8 @@ type Store struct {
 	rewriting atomic.Int64 // Mailboxes whose server does not keep messages as they are sent.
 	ambiguous atomic.Int64
 
+	health health
+
 	mu    sync.Mutex
 	boxes map[owner.Owner]*box
 }
@@ -86,6 +97,12 @@ func New(o Options) *Store {
 	o.Quiet = cmp.Or(o.Quiet, 10*time.Second)
 	if o.Step == nil {
 		o.Step = func(string) {}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Pause == nil {
+		o.Pause = defaultPause
 	}
 	s := &Store{o: o, slots: make(chan struct{}, max(1, cmp.Or(o.Connections, 16))), boxes: map[owner.Owner]*box{}}
 	s.dial = func(ctx context.Context, l Login) (*wire.Link, error) {
@@ -108,13 +125,16 @@ type box struct {
 
 	// Of who has the turn, and never forgotten.
 	keeps   fidelity
-	guessed bool // Sizes that the server tells are none.
+	guessed bool             // Sizes that the server tells are none.
+	sized   map[string]sized // Folders whose messages' sizes were added up.
 
 	mu       sync.Mutex // Guards what follows.
 	reserved use
-	measured bool // Whether what follows is known.
-	used     use
-	most     owner.Limit // What the server allows.
+	seen     seen
+	measured bool      // Whether seen is from the time that deliveries are open.
+	full     *fullness // Nil: it is not known to be.
+	gone     error     // Why there is no mailbox: nil: there is one, or nobody has asked.
+	goneAt   time.Time
 
 	// Of direct delivery: what this process knows of what it sent, by journal and by what the journal calls
 	// it; what the server did not take; which folders have an unsettled batch, and whose.
@@ -132,7 +152,7 @@ func (s *Store) take(o owner.Owner) *box {
 	b := s.boxes[o]
 	if b == nil {
 		b = &box{
-			turn: make(chan struct{}, 1), marked: map[string]bool{}, sent: map[string]map[string]*sending{},
+			turn: make(chan struct{}, 1), marked: map[string]bool{}, sized: map[string]sized{}, sent: map[string]map[string]*sending{},
 			refused: map[identity]refusal{}, claimed: map[string]*Delivery{}, freed: make(chan struct{}),
 		}
 		s.boxes[o] = b
@@ -192,12 +212,23 @@ func (s *Store) use(ctx context.Context, op string, o owner.Owner, b *box, do fu
 	if b.conn.Failure() != nil {
 		err = errors.Join(err, b.conn.Failure())
 		s.disconnect(b)
+		b.mu.Lock()
+		b.measured = false // Whoever wants room connects, and finds out what is wrong.
+		b.mu.Unlock()
+	} else {
+		s.answers()
+	}
+	if no := (*wire.Refused)(nil); refusedAs(err, &no) && overQuota(no.Reply) {
+		s.refusedFull(b, says(no))
 	}
 	return trouble(op, err)
 }
 
 // connect makes a box's connection, and waits for a place if there are too many.
 func (s *Store) connect(ctx context.Context, o owner.Owner, b *box) error {
+	if err := s.outage(); err != nil {
+		return err
+	}
 	for {
 		select {
 		case s.slots <- struct{}{}:
@@ -213,8 +244,14 @@ func (s *Store) connect(ctx context.Context, o owner.Owner, b *box) error {
 		}
 		break
 	}
-	c, err := s.open(ctx, o)
+	done, err := s.admit()
 	if err != nil {
+		<-s.slots
+		return err
+	}
+	defer done()
+	c, err := s.open(ctx, o)
+	if err = s.settle(ctx, o, err); err != nil {
 		<-s.slots
 		return err
 	}
@@ -258,17 +295,17 @@ func trouble(op string, err error) error {
 	case err == nil, errors.Is(err, errBusy), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) &&
 		!wire.Silent(err):
 		return err
-	case errors.As(err, &refused):
-		code := fault.LocalMailboxUnavailable
-		if refused.Reply.Code == "OVERQUOTA" {
-			code = fault.LocalOverQuota
-		}
-		return &fault.Error{
-			Code: code, Op: op, Detail: wire.ServerSays(refused.Reply.Text, remote.Credential{}), Err: err,
-		}
+	case errors.As(err, new(anothers)):
+		return fault.Wrap(fault.Internal, op, err)
 	case errors.As(err, &known) && (known.Code == fault.LocalOverQuota || known.Code == fault.LocalMailboxUnavailable ||
 		known.Code == fault.Internal):
 		return err
+	case errors.As(err, &refused):
+		code := fault.LocalMailboxUnavailable
+		if overQuota(refused.Reply) {
+			code = fault.LocalOverQuota
+		}
+		return &fault.Error{Code: code, Op: op, Detail: says(refused), Err: err}
 	}
 	return &fault.Error{
 		Code: fault.LocalMailboxUnavailable, Op: op, Err: err,

@@ -9,21 +9,34 @@ import (
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
-// wireName is how the server calls a folder, "/" between its parts, of the user's own.
-func (s *Store) wireName(c *conn, folder string) string {
-	parts := strings.Split(folder, "/")
-	if s.o.Root != "" {
-		parts = append(strings.Split(s.o.Root, "/"), parts...)
+// hierarchy is how a server writes the names of a user's own folders.
+type hierarchy struct {
+	delimiter string // "": its folders have no hierarchy.
+	prefix    string // Of the user's own folders.
+}
+
+// between is what stands between the parts of a name.
+func (h hierarchy) between() string {
+	if h.delimiter == "" {
+		return "."
 	}
-	between := c.delimiter
-	if between == "" {
-		between = "."
+	return h.delimiter
+}
+
+// name is how the server calls a folder, "/" between its parts, that lies below root.
+func (h hierarchy) name(root, folder string) string {
+	parts := strings.Split(folder, "/")
+	if root != "" {
+		parts = append(strings.Split(root, "/"), parts...)
 	}
 	for i, p := range parts {
-		parts[i] = encodePart(p, between)
+		parts[i] = encodePart(p, h.between())
 	}
-	return c.prefix + strings.Join(parts, between)
+	return h.prefix + strings.Join(parts, h.between())
 }
+
+// wireName is how the server calls a folder, "/" between its parts, of the user's own.
+func (s *Store) wireName(c *conn, folder string) string { return c.hierarchy.name(s.o.Root, folder) }
 
 // encodePart writes one part of a folder's name, in which the server's delimiter cannot be. Two
 // parts are never written in the same way.

@@ -68,6 +68,7 @@ func (d *Delivery) unstage(ctx context.Context, ps []mail.Placement) (done []mai
 		return nil, err
 	}
 	d.published(ps)
+	d.box.took()
 	return done, nil
 }
 

@@ -4,12 +4,13 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/wire"
-	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // use is a number of messages and their octets.
@@ -18,39 +19,40 @@ type use struct{ bytes, messages int64 }
 func (u use) plus(v use) use  { return use{u.bytes + v.bytes, u.messages + v.messages} }
 func (u use) minus(v use) use { return use{max(0, u.bytes-v.bytes), max(0, u.messages-v.messages)} }
 
+func (u use) shown() owner.Use { return owner.Use{Bytes: u.bytes, Messages: u.messages} }
+
 // Reserve makes room for messages about to be staged, against the limit that was set, the
 // server's own and other deliveries into the same mailbox. The server is asked once in the
 // time that deliveries are open, when the first message comes: by GETQUOTAROOT (RFC 9208), and where a
-// limit is to be kept that it does not count by STATUS SIZE (RFC 8438).
+// limit is to be kept that it does not count by STATUS SIZE (RFC 8438). Where it refused mail before as
+// there was no room, it is asked before anything else.
 func (d *Delivery) Reserve(ctx context.Context, messages, bytes int64) error {
+	const op = "reserving room in the mailbox"
 	n := use{max(0, bytes), max(0, messages)}
-	if !d.known() && (n.bytes > 1 || d.limit != owner.Limit{}) {
+	full := d.box.wasFull()
+	if ask := full != nil && n.bytes <= 1 || !d.known() || !d.store.Available(); ask &&
+		(n.bytes > 1 || d.limit != owner.Limit{} || full != nil && full.at.counted.any()) {
 		if err := d.use(ctx, "measuring the mailbox", d.measure); err != nil {
 			return err
 		}
 	}
 	d.box.mu.Lock()
 	defer d.box.mu.Unlock()
+	if why := d.box.stillFull(n, d.store.o.Now()); why != "" {
+		return fault.New(fault.LocalOverQuota, op, why)
+	}
 	if d.box.measured {
-		sum := d.box.used.plus(d.box.reserved).plus(n)
-		for _, l := range []owner.Limit{d.limit, d.box.most} {
-			if over := exceeded(l, sum); over != "" {
-				return fault.New(fault.LocalOverQuota, "reserving room in the mailbox", over)
+		most := d.box.seen.most
+		over := owner.Exceeded(d.limit, most, d.box.seen.used.plus(d.box.reserved).shown(), n.shown())
+		if over != "" {
+			if d.box.full == nil {
+				d.box.full = &fullness{at: d.box.seen}
 			}
+			return fault.New(fault.LocalOverQuota, op, over)
 		}
 	}
 	d.box.reserved, d.reserved = d.box.reserved.plus(n), d.reserved.plus(n)
 	return nil
-}
-
-func exceeded(l owner.Limit, sum use) string {
-	switch {
-	case l.Bytes != nil && sum.bytes > *l.Bytes:
-		return fmt.Sprintf("The mailbox may hold %s.", words.Size(*l.Bytes))
-	case l.Messages != nil && sum.messages > *l.Messages:
-		return fmt.Sprintf("The mailbox may hold %s.", words.Count(*l.Messages, "message"))
-	}
-	return ""
 }
 
 func (d *Delivery) known() bool {
@@ -72,33 +74,131 @@ func (d *Delivery) Release(messages, bytes int64) {
 func (d *Delivery) published(ps []mail.Placement) {
 	var n use
 	for _, p := range ps {
-		n = n.plus(use{p.FileSize, 1})
+		n = n.plus(use{p.VirtualSize, 1})
 	}
 	d.Release(n.messages, n.bytes)
 	d.box.mu.Lock()
 	defer d.box.mu.Unlock()
-	d.box.used = d.box.used.plus(n)
-}
-
-// measure asks the server what the mailbox holds and may hold.
-func (d *Delivery) measure(c *conn) error {
-	used, most, counted, err := c.quota()
-	if err != nil {
-		return err
-	}
-	if l := d.limit; l.Bytes != nil && !counted.bytes || l.Messages != nil && !counted.messages {
-		if used, err = c.sizes(); err != nil {
-			return err
+	seen := &d.box.seen
+	seen.used = seen.used.plus(n)
+	for _, p := range ps {
+		if seen.folders != nil {
+			name := seen.hierarchy.name(d.store.o.Root, p.Folder)
+			seen.folders[name] = seen.folders[name].plus(use{p.VirtualSize, 1})
 		}
 	}
-	d.box.mu.Lock()
-	defer d.box.mu.Unlock()
-	d.box.used, d.box.most, d.box.measured = used, most, true
-	return nil
 }
+
+// took notes that the mailbox took all that it was given.
+func (b *box) took() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.full = nil
+}
+
+// measure asks the server what the mailbox holds and may hold, as far as Reserve needs it.
+func (d *Delivery) measure(c *conn) error {
+	return d.store.measure(c, d.box, func(s seen) bool {
+		return d.limit.Bytes != nil && !s.counted.bytes || d.limit.Messages != nil && !s.counted.messages
+	})
+}
+
+// fullness is what is known of a mailbox that took nothing more.
+type fullness struct {
+	says  string // What the server said when it refused; "": it did not come to that.
+	at    seen   // What the mailbox held then.
+	tries int    // How often it refused in a row,
+	until time.Time
+}
+
+// wasFull returns what is known of it, if the mailbox was full last; else nil.
+func (b *box) wasFull() *fullness {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.full
+}
+
+// refusedFull notes that the server refused mail as there is no room. Nothing is tried for a growing
+// time, unless the server shows that there is more room. The caller has the turn.
+func (s *Store) refusedFull(b *box, says string) {
+	if c := b.conn; c != nil { // What it holds now is what more room is compared with.
+		if err := s.measure(c, b, func(seen) bool { return b.asked() }); err != nil {
+			s.o.Log.Debug("a full mailbox was not measured", "error", err)
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f := &fullness{says: says, at: b.seen, tries: 1}
+	if b.full != nil {
+		f.tries = b.full.tries + 1
+	}
+	f.until = s.o.Now().Add(s.o.Pause(f.tries))
+	b.full = f
+}
+
+// asked reports whether the folders were asked for what they hold.
+func (b *box) asked() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.seen.folders != nil
+}
+
+// stillFull says why nothing more fits, as the server refused it and shows no more room than
+// there was then; "": it is tried. The caller holds mu.
+func (b *box) stillFull(n use, now time.Time) string {
+	switch f := b.full; {
+	case f == nil:
+		return ""
+	case f.says == "" || b.seen.roomierThan(f.at):
+		b.full = nil
+		return ""
+	case n.bytes <= 1 && now.Before(f.until): // Who tries has asked for that first, when the time came.
+		return f.says
+	}
+	return ""
+}
+
+// overQuota reports whether a server refuses as there is no room: by its code (RFC 9208), or, where it has
+// none for that, by its words.
+func overQuota(r wire.Reply) bool {
+	switch r.Code {
+	case "OVERQUOTA":
+		return true
+	case "", "LIMIT", "CANNOT", "ALERT", "NOPERM":
+	default:
+		return false
+	}
+	text := strings.ToLower(r.Text)
+	for _, words := range [][]string{
+		{"quota", "exceed"},
+		{"quota", "over"},
+		{"quota", "full"},
+		{"quota", "reached"},
+		{"overquota"},
+		{"mailbox", " full"},
+		{"out of storage"},
+		{"storage limit"},
+		{"not enough", "quota"},
+		{"not enough", "storage"},
+	} {
+		all := true
+		for _, w := range words {
+			all = all && strings.Contains(text, w)
+		}
+		if all {
+			return true
+		}
+	}
+	return false
+}
+
+// says quotes a refusal.
+func says(no *wire.Refused) string { return wire.ServerSays(no.Reply.Text, remote.Credential{}) }
 
 // counts says what a quota is about.
 type counts struct{ bytes, messages bool }
+
+func (c counts) any() bool { return c.bytes || c.messages }
 
 // quota asks for the quota of the inbox; without any, nothing is limited.
 func (c *conn) quota() (used use, most owner.Limit, counted counts, err error) {
@@ -136,31 +236,79 @@ func least(a *int64, b int64) *int64 {
 	return &b
 }
 
-// sizes adds up what the folders hold.
-func (c *conn) sizes() (sum use, err error) {
-	items := "(MESSAGES)"
-	if c.caps["STATUS=SIZE"] {
+// sizes returns what the user's own folders hold, by their names.
+func (c *conn) sizes(known map[string]sized) (map[string]use, error) {
+	type asked struct{ name, tag string }
+	items := "(MESSAGES UIDNEXT UIDVALIDITY)"
+	says := c.caps["STATUS=SIZE"]
+	if says {
 		items = "(MESSAGES SIZE)"
 	}
-	var tags []string
+	var all []asked
 	for name := range c.folders {
+		if c.isForeign(name) {
+			continue
+		}
 		tag, err := c.Send("STATUS " + wire.Quote(name) + " " + items)
 		if err != nil {
-			return sum, err
+			return nil, err
 		}
-		tags = append(tags, tag)
+		all = append(all, asked{name, tag})
 	}
-	for _, tag := range tags {
-		_, err := c.Await(tag, func(a wire.Answer) error {
+	hold := map[string]use{}
+	stand := map[string]sized{}
+	for _, x := range all {
+		_, err := c.Await(x.tag, func(a wire.Answer) error {
 			if a.Kind == "STATUS" && len(a.Values) == 2 {
 				said := a.Values[1].Pairs()
-				sum = sum.plus(use{said["SIZE"].Number(), said["MESSAGES"].Number()})
+				hold[x.name] = use{said["SIZE"].Number(), said["MESSAGES"].Number()}
+				stand[x.name] = sized{
+					validity: said["UIDVALIDITY"].Number(), next: said["UIDNEXT"].Number(), messages: said["MESSAGES"].Number(),
+				}
 			}
 			return nil
 		})
 		if no := new(wire.Refused); err != nil && !refusedAs(err, &no) {
-			return sum, err
+			return nil, err
 		}
+	}
+	if says {
+		return hold, nil
+	}
+	for name, is := range stand {
+		if was := known[name]; was.validity == is.validity && was.next == is.next && was.messages == is.messages {
+			is.bytes = was.bytes
+		} else if is.messages > 0 {
+			var err error
+			if is.bytes, err = c.weigh(name); err != nil {
+				return nil, err
+			}
+		}
+		known[name], hold[name] = is, use{is.bytes, is.messages}
+	}
+	return hold, nil
+}
+
+// sized is how a folder stood when the sizes of its messages were added up. As long as it stands
+// so, they are the same.
+type sized struct{ validity, next, messages, bytes int64 }
+
+// weigh adds up the sizes of a folder's messages, where the server does not.
+func (c *conn) weigh(name string) (sum int64, err error) {
+	if _, err := c.examines(name); err != nil {
+		if no := new(wire.Refused); refusedAs(err, &no) {
+			return 0, nil
+		}
+		return 0, err
+	}
+	_, err = c.Do("UID FETCH 1:* (UID RFC822.SIZE)", func(a wire.Answer) error {
+		if uid, items := fetched(a); uid != 0 {
+			sum += items["RFC822.SIZE"].Number()
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("adding up sizes: %w", err)
 	}
 	return sum, nil
 }

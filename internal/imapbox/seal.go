@@ -340,8 +340,11 @@ func (a *appending) judge(g group, err error) error {
 	if !errors.As(err, &no) {
 		return err
 	}
+	if overQuota(no.Reply) {
+		return err
+	}
 	switch no.Reply.Code {
-	case "OVERQUOTA", "TRYCREATE", "UNAVAILABLE", "INUSE", "SERVERBUG", "NOPERM", "AUTHORIZATIONFAILED", "EXPIRED",
+	case "TRYCREATE", "UNAVAILABLE", "INUSE", "SERVERBUG", "NOPERM", "AUTHORIZATIONFAILED", "EXPIRED",
 		"PRIVACYREQUIRED", "CONTACTADMIN":
 		return err
 	}

@@ -17,10 +17,10 @@ import (
 // conn is a connection that has signed in to one user's mailbox.
 type conn struct {
 	*wire.Writer
-	caps      map[string]bool
-	delimiter string // "": the server's folders have no hierarchy.
-	prefix    string // Of the user's own folders.
-	folders   map[string]bool
+	hierarchy
+	caps    map[string]bool
+	folders map[string]bool
+	foreign []string // What the names of others' folders, and of shared ones, begin with.
 
 	selected string          // The folder that is selected; "": none, or one is being selected.
 	validity uint32          // Its UIDVALIDITY,
@@ -33,7 +33,7 @@ func (s *Store) open(ctx context.Context, o owner.Owner) (*conn, error) {
 	s.o.Step("connect")
 	login, err := s.o.Login(ctx, o)
 	if err != nil {
-		return nil, err
+		return nil, anothers{err}
 	}
 	l, err := s.dial(ctx, login)
 	if err != nil {
@@ -61,7 +61,11 @@ func (c *conn) begin(ctx context.Context, l *wire.Link, login Login) error {
 			return err
 		}
 	}
-	if err := c.signIn(login); err != nil {
+	err = c.signIn(login)
+	if no := (*wire.Refused)(nil); refusedAs(err, &no) && c.Failure() == nil {
+		return &refusedLogin{no, login.Own}
+	}
+	if err != nil {
 		return err
 	}
 	c.SignedIn()
@@ -139,6 +143,7 @@ func (c *conn) look() error {
 					c.delimiter = delimiterOf(own[1])
 					c.prefix = prefixOf(own[0], c.delimiter)
 				}
+				c.notOurs(a.Values[1:])
 			}
 			return nil
 		})
@@ -175,6 +180,27 @@ func prefixOf(v wire.Value, delimiter string) string {
 		return v.Text + delimiter
 	}
 	return v.Text
+}
+
+// notOurs takes what NAMESPACE says of other users' folders and of shared ones.
+func (c *conn) notOurs(namespaces []wire.Value) {
+	for _, of := range namespaces {
+		for _, n := range of.List {
+			if len(n.List) > 1 && n.List[0].Text != "" {
+				c.foreign = append(c.foreign, n.List[0].Text)
+			}
+		}
+	}
+}
+
+// isForeign reports whether a folder is another user's, or shared.
+func (c *conn) isForeign(name string) bool {
+	for _, prefix := range c.foreign {
+		if strings.HasPrefix(name, prefix) || name == strings.TrimSuffix(prefix, c.delimiter) {
+			return true
+		}
+	}
+	return false
 }
 
 func delimiterOf(v wire.Value) string {
