@@ -16,6 +16,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/disk"
+	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -27,25 +28,6 @@ const (
 	maxDepth   = 16  // Below the account folder; deeper ones are drawn together.
 	minLast    = 40  // What the last level is given at the least.
 )
-
-// reserved are the folders that every mailbox has or mail programs make.
-var reserved = []string{"INBOX", "Sent", "Drafts", "Trash", "Junk", "Spam", "Archive", "Templates", "Outbox"}
-
-// isReserved reports whether a folder of this name has a meaning of its own in
-// every mailbox and so cannot be an account folder. Folders below one can be,
-// except below INBOX.
-func isReserved(name string) bool {
-	first, _, _ := strings.Cut(name, "/")
-	if strings.EqualFold(first, "INBOX") {
-		return true
-	}
-	for _, r := range reserved {
-		if strings.EqualFold(name, r) {
-			return true
-		}
-	}
-	return false
-}
 
 // AccountFolder maps what a user calls an account folder, "/" between its
 // parts, to the name that it has in the mailbox: that name itself where Maildir++
@@ -81,7 +63,7 @@ func AccountFolder(name string) (string, error) {
 		}
 		folder = strings.Join(parts, "/")
 	}
-	if isReserved(folder) {
+	if mail.IsReservedFolder(folder) {
 		return "", fmt.Errorf("%q cannot be an account folder: %w", folder, account.ErrFolderReserved)
 	}
 	return folder, nil

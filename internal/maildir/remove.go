@@ -37,7 +37,7 @@ func (s *Store) removeIn(op string, o owner.Owner, folder string, do func(r *roo
 	if err := checkLocal(folder); err != nil {
 		return err
 	}
-	if isReserved(folder) {
+	if mail.IsReservedFolder(folder) {
 		return disk.Internal(op, "this folder is no account folder")
 	}
 	return s.inOwn(op, o, func(r *root) error {
