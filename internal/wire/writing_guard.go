@@ -26,6 +26,7 @@ const (
 	verbSelect       = "SELECT"
 	verbSubscribe    = "SUBSCRIBE"
 	verbUnselect     = "UNSELECT"
+	verbUnsubscribe  = "UNSUBSCRIBE"
 )
 
 // Permission says of which folders at a destination something may be taken away; names
@@ -34,8 +35,8 @@ type Permission struct {
 	// Private are folders of ours that no user works with: messages may be moved out of
 	// them, and they may be deleted.
 	Private func(name string) bool
-	// Removed are folders that may be deleted with all they hold, since their owner asks for it.
-	// Nil: none.
+	// Removed are folders that may be deleted with all they hold, and taken off the subscriptions,
+	// since their owner asks for it. Nil: none.
 	Removed func(name string) bool
 }
 
@@ -106,6 +107,10 @@ var writingGrammars = map[string]writingGrammar{
 		name, rest, ok := cutQuoted(args)
 		private := g.may.Private != nil && g.may.Private(name)
 		return ok && rest == "" && (private || g.may.Removed != nil && g.may.Removed(name))
+	},
+	verbUnsubscribe: func(g *writingGuard, args string) bool {
+		name, rest, ok := cutQuoted(args)
+		return ok && rest == "" && g.may.Removed != nil && g.may.Removed(name)
 	},
 	verbAppend: func(_ *writingGuard, args string) bool {
 		_, rest, ok := cutQuoted(args)
