@@ -185,11 +185,7 @@ func (d *Delivery) Mark(ctx context.Context, folder, mark string) error {
 		if err := d.store.ensure(c, []string{folder}); err != nil {
 			return err
 		}
-		name := d.store.wireName(c, folder)
-		if c.delimiter == "" {
-			name += "."
-		}
-		name += c.delimiter + mark
+		name := d.store.wireName(c, key)
 		if !c.folders[name] {
 			d.store.o.Step("mark.create")
 			if _, err := c.Do("CREATE "+wire.Quote(name), nil); err != nil {

@@ -3,6 +3,7 @@ package imapbox
 import (
 	"context"
 	"errors"
+	"io"
 	"slices"
 	"time"
 
@@ -238,4 +239,18 @@ func (f *finding) compare(c *conn, folder string, ms []*intended) (doubts int, e
 	gone := v.settled(ms)
 	v.match(ms)
 	return v.account(ms, gone), nil
+}
+
+// fingerprint reads a message of the folder that is open; false: there is none.
+func (c *conn) fingerprint(uid uint32) (f mail.Fingerprint, there bool, err error) {
+	scan := mail.NewScanner()
+	c.Body = func(r io.Reader, _ int64) error {
+		scan.Reset()
+		_, err := io.Copy(scan, r)
+		f, there = scan.Sum(), true
+		return err
+	}
+	defer func() { c.Body = nil }()
+	_, err = c.Do("UID FETCH "+wire.UIDs([]uint32{uid})+" (UID BODY.PEEK[])", nil)
+	return f, there && err == nil, err
 }

@@ -127,6 +127,8 @@ type box struct {
 	keeps   fidelity
 	guessed bool             // Sizes that the server tells are none.
 	sized   map[string]sized // Folders whose messages' sizes were added up.
+	// Folders of connection tests, and since when this process has seen them.
+	challenges map[string]time.Time
 
 	mu       sync.Mutex // Guards what follows.
 	reserved use
@@ -135,6 +137,8 @@ type box struct {
 	full     *fullness // Nil: it is not known to be.
 	gone     error     // Why there is no mailbox: nil: there is one, or nobody has asked.
 	goneAt   time.Time
+	inbox    uint32 // The UIDVALIDITY of the inbox; 0: not known.
+	inboxAt  time.Time
 
 	// Of direct delivery: what this process knows of what it sent, by journal and by what the journal calls
 	// it; what the server did not take; which folders have an unsettled batch, and whose.
@@ -256,6 +260,11 @@ func (s *Store) connect(ctx context.Context, o owner.Owner, b *box) error {
 		return err
 	}
 	b.conn = c
+	for mark := range b.marked { // Perhaps somebody removed it meanwhile.
+		if !c.folders[s.wireName(c, mark)] {
+			delete(b.marked, mark)
+		}
+	}
 	return nil
 }
 

@@ -21,6 +21,8 @@ type conn struct {
 	caps    map[string]bool
 	folders map[string]bool
 	foreign []string // What the names of others' folders, and of shared ones, begin with.
+	// Folders that may be deleted now, as their owner asks for it, or since a test is over.
+	removable map[string]bool
 
 	selected string          // The folder that is selected; "": none, or one is being selected.
 	validity uint32          // Its UIDVALIDITY,
@@ -41,7 +43,10 @@ func (s *Store) open(ctx context.Context, o owner.Owner) (*conn, error) {
 	}
 	release := l.Bind(ctx)
 	defer release()
-	c := &conn{Writer: wire.NewWriter(l, wire.Permission{Private: s.isStaging}), folders: map[string]bool{}}
+	c := &conn{folders: map[string]bool{}}
+	c.Writer = wire.NewWriter(l, wire.Permission{
+		Private: s.isStaging, Removed: func(name string) bool { return c.removable[name] },
+	})
 	c.Heard = c.heard
 	if err := c.begin(ctx, l, login); err != nil {
 		_ = l.Close()
