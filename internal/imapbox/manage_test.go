@@ -222,7 +222,7 @@ func TestWhoseTroubleARefusedLoginIs(t *testing.T) {
 	nobody := user("nobody@firma.test")
 	_, _, err := f.Usage(ctx, nobody)
 	is(t, err, fault.LocalMailboxUnavailable)
-	if !errors.Is(err, owner.ErrNoMailbox) || errors.Is(err, ErrOutage) || !f.Available() {
+	if !errors.Is(err, owner.ErrNoMailbox) || errors.Is(err, errOutage) || !f.Available() {
 		t.Errorf("the server knows who we are, and not this user: %v", err)
 	}
 	if there, err := f.Exists(ctx, nobody); there || err != nil {
@@ -238,12 +238,12 @@ func TestWhoseTroubleARefusedLoginIs(t *testing.T) {
 	for i, name := range []string{"anna", "ben", "cleo"} {
 		err := s.Make(ctx, user(name+"@firma.test"))
 		is(t, err, fault.LocalMailboxUnavailable)
-		if errors.Is(err, owner.ErrNoMailbox) || errors.Is(err, ErrOutage) != (i == 2) {
+		if errors.Is(err, owner.ErrNoMailbox) || errors.Is(err, errOutage) != (i == 2) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	before := f.dialled.Load()
-	if err := s.Make(ctx, user("dan@firma.test")); !errors.Is(err, ErrOutage) || f.dialled.Load() != before {
+	if err := s.Make(ctx, user("dan@firma.test")); !errors.Is(err, errOutage) || f.dialled.Load() != before {
 		t.Errorf("it is tried once more: %v", err)
 	}
 	if s.Available() || s.Check(ctx) == nil {
@@ -258,7 +258,7 @@ func TestWhoseTroubleARefusedLoginIs(t *testing.T) {
 	}
 	f.pass(time.Hour)
 	f.setPassword("wrong")
-	if err := s.Make(ctx, anna()); !errors.Is(err, ErrOutage) || errors.Is(err, owner.ErrNoMailbox) {
+	if err := s.Make(ctx, anna()); !errors.Is(err, errOutage) || errors.Is(err, owner.ErrNoMailbox) {
 		t.Error(err)
 	}
 	f.setPassword("master")
@@ -314,12 +314,12 @@ func TestAnOutage(t *testing.T) {
 			_, err := f.Open(ctx, user(name+"@firma.test"), "journal", 2, owner.Limit{})
 			is(t, err, fault.LocalMailboxUnavailable)
 			var of *fault.Error
-			if !errors.Is(err, ErrOutage) || !errors.As(err, &of) || of.RetryAfter <= 0 || of.RetryAfter > time.Minute {
+			if !errors.Is(err, errOutage) || !errors.As(err, &of) || of.RetryAfter <= 0 || of.RetryAfter > time.Minute {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 		is(t, d.Reserve(ctx, 1, 1000), fault.LocalMailboxUnavailable)
-		if err := f.Check(ctx); !errors.Is(err, ErrOutage) {
+		if err := f.Check(ctx); !errors.Is(err, errOutage) {
 			t.Error(err)
 		}
 	}
@@ -363,7 +363,7 @@ func TestCheckAsksByItself(t *testing.T) {
 	}
 	f.Stop()
 	f.pass(time.Hour)
-	if err := f.Check(ctx); !errors.Is(err, ErrOutage) || f.Available() {
+	if err := f.Check(ctx); !errors.Is(err, errOutage) || f.Available() {
 		t.Error(err)
 	}
 	f.Start()

@@ -15,9 +15,9 @@ import (
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
-// ErrOutage says that the server of the users' mailboxes lets nobody in: whose
+// errOutage says that the server of the users' mailboxes lets nobody in: whose
 // mailbox is asked for does not matter. What wraps it has the code local_mailbox_unavailable.
-var ErrOutage = errors.New("the server of the users' mailboxes is out of order")
+var errOutage = errors.New("the server of the users' mailboxes is out of order")
 
 const (
 	// fresh is how long what the server said last is believed without asking again.
@@ -83,7 +83,7 @@ func (s *Store) outageError() error {
 	return &fault.Error{
 		Code: fault.LocalMailboxUnavailable, Op: "reaching the server of the users' mailboxes", Detail: h.detail,
 		RetryAfter: max(0, h.next.Sub(s.o.Now())),
-		Err:        fmt.Errorf("%w since %s: %w", ErrOutage, h.since.Format(time.RFC3339), h.out),
+		Err:        fmt.Errorf("%w since %s: %w", errOutage, h.since.Format(time.RFC3339), h.out),
 	}
 }
 
@@ -348,7 +348,7 @@ func (s *Store) Check(ctx context.Context) error {
 	if err == nil {
 		c.end()
 	}
-	if err = s.settle(ctx, known, err); errors.Is(err, ErrOutage) || ctx.Err() != nil {
+	if err = s.settle(ctx, known, err); errors.Is(err, errOutage) || ctx.Err() != nil {
 		return err
 	}
 	return nil // It is the user's trouble alone.
