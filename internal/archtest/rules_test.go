@@ -39,7 +39,7 @@ var mayImport = map[string][]string{
 	"disk":     {"fault"},
 	"spool":    {"disk", "fault", "mail", "words"},
 	"maildir":  {"account", "check", "disk", "fault", "mail", "spool", "words", "owner"},
-	"imapbox":  {"fault", "mail", "words", "owner", "remote", "wire"},
+	"imapbox":  {"check", "fault", "mail", "words", "owner", "remote", "wire"},
 	"fetch":    {"fault", "mail", "memory", "words", "owner", "remote", "route"},
 	"diagnose": {"account", "fault", "mail", "provider", "words", "remote", "route"},
 	"check":    {"account", "fetch", "mail", "owner"},

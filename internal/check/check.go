@@ -42,6 +42,8 @@ const (
 	QuotaFile     = "quota_file_differs"  // maildirsize says something else than the files.
 	ForeignSize   = "others_size_differs" // As WrongSize, for a message that somebody else delivered.
 	BeingVisited  = "visit_under_way"     // What changes during a visit was not judged.
+	Rewritten     = "rewritten"           // Messages were changed by the server that they were delivered to.
+	SameContent   = "same_content"        // More messages are there than were delivered, and have their content.
 )
 
 // wrong are the kinds that make a check fail.
@@ -73,6 +75,7 @@ type Checked struct {
 	Stray     int            `json:"stray"`      // Spool files that nobody needs.
 	Skipped   map[string]int `json:"skipped"`    // By reason.
 	ByContent int            `json:"by_content"` // Of those present, known by content: their identity has changed since.
+	Rewritten int            `json:"rewritten"`  // Of those present, changed by the server that they were delivered to.
 }
 
 // Findings is what a check of one user says.
@@ -90,6 +93,10 @@ type Findings struct {
 	mailbox Inventory
 	entries map[mail.Token]*entry
 	files   map[mail.Token][]LocalFile
+	dirName func(local string) string
+
+	delivered map[contentKey]string // Where messages are told by content: what was delivered, by journal.
+	rewritten map[string]int        // By journal.
 }
 
 // entry is one message of a journal.
@@ -126,6 +133,10 @@ func (c Checker) Check(ctx context.Context, o owner.Owner) (*Findings, error) {
 		User: o.String(), Messages: inv.Measured.Messages, Bytes: inv.Measured.Bytes, Missing: inv.Missing,
 		Findings: []Finding{}, now: time.Now(),
 		Accounts: []*Checked{}, mailbox: inv, entries: map[mail.Token]*entry{}, files: map[mail.Token][]LocalFile{},
+		dirName: c.DirName, rewritten: map[string]int{},
+	}
+	if inv.DirName != nil {
+		f.dirName = inv.DirName
 	}
 	if c.Now != nil {
 		f.now = c.Now()
@@ -138,6 +149,9 @@ func (c Checker) Check(ctx context.Context, o owner.Owner) (*Findings, error) {
 	}
 	if err := c.judgeMissing(ctx, o, f, reports); err != nil {
 		return nil, err
+	}
+	if inv.ByContent {
+		c.tellByContent(f, reports)
 	}
 	f.readFiles()
 	rows := map[string]*Checked{}
@@ -157,7 +171,10 @@ func (c Checker) Check(ctx context.Context, o owner.Owner) (*Findings, error) {
 		}
 		c.addJournal(f, l, row)
 		f.judgeSpool(l, row, still)
-		c.judgeFolders(f, l)
+		f.judgeFolders(l)
+	}
+	if inv.ByContent {
+		f.judgeContent(reports, rows)
 	}
 	if err := c.judgeUnknown(ctx, o, f, reports, rows); err != nil {
 		return nil, err
@@ -237,7 +254,7 @@ func (c Checker) addJournal(f *Findings, l *JournalReport, row *Checked) {
 			if m.ID.Ordinal > 0 {
 				e.state = "another size of a message that was delivered"
 			}
-		case e.member != nil && has(spool, e.member.Placement.Spool):
+		case e.member != nil && has(spool, f.spoolName(e.member.Placement.Spool)):
 			row.Staged++
 			e.state = "staged, not delivered yet"
 		case len(f.files[t]) > 0:
@@ -246,6 +263,9 @@ func (c Checker) addJournal(f *Findings, l *JournalReport, row *Checked) {
 		default:
 			row.Gone++
 			e.state = "delivered and gone: moved out of the mailbox or deleted by its user"
+			if f.mailbox.ByContent {
+				e.state = "delivered, and not found by its size and header: deleted by its user, moved away, or changed"
+			}
 		}
 	}
 	for i := range l.Skipped {

@@ -16,6 +16,15 @@ type Inventory struct {
 	Notes    map[string]int64            // By journal: what is noted beside its spool; absent: nothing.
 	Quota    *Usage                      // What the mailbox's quota file says; nil without one.
 	Measured Usage                       // What the files come to, by their names where those say.
+
+	// ByContent says that messages bear no token here, and the spool no note: that what is which is
+	// told by sizes and headers.
+	ByContent bool
+	// DirName names a local folder as Folders do; nil: as the checker does.
+	DirName func(local string) string
+	// SpoolName names a message on its way as Spools do, whatever else its name in a journal
+	// says; nil: by that name.
+	SpoolName func(name string) string
 }
 
 // Usage is what a mailbox holds.
@@ -33,8 +42,11 @@ type LocalFile struct {
 	mail.Found
 	Token    mail.Token // "": delivered by somebody else.
 	Named    int64      // The octets that its name says; -1 where it does not.
-	Size     int64      // On disk.
+	Size     int64      // On disk; where ByContent is set, with line ends as CRLF.
 	Modified time.Time
 	Inode    uint64
 	Links    uint64 // Above 1: a copy that a mail server made by linking has the same inode.
+
+	Dir    string   // Its folder, as Folders name it; of ByContent, as is …
+	Header [16]byte // … its header, as in mail.Fingerprint.
 }

@@ -45,8 +45,8 @@ func (f *Findings) judgeSpool(l *JournalReport, row *Checked, still bool) {
 		for i := range b.Members {
 			m := &b.Members[i]
 			staged = true
-			needed[m.Placement.Spool] = true
-			if note < l.Generation && !has(f.mailbox.Spools[l.Journal], m.Placement.Spool) &&
+			needed[f.spoolName(m.Placement.Spool)] = true
+			if !f.mailbox.ByContent && note < l.Generation && !has(f.mailbox.Spools[l.Journal], m.Placement.Spool) &&
 				len(f.files[m.Placement.Token]) == 0 {
 				f.add(LostInSpool, l.Account, m.Placement.Token, "It was staged, its spool file is gone, and it was not "+
 					"delivered; the next visit fetches it again.")
@@ -54,6 +54,7 @@ func (f *Findings) judgeSpool(l *JournalReport, row *Checked, still bool) {
 		}
 	}
 	switch {
+	case f.mailbox.ByContent: // There is no note.
 	case note > l.Generation:
 		f.add(OldDatabase, l.Account, "", fmt.Sprintf("The spool has seen %d batches, the journal knows of %d: the "+
 			"database was restored; the next visit finds what it forgot.", note, l.Generation))
@@ -70,7 +71,7 @@ func (f *Findings) judgeSpool(l *JournalReport, row *Checked, still bool) {
 }
 
 // judgeFolders looks for the chosen folders in the mailbox.
-func (c Checker) judgeFolders(f *Findings, l *JournalReport) {
+func (f *Findings) judgeFolders(l *JournalReport) {
 	if l.Account == "" || f.Missing {
 		return
 	}
@@ -79,7 +80,7 @@ func (c Checker) judgeFolders(f *Findings, l *JournalReport) {
 		dirs[d.Dir] = d
 	}
 	for _, x := range l.Folders {
-		d, ok := dirs[c.DirName(x.Local)]
+		d, ok := dirs[f.dirName(x.Local)]
 		switch {
 		case !x.Selected:
 		case !ok:

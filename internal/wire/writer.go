@@ -35,7 +35,7 @@ type Writer struct {
 
 	// Heard is called with each untagged OK, NO and BAD that has a code. It may be nil.
 	Heard func(a Answer)
-	// Body takes the octets of a message that Answer meets, and has to read them all. Nil: none are
+	// Body takes the octets of a message, or of its header, that Answer meets, and has to read them all. Nil: none are
 	// asked for.
 	Body func(r io.Reader, size int64) error
 }

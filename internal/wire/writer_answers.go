@@ -160,7 +160,7 @@ func (w *Writer) value(s *imapScanner, fetched bool, depth int, left *budget) (v
 				return v, unreadable("a list that does not end")
 			}
 			var item Value
-			body := fetched && depth == 0 && name == "BODY[]" && w.Body != nil
+			body := fetched && depth == 0 && w.Body != nil && (name == "BODY[]" || name == "BODY[HEADER]")
 			if body && s.literalAhead() {
 				err = w.body(s)
 			} else if item, err = w.value(s, fetched, depth+1, left); err == nil && body && item.Quoted {
