@@ -95,7 +95,7 @@ type Findings struct {
 	files   map[mail.Token][]LocalFile
 	dirName func(local string) string
 
-	delivered map[contentKey]string // Where messages are told by content: what was delivered, by journal.
+	delivered map[contentKey]string // Where messages are recognised by content: what was delivered, by journal.
 	rewritten map[string]int        // By journal.
 }
 
@@ -151,7 +151,7 @@ func (c Checker) Check(ctx context.Context, o owner.Owner) (*Findings, error) {
 		return nil, err
 	}
 	if inv.ByContent {
-		c.tellByContent(f, reports)
+		c.recognise(f, reports)
 	}
 	f.readFiles()
 	rows := map[string]*Checked{}

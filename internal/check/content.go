@@ -8,7 +8,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
-// Where messages bear no token, as at an IMAP server, what is which is told by content: by the size and the
+// Where messages have no token, as at an IMAP server, each is recognised by its content: by the size and the
 // header that a journal noted. That proves a message present. That one is not found
 // proves nothing: its user moved it away or deleted it, or the server changed it.
 
@@ -27,17 +27,17 @@ type contentKey struct {
 	dir    string // "": wherever it is.
 }
 
-// nameless is the hash of a header that names nothing.
-var nameless = func() [16]byte {
+// noHeader is the hash of a header that names nothing.
+var noHeader = func() [16]byte {
 	scan := mail.NewScanner()
 	_, _ = io.WriteString(scan, "\r\n") // It never fails.
 	return scan.Sum().Header
 }()
 
-// tellByContent gives the mailbox's messages the tokens of those that the journals know, each
+// recognise gives the mailbox's messages the tokens of those that the journals know, each
 // once: those in the folder that they were delivered to first, then in any, and at last those that have
 // another size than they were sent with.
-func (c Checker) tellByContent(f *Findings, reports []JournalReport) {
+func (c Checker) recognise(f *Findings, reports []JournalReport) {
 	wanted := c.wanted(f, reports)
 	f.delivered = map[contentKey]string{}
 	for _, w := range wanted {
@@ -55,7 +55,7 @@ func (c Checker) tellByContent(f *Findings, reports []JournalReport) {
 		}
 		free := map[contentKey][]int{}
 		for i, file := range f.mailbox.Files {
-			if file.Token == "" && (by.exactly || file.Header != nameless) {
+			if file.Token == "" && (by.exactly || file.Header != noHeader) {
 				k := key(file.Size, file.Header, file.Dir)
 				free[k] = append(free[k], i)
 			}
@@ -115,7 +115,7 @@ func (f *Findings) spoolName(name string) string {
 	return f.mailbox.SpoolName(name)
 }
 
-// judgeContent tells of what was changed, and of what is there more often than it was delivered.
+// judgeContent lists what was changed, and what is there more often than it was delivered.
 func (f *Findings) judgeContent(reports []JournalReport, rows map[string]*Checked) {
 	copies := map[string]int{}
 	for _, file := range f.mailbox.Files {

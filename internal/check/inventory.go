@@ -17,8 +17,8 @@ type Inventory struct {
 	Quota    *Usage                      // What the mailbox's quota file says; nil without one.
 	Measured Usage                       // What the files come to, by their names where those say.
 
-	// ByContent says that messages bear no token here, and the spool no note: that what is which is
-	// told by sizes and headers.
+	// ByContent says that messages have no token here, and the spool no note: that each is
+	// recognised by its size and header.
 	ByContent bool
 	// DirName names a local folder as Folders do; nil: as the checker does.
 	DirName func(local string) string

@@ -156,7 +156,8 @@ func (s *Store) take(o owner.Owner) *box {
 	b := s.boxes[o]
 	if b == nil {
 		b = &box{
-			turn: make(chan struct{}, 1), marked: map[string]bool{}, sized: map[string]sized{}, sent: map[string]map[string]*sending{},
+			turn: make(chan struct{}, 1), marked: map[string]bool{}, sized: map[string]sized{},
+			sent:    map[string]map[string]*sending{},
 			refused: map[identity]refusal{}, claimed: map[string]*Delivery{}, freed: make(chan struct{}),
 		}
 		s.boxes[o] = b

@@ -16,7 +16,7 @@ import (
 )
 
 // Inspect returns all that lies in a user's mailbox, for comparing it with the
-// journals: each message by its size and its header, as none bears a token. Bodies are not read.
+// journals: each message by its size and its header, as none has a token. Bodies are not read.
 // It changes nothing. A mailbox into which the server does not let us is missing.
 func (s *Store) Inspect(ctx context.Context, o owner.Owner) (check.Inventory, error) {
 	inv := check.Inventory{

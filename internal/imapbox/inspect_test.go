@@ -163,7 +163,7 @@ func TestCheckByContent(t *testing.T) {
 	}
 }
 
-// A mailbox that is gone is told from one that was never there, and from a server that is gone.
+// A mailbox that is gone is distinguished from one that was never there, and from a server that is gone.
 func TestCheckOfAMailboxThatIsGone(t *testing.T) {
 	t.Parallel()
 	f := newOffice(t)

@@ -213,7 +213,7 @@ func is(t testing.TB, err error, code fault.Code) {
 	}
 }
 
-// One user who is not there is no outage, and is told from our own login being refused.
+// One user who is not there is no outage, and is distinguished from our own login being refused.
 func TestWhoseTroubleARefusedLoginIs(t *testing.T) {
 	t.Parallel()
 	f := newOffice(t)
@@ -247,7 +247,7 @@ func TestWhoseTroubleARefusedLoginIs(t *testing.T) {
 		t.Errorf("it is tried once more: %v", err)
 	}
 	if s.Available() || s.Check(ctx) == nil {
-		t.Error("nobody is told")
+		t.Error("nobody hears of it")
 	}
 
 	// Somebody else was let in: it is that user's trouble, or ours at once.

@@ -184,7 +184,7 @@ type anothers struct{ error }
 
 func (a anothers) Unwrap() error { return a.error }
 
-// settle is told how it went to connect for a user, and returns the error that it was.
+// settle learns how it went to connect for a user, and returns the error that it was.
 func (s *Store) settle(ctx context.Context, o owner.Owner, err error) error {
 	var login *refusedLogin
 	var known *fault.Error
