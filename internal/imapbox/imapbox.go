@@ -213,6 +213,9 @@ func (s *Store) use(ctx context.Context, op string, o owner.Owner, b *box, do fu
 	}
 	release := b.conn.Bind(ctx)
 	err := do(b.conn)
+	if no := (*wire.Refused)(nil); refusedAs(err, &no) && overQuota(no.Reply) && b.conn.Failure() == nil {
+		s.refusedFull(b, says(no))
+	}
 	release()
 	if b.conn.Failure() != nil {
 		err = errors.Join(err, b.conn.Failure())
@@ -222,9 +225,6 @@ func (s *Store) use(ctx context.Context, op string, o owner.Owner, b *box, do fu
 		b.mu.Unlock()
 	} else {
 		s.answers()
-	}
-	if no := (*wire.Refused)(nil); refusedAs(err, &no) && overQuota(no.Reply) {
-		s.refusedFull(b, says(no))
 	}
 	return trouble(op, err)
 }

@@ -24,14 +24,16 @@ func (u use) shown() owner.Use { return owner.Use{Bytes: u.bytes, Messages: u.me
 // Reserve makes room for messages about to be staged, against the limit that was set, the
 // server's own and other deliveries into the same mailbox. The server is asked once in the
 // time that deliveries are open, when the first message comes: by GETQUOTAROOT (RFC 9208), and where a
-// limit is to be kept that it does not count by STATUS SIZE (RFC 8438). Where it refused mail before as
-// there was no room, it is asked before anything else.
+// limit is to be kept that it does not count by STATUS SIZE (RFC 8438). For a single octet, by which a
+// visit asks whether there is room at all, it is asked only where there was none before.
 func (d *Delivery) Reserve(ctx context.Context, messages, bytes int64) error {
 	const op = "reserving room in the mailbox"
 	n := use{max(0, bytes), max(0, messages)}
-	full := d.box.wasFull()
-	if ask := full != nil && n.bytes <= 1 || !d.known() || !d.store.Available(); ask &&
-		(n.bytes > 1 || d.limit != owner.Limit{} || full != nil && full.at.counted.any()) {
+	ask := n.bytes > 1 && (!d.known() || !d.store.Available())
+	if full := d.box.wasFull(); full != nil && n.bytes <= 1 {
+		ask = full.at.counted.any() || d.limit != owner.Limit{}
+	}
+	if ask {
 		if err := d.use(ctx, "measuring the mailbox", d.measure); err != nil {
 			return err
 		}
@@ -119,12 +121,12 @@ func (b *box) wasFull() *fullness {
 }
 
 // refusedFull notes that the server refused mail as there is no room. Nothing is tried for a growing
-// time, unless the server shows that there is more room. The caller has the turn.
+// time, unless the server shows that there is more room. The caller has the turn, and
+// a connection.
 func (s *Store) refusedFull(b *box, says string) {
-	if c := b.conn; c != nil { // What it holds now is what more room is compared with.
-		if err := s.measure(c, b, func(seen) bool { return b.asked() }); err != nil {
-			s.o.Log.Debug("a full mailbox was not measured", "error", err)
-		}
+	// What it holds now is what more room is compared with.
+	if err := s.measure(b.conn, b, func(seen) bool { return b.asked() }); err != nil {
+		s.o.Log.Debug("a full mailbox was not measured", "error", err)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -200,12 +202,9 @@ type counts struct{ bytes, messages bool }
 
 func (c counts) any() bool { return c.bytes || c.messages }
 
-// quota asks for the quota of the inbox; without any, nothing is limited.
-func (c *conn) quota() (used use, most owner.Limit, counted counts, err error) {
-	if !c.caps["QUOTA"] {
-		return use{}, owner.Limit{}, counts{}, nil
-	}
-	_, err = c.Do(`GETQUOTAROOT "INBOX"`, func(a wire.Answer) error {
+// awaitQuota reads what is said of quotas.
+func (c *conn) awaitQuota(tag string) (used use, most owner.Limit, counted counts, err error) {
+	_, err = c.Await(tag, func(a wire.Answer) error {
 		if a.Kind != "QUOTA" || len(a.Values) != 2 {
 			return nil
 		}

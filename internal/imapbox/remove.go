@@ -5,12 +5,10 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/wire"
@@ -305,65 +303,4 @@ func (s *Store) dropChallenge(c *conn, name string) error {
 	defer func() { c.removable = nil }()
 	s.o.Step("challenge.delete")
 	return c.remove(name)
-}
-
-// inboxOf opens a user's inbox for reading; its UIDVALIDITY is c.validity then.
-func (s *Store) inboxOf(ctx context.Context, o owner.Owner, do func(c *conn) error) error {
-	const op = "reading the inbox"
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	b := s.take(o)
-	defer s.give(b)
-	err := s.use(ctx, op, o, b, func(c *conn) error {
-		if _, err := c.examines("INBOX"); err != nil {
-			return err
-		}
-		if c.validity == 0 {
-			return fault.Wrap(fault.LocalMailboxUnavailable, op, fmt.Errorf("the inbox has no UIDVALIDITY"))
-		}
-		b.mu.Lock()
-		b.inbox, b.inboxAt = c.validity, s.o.Now()
-		b.mu.Unlock()
-		return do(c)
-	})
-	if errors.Is(err, owner.ErrNoMailbox) {
-		return nil
-	}
-	return err
-}
-
-// InboxValidity returns the UIDVALIDITY under which the server shows a user's inbox; 0 where it
-// does not know the user. It may be a minute old.
-func (s *Store) InboxValidity(ctx context.Context, o owner.Owner) (validity uint32, err error) {
-	b := s.take(o)
-	defer s.give(b)
-	b.mu.Lock()
-	known, at := b.inbox, b.inboxAt
-	b.mu.Unlock()
-	if known != 0 && s.o.Now().Sub(at) < fresh {
-		return known, nil
-	}
-	err = s.inboxOf(ctx, o, func(c *conn) error {
-		validity = c.validity
-		return nil
-	})
-	return validity, err
-}
-
-// InboxMessage reads the message that has this UID in the user's inbox under
-// this UIDVALIDITY; false where there is none.
-func (s *Store) InboxMessage(ctx context.Context, o owner.Owner, validity, uid uint32) (
-	f mail.Fingerprint, there bool, err error,
-) {
-	if validity == 0 || uid == 0 {
-		return f, false, nil
-	}
-	err = s.inboxOf(ctx, o, func(c *conn) (err error) {
-		if c.validity == validity {
-			f, there, err = c.fingerprint(uid)
-		}
-		return err
-	})
-	return f, there, err
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 // seen is what the server said last of what a mailbox holds and may hold.
@@ -32,10 +33,12 @@ func (s seen) roomierThan(was seen) bool {
 // or its quota counts something not at all.
 func (s *Store) measure(c *conn, b *box, further func(seen) bool) error {
 	now := seen{at: s.o.Now(), hierarchy: c.hierarchy}
-	var err error
-	if now.used, now.most, now.counted, err = c.quota(); err != nil {
-		return err
+	if c.caps["QUOTA"] { // Without, nothing is limited.
+		if err := s.askQuota(c, b, &now); err != nil {
+			return err
+		}
 	}
+	var err error
 	if further(now) {
 		if now.folders, err = c.sizes(b.sized); err != nil {
 			return err
@@ -55,6 +58,25 @@ func (s *Store) measure(c *conn, b *box, further func(seen) bool) error {
 	defer b.mu.Unlock()
 	b.seen, b.measured, b.gone = now, true, nil
 	return nil
+}
+
+// askQuota asks for the quota of the inbox, and with it where the inbox stands, as a visit wants to know
+// both.
+func (s *Store) askQuota(c *conn, b *box, now *seen) error {
+	inbox, err := c.Send(askInbox)
+	if err != nil {
+		return err
+	}
+	root, err := c.Send(`GETQUOTAROOT "INBOX"`)
+	if err != nil {
+		return err
+	}
+	_, err = s.awaitInbox(c, b, inbox)
+	if no := (*wire.Refused)(nil); err != nil && !refusedAs(err, &no) {
+		return err
+	}
+	now.used, now.most, now.counted, err = c.awaitQuota(root)
+	return err
 }
 
 // look returns what is known of a user's mailbox, and asks the server where that is older than a minute.
