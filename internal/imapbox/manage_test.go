@@ -30,6 +30,7 @@ type office struct {
 	*Store
 	t        testing.TB
 	settings string // A part of the server's configuration that a test may write.
+	dotted   bool   // Its folders are named as "INBOX.Gmail.Sent".
 
 	mu       sync.Mutex
 	now      time.Time
