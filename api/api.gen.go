@@ -1628,9 +1628,8 @@ type LimitDimension string
 
 // LimitSource Whose the limit is that the mailbox comes to first: `mailbrook`, as an administrator set it here for this user,
 // `domain`, the default for the domain of the user's address, `installation`, the default for users whose domain
-// has none, or `mailbox`, as it stands in the mailbox's own quota file. `null` without a limit. The last twentieth
-// of a limit
-// of the mailbox's own is left free for the mail that comes there by itself: an account is `over_quota` before
+// has none, or `mailbox`, as it stands in the mailbox's own quota file, or as its IMAP server says. `null` without a
+// limit. The last twentieth of a limit of the mailbox's own is left free for the mail that comes there by itself: an account is `over_quota` before
 // that bounces.
 type LimitSource string
 

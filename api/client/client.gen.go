@@ -1628,9 +1628,8 @@ type LimitDimension string
 
 // LimitSource Whose the limit is that the mailbox comes to first: `mailbrook`, as an administrator set it here for this user,
 // `domain`, the default for the domain of the user's address, `installation`, the default for users whose domain
-// has none, or `mailbox`, as it stands in the mailbox's own quota file. `null` without a limit. The last twentieth
-// of a limit
-// of the mailbox's own is left free for the mail that comes there by itself: an account is `over_quota` before
+// has none, or `mailbox`, as it stands in the mailbox's own quota file, or as its IMAP server says. `null` without a
+// limit. The last twentieth of a limit of the mailbox's own is left free for the mail that comes there by itself: an account is `over_quota` before
 // that bounces.
 type LimitSource string
 
@@ -3887,10 +3886,11 @@ type ClientInterface interface {
 	// GetQuota The user's own quota
 	//
 	// `used_*` counts the whole local mailbox; of it, `accounts` says what lies in each external account's folder and
-	// below, in the same measure: octets on disk. What is left is the user's own mail. In lists
+	// below, in the same measure: octets on disk, or as the IMAP server counts that has the mailbox, which is asked
+	// once a minute at most. What is left is the user's own mail. In lists
 	// of users the shares are those that were last looked at here. A limit is
-	// the tighter of Mailbrook's and of the one in the mailbox's own quota file (`maildirsize`), which the mail server
-	// enforces; `limit_source` says whose it is.
+	// the tighter of Mailbrook's and of the mailbox's own, which the mail server enforces: the one in its quota file
+	// (`maildirsize`), or what the IMAP server says of it; `limit_source` says whose it is.
 	//
 	// Corresponds with GET /v1/quota (the `GetQuota` operationId).
 	GetQuota(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -5380,10 +5380,11 @@ func (c *Client) ListProviders(ctx context.Context, params *ListProvidersParams,
 // GetQuota The user's own quota
 //
 // `used_*` counts the whole local mailbox; of it, `accounts` says what lies in each external account's folder and
-// below, in the same measure: octets on disk. What is left is the user's own mail. In lists
+// below, in the same measure: octets on disk, or as the IMAP server counts that has the mailbox, which is asked
+// once a minute at most. What is left is the user's own mail. In lists
 // of users the shares are those that were last looked at here. A limit is
-// the tighter of Mailbrook's and of the one in the mailbox's own quota file (`maildirsize`), which the mail server
-// enforces; `limit_source` says whose it is.
+// the tighter of Mailbrook's and of the mailbox's own, which the mail server enforces: the one in its quota file
+// (`maildirsize`), or what the IMAP server says of it; `limit_source` says whose it is.
 //
 // Corresponds with GET /v1/quota (the `GetQuota` operationId).
 func (c *Client) GetQuota(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -9669,10 +9670,11 @@ type ClientWithResponsesInterface interface {
 	// GetQuotaWithResponse The user's own quota
 	//
 	// `used_*` counts the whole local mailbox; of it, `accounts` says what lies in each external account's folder and
-	// below, in the same measure: octets on disk. What is left is the user's own mail. In lists
+	// below, in the same measure: octets on disk, or as the IMAP server counts that has the mailbox, which is asked
+	// once a minute at most. What is left is the user's own mail. In lists
 	// of users the shares are those that were last looked at here. A limit is
-	// the tighter of Mailbrook's and of the one in the mailbox's own quota file (`maildirsize`), which the mail server
-	// enforces; `limit_source` says whose it is.
+	// the tighter of Mailbrook's and of the mailbox's own, which the mail server enforces: the one in its quota file
+	// (`maildirsize`), or what the IMAP server says of it; `limit_source` says whose it is.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -17213,10 +17215,11 @@ func (c *ClientWithResponses) ListProvidersWithResponse(ctx context.Context, par
 // GetQuotaWithResponse The user's own quota
 //
 // `used_*` counts the whole local mailbox; of it, `accounts` says what lies in each external account's folder and
-// below, in the same measure: octets on disk. What is left is the user's own mail. In lists
+// below, in the same measure: octets on disk, or as the IMAP server counts that has the mailbox, which is asked
+// once a minute at most. What is left is the user's own mail. In lists
 // of users the shares are those that were last looked at here. A limit is
-// the tighter of Mailbrook's and of the one in the mailbox's own quota file (`maildirsize`), which the mail server
-// enforces; `limit_source` says whose it is.
+// the tighter of Mailbrook's and of the mailbox's own, which the mail server enforces: the one in its quota file
+// (`maildirsize`), or what the IMAP server says of it; `limit_source` says whose it is.
 //
 // Returns a wrapper object for the known response body format(s).
 //

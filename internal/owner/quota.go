@@ -90,7 +90,7 @@ const (
 	LimitByMailbrook    LimitSource = "mailbrook"    // An administrator set it here, for this user.
 	LimitByDomain       LimitSource = "domain"       // The default for the domain of the user's address.
 	LimitByInstallation LimitSource = "installation" // The default for users whose domain has none.
-	LimitByMailbox      LimitSource = "mailbox"      // It stands in the mailbox's own quota file.
+	LimitByMailbox      LimitSource = "mailbox"      // The mail server's: in the mailbox's own quota file, or by IMAP.
 )
 
 // Version names the limits that were set for this user: what becomes of a default
