@@ -127,7 +127,7 @@ func (f *Findings) judgeContent(reports []JournalReport, rows map[string]*Checke
 		if n := f.rewritten[l.Journal]; n > 0 {
 			rows[l.Journal].Rewritten = n
 			f.add(Rewritten, l.Account, "", fmt.Sprintf("%d messages have another size than they were sent with, and the "+
-				"same header: the server changes what it is given.", n))
+				"same header: the server changes what it is given, or guesses at sizes.", n))
 		}
 		if n := copies[l.Journal]; n > 0 {
 			f.add(SameContent, l.Account, "", fmt.Sprintf("%d more messages in its folders have the size and the header "+
