@@ -197,7 +197,8 @@ func (s *Store) settle(ctx context.Context, o owner.Owner, err error) error {
 		return err
 	case errors.As(err, &login):
 		return s.judge(ctx, o, login)
-	case errors.As(err, new(*wire.Refused)): // Signed in, and refused something since.
+	case errors.As(err, new(*wire.Refused)), // Signed in, and refused something since, or has folders
+		errors.As(err, &known) && known.Code == fault.LocalMailboxUnavailable: // … that cannot be worked with.
 		s.works()
 		return err
 	}

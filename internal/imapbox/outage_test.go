@@ -24,6 +24,7 @@ type doorman struct {
 	mu     sync.Mutex
 	greets string
 	says   map[string]string // What it says to a user, without the tag; else: OK.
+	lists  string            // What it says to LIST, before OK.
 }
 
 func newDoorman(t *testing.T) *doorman {
@@ -64,7 +65,14 @@ func (d *doorman) serve(conn net.Conn) {
 			}
 			d.mu.Unlock()
 		}
-		fmt.Fprintf(conn, "%s %s\r\n", tag, said)
+		d.mu.Lock()
+		if strings.HasPrefix(command, "LIST ") {
+			said = d.lists + tag + " " + said
+		} else {
+			said = tag + " " + said
+		}
+		d.mu.Unlock()
+		fmt.Fprint(conn, said+"\r\n")
 	}
 }
 
@@ -178,6 +186,20 @@ func TestManyMeetAnOutageTogether(t *testing.T) {
 	}
 	if err := d.try("anna"); err != nil {
 		t.Error(err)
+	}
+}
+
+// Folders that cannot be worked with are a mailbox's trouble, not the server's.
+func TestAMailboxThatCannotBeWorkedWith(t *testing.T) {
+	t.Parallel()
+	d := newDoorman(t)
+	d.lists = "* LIST () \"a\" INBOX\r\n"
+	for range 2 {
+		err := d.try("anna")
+		is(t, err, fault.LocalMailboxUnavailable)
+		if errors.Is(err, errOutage) || !d.Available() {
+			t.Error(err)
+		}
 	}
 }
 
