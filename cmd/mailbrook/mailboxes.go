@@ -131,6 +131,9 @@ func (a *app) openMailboxes() error {
 		Name: "mailbrook_destination_refused_commands_total",
 		Help: "Commands that the writing guard refused to send to the server of users' own mailboxes. Anything but 0 is a " +
 			"defect.",
-	}, func() float64 { return float64(link.Refused()) }))
+	}, func() float64 { return float64(link.Refused()) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "mailbrook_destination_rewriting_mailboxes",
+		Help: "Mailboxes that this process has delivered into whose server does not keep messages as they are sent.",
+	}, func() float64 { return float64(boxes.Rewriting()) }))
 	return nil
 }

@@ -162,5 +162,3 @@ func (unserved) Fingerprint(context.Context, owner.Owner, mail.Found) (mail.Fing
 }
 
 func (unserved) Check(context.Context) error { return nil }
-
-func (unserved) DroppedKeywords() int64 { return 0 }
