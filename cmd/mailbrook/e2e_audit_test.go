@@ -83,7 +83,11 @@ var notWritten = map[string]string{
 	"fetchAccount":    "a user's own wish to fetch changes no setting; somebody else's is account.fetched",
 	"retrySkipped":    "likewise; somebody else's is message.retried",
 	"retryAllSkipped": "likewise",
-	"startOAuth":      "nothing is saved: what is allowed on a provider's page counts once an account takes it",
+	// Where there is such a login, it is: TestEachUsersOwnPasswordOpensItsMailbox.
+	"adminSetMailboxLogin":    "no user of this installation has a login of its own",
+	"adminForgetMailboxLogin": "likewise",
+
+	"startOAuth": "nothing is saved: what is allowed on a provider's page counts once an account takes it",
 }
 
 // Every call of the document that changes something is made, and written down as by
@@ -241,6 +245,9 @@ var commandsNotWritten = map[string]string{
 	"completion":          "likewise",
 	"man":                 "likewise",
 	"version":             "likewise",
+	// Where there is such a login, it is: TestEachUsersOwnPasswordOpensItsMailbox.
+	"user mailbox set":    "no user of this installation has a login of its own",
+	"user mailbox forget": "likewise",
 }
 
 // What commands do is written down as the command line's, with who ran it where; of each

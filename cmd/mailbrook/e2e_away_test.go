@@ -106,6 +106,7 @@ var withoutDatabase = map[string]bool{
 	"getSession": true, "deleteSession": true,
 	"startOAuth": true, "finishOAuth": true, "testConnection": true,
 	"signIn": true, "finishSignIn": true,
+	"adminSetMailboxLogin": true, // Where no user has a login of its own.
 }
 
 // calls are all calls of the document, each as one that would go well.
@@ -128,6 +129,7 @@ func calls(t *testing.T, id string) map[string]request {
 		"signInWithPassword": `{"user":"` + anna + `","password":"` + canary + `"}`,
 
 		"adminSetDefaultLimit": `{"limit_bytes":100}`,
+		"adminSetMailboxLogin": `{"username":"anna","password":"x"}`,
 	}
 	fill := strings.NewReplacer("{id}", id, "{user}", anna, "{sid}", id, "{registration}", "google", "{provider}",
 		"google", "{server}", "google", "{token}", "none", "{grant}", strings.Repeat("A", 43), "{domain}", "firma.test")

@@ -19,13 +19,14 @@ func TestACommandWhoseOutputIsLostHasFailed(t *testing.T) {
 	doc := filepath.Join(t.TempDir(), "doc")
 	silent := map[string]string{
 		"serve": "it prints nothing", "demo": "it serves until it is stopped", "init": "it logs",
-		"account add": "it needs a mail server",
-		"migrate up":  "it logs", "migrate down": "it logs",
+		"account add":      "it needs a mail server",
+		"user mailbox set": "likewise",
+		"migrate up":       "it logs", "migrate down": "it logs",
 	}
 	further := map[string]string{
 		"account list": "", "account show": h.id, "account test": h.id, "account edit": "--name Y " + h.id,
 		"account delete": "--yes " + h.id, "link": "--user " + anna, "token": "--user " + anna,
-		"user delete": "--yes " + anna, "user export": anna, "sessions end": "--all",
+		"user delete": "--yes " + anna, "user export": anna, "user mailbox forget": anna, "sessions end": "--all",
 		"installation adopt": "keys", "completion": "bash",
 	}
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)

@@ -159,6 +159,7 @@ func (w *world) acts() map[audit.Action]func(ctx context.Context) error {
 	for _, name := range []string{"one", "two", "three"} {
 		w.must(w.session(o, name))
 	}
+	w.must(w.SetMailboxLogin(w.Context(), gone.Owner, "gone", []byte("sealed")))
 	limit := int64(5000)
 	w.must(w.Admin().SetDefaultLimit(w.Context(), "gone.test", &owner.Limit{Bytes: &limit}))
 	return map[audit.Action]func(ctx context.Context) error{
@@ -197,6 +198,10 @@ func (w *world) acts() map[audit.Action]func(ctx context.Context) error {
 			return w.Admin().SetDefaultLimit(ctx, "firma.test", &owner.Limit{Bytes: &limit})
 		},
 		audit.DefaultRemoved: func(ctx context.Context) error { return w.Admin().SetDefaultLimit(ctx, "gone.test", nil) },
+		audit.MailboxLoginSet: func(ctx context.Context) error {
+			return w.SetMailboxLogin(ctx, o, "anna", []byte("sealed"))
+		},
+		audit.MailboxLoginRemoved: func(ctx context.Context) error { return w.ForgetMailboxLogin(ctx, gone.Owner) },
 		audit.UserRemoved: func(ctx context.Context) error {
 			_, err := w.BeginRemoval(ctx, gone.Owner, true)
 			return err

@@ -183,6 +183,9 @@ func (f *furnisher) furnish(w *world) {
 		Circuit: "imap.outage.test:993/tls", Since: w.clock.now().Add(-time.Hour), Probe: w.clock.now().Add(time.Minute),
 		Code: fault.ServerUnavailable,
 	}}))
+	sealed, err := f.old.Seal(MailboxSecret(anna), remote.NewSecret("frozen"))
+	w.must(err)
+	w.must(w.SetMailboxLogin(ctx, anna, "anna", sealed))
 	f.people(w, anna)
 	w.must(w.FlushCounts(ctx))
 }
