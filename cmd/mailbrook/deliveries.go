@@ -21,12 +21,13 @@ type deliveries struct {
 	boxes  mailboxes
 	rows   *store.Store
 	create bool
+	server bool // They are at a server, which is not asked whether there is one before something has to be.
 	log    *slog.Logger
 	absent *prometheus.CounterVec
 }
 
 func newDeliveries(a *app) deliveries {
-	d := deliveries{a.mailboxes, a.store, a.cfg.CreateMailboxes, a.log, prometheus.NewCounterVec(prometheus.CounterOpts{
+	d := deliveries{a.mailboxes, a.store, a.cfg.CreateMailboxes, a.cfg.byIMAP(), a.log, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "mailbrook_absent_mailboxes_total",
 		Help: "Visits that ended because their user has no mailbox: it was there and is gone, or never was and is not " +
 			"ours to make.",
@@ -52,8 +53,8 @@ func (d deliveries) Open(ctx context.Context, o owner.Owner, journal string, epo
 	if errors.Is(err, account.ErrNoMailbox) {
 		return nil, d.missing(ctx, o, err)
 	}
-	if err != nil {
-		return nil, err
+	if err != nil || d.server {
+		return delivery, err
 	}
 	seen, err := d.rows.MailboxSeen(ctx, o)
 	if err == nil && !seen {

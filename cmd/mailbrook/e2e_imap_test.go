@@ -48,6 +48,12 @@ func destinationDovecot(t *testing.T, ca *mailtest.CA, extra ...string) *mailtes
 	})
 }
 
+// quotaOf gives each user so much room.
+func quotaOf(size string) string {
+	return "mail_plugins = quota\nprotocol imap {\n  mail_plugins = quota imap_quota\n}\n" +
+		"plugin {\n  quota = count:User quota\n  quota_vsizes = yes\n  quota_rule = *:storage=" + size + "\n}"
+}
+
 // into are the settings of a site whose mail goes to a server, with others.
 func into(d *mailtest.Dovecot, ca *mailtest.CA, further ...string) []string {
 	return append([]string{
@@ -74,9 +80,8 @@ func TestMailGoesToAnIMAPServer(t *testing.T) {
 	oracle := mailtest.Fill(t, from, "anna", msgs)
 	from.Adm("flags", "add", "-u", "anna", "$Forwarded", "mailbox", "INBOX", "1:5")
 	ways := waysTo(&from.Server, "Dovecot", oracle, mailtest.ByPOP3(msgs))
-	to := destinationDovecot(t, ca)
+	to := destinationDovecot(t, ca, quotaOf("500M"))
 	s := newSite(t, ca, into(to, ca)...)
-	s.unchecked = "a mailbox at an IMAP server is not read yet"
 	s.secrets = append(s.secrets, masters)
 	p := s.serve()
 	u := p.as(anna)
@@ -100,6 +105,12 @@ func TestMailGoesToAnIMAPServer(t *testing.T) {
 	arrivedAt(t, to, ways)
 	if flags := to.Adm("fetch", "-u", anna, "flags", "mailbox", ways[0].name); strings.Count(flags, "$Forwarded") != 5 {
 		t.Errorf("of five messages with a keyword arrived:\n%s", flags)
+	}
+
+	quota := must[quotaAnswer](u, http.StatusOK, "GET", "/v1/quota", nil)
+	if quota.LimitBytes == nil || *quota.LimitBytes != 500<<20 || quota.UsedMessages == 0 ||
+		len(quota.Accounts) != len(ways) {
+		t.Errorf("the quota is %+v", quota)
 	}
 
 	// What the user does with fetched mail stays done, and what comes new arrives.
@@ -126,6 +137,18 @@ func TestMailGoesToAnIMAPServer(t *testing.T) {
 		if n := metric(t, p, name); n != "0" {
 			t.Errorf("%s is %s", name, n)
 		}
+	}
+	if n := metric(t, p, "mailbrook_destination_available"); n != "1" {
+		t.Errorf("the server of mailboxes is available: %s", n)
+	}
+
+	// An account that goes with its mail takes its folders along, and nothing else.
+	kept := delivered(t, to)
+	if r := u.do("DELETE", "/v1/accounts/"+ids[ways[0].name]+"?mail=delete", nil); r.status != http.StatusNoContent {
+		t.Errorf("removing an account with its mail is answered %d: %s", r.status, r.body)
+	}
+	if now, gone := len(delivered(t, to)), len(below(kept, ways[0].name)); gone == 0 || now != len(kept)-gone {
+		t.Errorf("%d messages are left of %d, of which %d were the account's", now, len(kept), gone)
 	}
 	for _, f := range strings.Fields(to.Adm("mailbox", "list", "-u", anna)) {
 		if strings.HasPrefix(f, "mailbrook-staging") {
@@ -165,10 +188,9 @@ func TestDoctorLooksAtTheServerOfMailboxes(t *testing.T) {
 	t.Parallel()
 	ca, stranger := mailtest.NewCA(t), mailtest.NewCA(t)
 	from := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
-	to := destinationDovecot(t, ca)
+	to := destinationDovecot(t, ca, quotaOf("1G"))
 	few := destinationDovecot(t, ca, "imap_capability = IMAP4rev1 SASL-IR LITERAL+ NAMESPACE UIDPLUS")
 	s := newSite(t, ca, into(to, ca)...)
-	s.unchecked = "a mailbox at an IMAP server is not read yet"
 	s.secrets = append(s.secrets, masters)
 	says := func(env []string, status int, want ...string) {
 		t.Helper()
@@ -188,7 +210,7 @@ func TestDoctorLooksAtTheServerOfMailboxes(t *testing.T) {
 	s.ok(canary, "account", "add", "--user", anna, "--email", "anna@poczta.example.test", "--protocol", "imap",
 		"--host", from.Host, "--port", fmt.Sprint(from.IMAPS), "--security", "tls", "--username", "anna", "--password-stdin")
 	says(nil, 0, "that of "+anna+" is signed in to", "mail goes through a staging folder", "offers MULTIAPPEND",
-		"does not offer QUOTA")
+		"offers QUOTA: it says how full")
 	at := fmt.Sprintf("MAILBROOK_IMAP_ADDRESS=localhost:%d", few.IMAP)
 	says([]string{at}, 0, "mail is appended to its folder directly", "does not offer MULTIAPPEND")
 	says([]string{"MAILBROOK_IMAP_PASSWORD=zle-haslo"}, 1, "cannot be signed in", "correct imap.login and imap.password")
@@ -211,7 +233,6 @@ func TestAWrongMasterPasswordIsNamedAndNothingIsLost(t *testing.T) {
 	oracle := mailtest.Fill(t, from, "anna", msgs)
 	to := destinationDovecot(t, ca)
 	s := newSite(t, ca, into(to, ca, "IMAP_PASSWORD=zle-haslo")...)
-	s.unchecked = "a mailbox at an IMAP server is not read yet"
 	p := s.serve()
 	u := p.as(anna)
 	id := u.add(remoteAccount("Obce", "imap", from.Host, from.IMAPS, "tls", "anna")).ID
@@ -244,7 +265,6 @@ func TestEachUsersOwnPasswordOpensItsMailbox(t *testing.T) {
 	})
 	s := newSite(t, ca, "MAILBOX=imap", fmt.Sprintf("IMAP_ADDRESS=localhost:%d", to.IMAPS), "IMAP_CA_FILE="+ca.File,
 		"IMAP_LOGIN=per-user")
-	s.unchecked = "a mailbox at an IMAP server is not read yet"
 	s.secrets = append(s.secrets, annasOwn)
 	p := s.serve()
 	u, root := p.as(anna), p.admin()
@@ -292,7 +312,9 @@ func TestEachUsersOwnPasswordOpensItsMailbox(t *testing.T) {
 		t.Errorf("doctor ends with %d and says:\n%s", r.status, r.out)
 	}
 	p.term()
-	s.env = append(s.env, "MAILBROOK_IMAP_LOGIN={user}*mailbrook", "MAILBROOK_IMAP_PASSWORD="+masters)
+	perUser := s.env
+	s.env = append(s.env[:len(s.env):len(s.env)], "MAILBROOK_IMAP_LOGIN={user}*mailbrook",
+		"MAILBROOK_IMAP_PASSWORD="+masters)
 	p = s.serve()
 	if r := p.admin().do("PUT", path, login); r.status != http.StatusNotFound {
 		t.Errorf("where there is a master it is answered %d: %s", r.status, r.body)
@@ -301,6 +323,8 @@ func TestEachUsersOwnPasswordOpensItsMailbox(t *testing.T) {
 		t.Errorf("where there is a master the command ends with %d: %s", r.status, r.err)
 	}
 	p.term()
+	s.env = perUser
+	s.ok(annasOwn, "user", "mailbox", "set", anna, "--password-stdin") // For check, at the end.
 }
 
 // Cyrus opens users' mailboxes to a proxy, named beside the user by SASL.
@@ -316,7 +340,6 @@ func TestMailGoesToACyrusByAuthzid(t *testing.T) {
 	})
 	s := newSite(t, ca, "MAILBOX=imap", fmt.Sprintf("IMAP_ADDRESS=localhost:%d", to.IMAPS), "IMAP_CA_FILE="+ca.File,
 		"IMAP_LOGIN=plain-authzid", "IMAP_USER=mailbrook", "IMAP_PASSWORD="+masters)
-	s.unchecked = "a mailbox at an IMAP server is not read yet"
 	s.secrets = append(s.secrets, masters)
 	p := s.serve()
 	u := p.as(anna)
@@ -334,5 +357,37 @@ func TestMailGoesToACyrusByAuthzid(t *testing.T) {
 	if out := s.ok("", "doctor"); !strings.Contains(out, "staging folder") {
 		t.Errorf("doctor says:\n%s", out)
 	}
+	p.term()
+}
+
+// While the server of mailboxes is down nothing is fetched, readiness names it, and mail comes when it is back.
+func TestAServerOfMailboxesThatIsDown(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	from := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
+	oracle := mailtest.Fill(t, from, "anna", mailtest.Corpus(7, 24, false))
+	to := destinationDovecot(t, ca)
+	s := newSite(t, ca, into(to, ca)...)
+	s.secrets = append(s.secrets, masters)
+	p := s.serve()
+	u := p.as(anna)
+	to.Stop()
+	id := u.add(remoteAccount("Obce", "imap", from.Host, from.IMAPS, "tls", "anna")).ID
+	u.reaches(id, "retrying")
+	eventually(t, soon, func() (bool, string) {
+		r := p.plain("GET", "/readyz")
+		return r.status == http.StatusServiceUnavailable && strings.Contains(string(r.body), "mailbox"),
+			fmt.Sprintf("/readyz answers %d: %s", r.status, r.body)
+	})
+	if n := metric(t, p, "mailbrook_destination_available"); n != "0" {
+		t.Errorf("the server of mailboxes is available: %s", n)
+	}
+	to.Start()
+	eventually(t, 2*soon, func() (bool, string) {
+		must[accountAnswer](u, http.StatusAccepted, "POST", "/v1/accounts/"+id+"/fetch", nil)
+		a := u.account(id)
+		return a.Status.State == "ok", "the account is " + a.Status.State
+	})
+	mailtest.CompareDelivered(t, oracle, delivered(t, to), "Obce")
 	p.term()
 }

@@ -62,7 +62,7 @@ func (l *mailboxLogins) login(ctx context.Context, o owner.Owner) (imapbox.Login
 		}
 		return imapbox.Login{Credential: remote.Credential{
 			Auth: remote.Password, Username: name, Secret: password,
-		}}, err
+		}, Own: true}, err
 	}
 	return imapbox.Login{Credential: remote.Credential{
 		Auth: remote.Password, Username: strings.Replace(l.cfg.Login, "{user}", o.String(), 1), Secret: l.cfg.Password,

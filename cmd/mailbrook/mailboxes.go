@@ -25,7 +25,7 @@ type mailboxes interface {
 	RemoveEmptyFolder(ctx context.Context, o owner.Owner, folder string) error
 	// Forget removes what deliveries keep in a mailbox beside the mail.
 	Forget(ctx context.Context, o owner.Owner) error
-	// Exists reports whether the user has a mailbox, as far as that can be seen without asking a server.
+	// Exists reports whether the user has a mailbox.
 	Exists(ctx context.Context, o owner.Owner) (bool, error)
 	// Check reports whether mailboxes can be delivered into: for readiness.
 	Check(ctx context.Context) error
@@ -70,22 +70,20 @@ func (m maildirs) Usage(ctx context.Context, o owner.Owner) (account.Size, error
 // Shares implements account.Mailboxes.
 func (m maildirs) Shares(ctx context.Context, o owner.Owner, folders []string) (account.Size, []account.Size, error) {
 	all, shares, err := m.Store.Shares(ctx, o, folders)
-	of := make([]account.Size, len(shares))
-	for i, s := range shares {
-		of[i] = account.Size(s)
-	}
-	return account.Size(all), of, absent(err)
+	return account.Size(all), sizes(shares), absent(err)
 }
 
-// Exists implements mailboxes.
-func (m maildirs) Exists(ctx context.Context, o owner.Owner) (bool, error) {
-	r, err := m.Rights(ctx, o)
-	return r.Exists, err
+func sizes(uses []owner.Use) []account.Size {
+	of := make([]account.Size, len(uses))
+	for i, u := range uses {
+		of[i] = account.Size(u)
+	}
+	return of
 }
 
 // absent says in the words of package account that there is no mailbox, and all else that err says.
 func absent(err error) error {
-	if errors.Is(err, maildir.ErrNoMailbox) {
+	if errors.Is(err, owner.ErrNoMailbox) {
 		return fmt.Errorf("%w: %w", account.ErrNoMailbox, err)
 	}
 	return err
@@ -124,7 +122,15 @@ func (a *app) openMailboxes() error {
 		return err
 	}
 	a.mailboxes = boxes
-	a.metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+	a.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "mailbrook_destination_available",
+		Help: "1 while the server of users' own mailboxes is, by all that this process knows, there for deliveries; else 0.",
+	}, func() float64 {
+		if boxes.Available() {
+			return 1
+		}
+		return 0
+	}), prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "mailbrook_destination_ambiguous_total",
 		Help: "Messages that were sent again to the server of users' own mailboxes although they may have been stored.",
 	}, func() float64 { return float64(boxes.Ambiguous()) }), prometheus.NewCounterFunc(prometheus.CounterOpts{

@@ -9,12 +9,9 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
-	"github.com/mailbrook/mailbrook/internal/check"
-	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/hostname"
 	"github.com/mailbrook/mailbrook/internal/imapbox"
-	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
@@ -22,14 +19,8 @@ import (
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
-// imapBoxes are mailboxes at an IMAP server. What the store has of methods counts, the rest is refused by unserved.
-type imapBoxes struct {
-	*imapbox.Store
-	rest
-}
-
-// rest keeps unserved below what the store has.
-type rest struct{ unserved }
+// imapBoxes are mailboxes at an IMAP server.
+type imapBoxes struct{ *imapbox.Store }
 
 var _ mailboxes = imapBoxes{}
 
@@ -43,7 +34,7 @@ func (a *app) newIMAPBoxes() (imapBoxes, *wire.Connector, error) {
 	logins := a.cfg.newMailboxLogins(a.store, a.vault, a.dialer.Trusted(), a.store.Now)
 	return imapBoxes{Store: imapbox.New(imapbox.Options{
 		Connector: link, Server: a.cfg.IMAP.server(), Login: logins.login, Key: a.vault.TokenKey(), Root: a.cfg.IMAP.Root,
-		Connections: a.cfg.IMAP.Connections, TempDir: a.cfg.DataDir, Log: a.log,
+		Connections: a.cfg.IMAP.Connections, TempDir: a.cfg.DataDir, Now: a.store.Now, Log: a.log,
 	})}, link, nil
 }
 
@@ -105,60 +96,17 @@ func (m imapBoxes) Open(ctx context.Context, o owner.Owner, journal string, epoc
 	return d, nil
 }
 
-// Make implements fetch.Mailbox. It is not called: the server makes mailboxes.
-func (m imapBoxes) Make(context.Context, owner.Owner) error { return notServed("making a mailbox") }
-
 // Usage implements account.Mailboxes.
-func (m imapBoxes) Usage(context.Context, owner.Owner) (account.Size, error) {
-	return account.Size{}, notServed("measuring a mailbox")
+func (m imapBoxes) Usage(ctx context.Context, o owner.Owner) (account.Size, error) {
+	bytes, messages, err := m.Store.Usage(ctx, o)
+	return account.Size{Bytes: bytes, Messages: messages}, absent(err)
 }
 
 // Shares implements account.Mailboxes.
-func (m imapBoxes) Shares(context.Context, owner.Owner, []string) (account.Size, []account.Size, error) {
-	return account.Size{}, nil, notServed("measuring a mailbox")
+func (m imapBoxes) Shares(ctx context.Context, o owner.Owner, folders []string) (account.Size, []account.Size, error) {
+	all, shares, err := m.Store.Shares(ctx, o, folders)
+	return account.Size(all), sizes(shares), absent(err)
 }
 
-// Exists implements mailboxes.
-func (m imapBoxes) Exists(context.Context, owner.Owner) (bool, error) { return false, nil }
-
-// unserved refuses what is not done at an IMAP server yet.
-type unserved struct{}
-
-func notServed(op string) error {
-	return &fault.Error{
-		Code: fault.LocalMailboxUnavailable, Op: op,
-		Detail: "This is not done yet where users' own mailboxes are at an IMAP server.",
-	}
-}
-
-func (unserved) InboxValidity(context.Context, owner.Owner) (uint32, error) { return 0, nil }
-
-func (unserved) InboxMessage(context.Context, owner.Owner, uint32, uint32) (mail.Fingerprint, bool, error) {
-	return mail.Fingerprint{}, false, nil
-}
-
-func (unserved) RemoveFolder(context.Context, owner.Owner, string) error {
-	return notServed("removing an account folder")
-}
-
-func (unserved) RemoveEmptyFolder(context.Context, owner.Owner, string) error { return nil }
-
-func (unserved) Forget(context.Context, owner.Owner) error { return nil }
-
-func (unserved) Challenge(context.Context, owner.Owner) (string, func() error, error) {
-	return "", func() error { return nil }, nil
-}
-
-func (unserved) OwnLimit(context.Context, owner.Owner, owner.Limit) (owner.Limit, error) {
-	return owner.Limit{}, nil
-}
-
-func (unserved) Inspect(context.Context, owner.Owner) (check.Inventory, error) {
-	return check.Inventory{}, notServed("reading a mailbox")
-}
-
-func (unserved) Fingerprint(context.Context, owner.Owner, mail.Found) (mail.Fingerprint, error) {
-	return mail.Fingerprint{}, notServed("reading a message")
-}
-
-func (unserved) Check(context.Context) error { return nil }
+// DroppedKeywords implements mailboxes: what the server keeps of them is its own.
+func (m imapBoxes) DroppedKeywords() int64 { return 0 }

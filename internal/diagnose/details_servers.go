@@ -45,10 +45,6 @@ var serverDetails = []phrase{
 		"Brak tokenu dostępu do serwera skrzynek użytkowników.",
 	},
 	{
-		"This is not done yet where users' own mailboxes are at an IMAP server.",
-		"Tego jeszcze nie ma tam, gdzie skrzynki użytkowników są na serwerze IMAP.",
-	},
-	{
 		"The folder {} there is the one into which this account is fetched.",
 		"Folder {} w tej skrzynce to ten sam, do którego trafia poczta z tego konta.",
 	},
