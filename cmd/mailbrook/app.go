@@ -219,7 +219,7 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 		Help: "Listings of folders that by their server's count hold other messages than it lists.",
 	}, func() float64 { return float64(a.engine.Miscounted()) }), prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "mailbrook_dropped_keywords_total",
-		Help: "Keywords of messages that were not kept, as no letter stands for them in their local folder.",
+		Help: "Keywords of messages that were not kept, as their local folder takes no such keyword.",
 	}, func() float64 { return float64(a.mailboxes.DroppedKeywords()) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "mailbrook_clock_skew_seconds",
 		Help: "How far this machine's clock is ahead of the time that the processes share: the database's.",

@@ -27,16 +27,16 @@ type deliveries struct {
 }
 
 func newDeliveries(a *app) deliveries {
-	d := deliveries{a.mailboxes, a.store, a.cfg.CreateMailboxes, a.cfg.byIMAP(), a.log, prometheus.NewCounterVec(prometheus.CounterOpts{
+	absent := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "mailbrook_absent_mailboxes_total",
 		Help: "Visits that ended because their user has no mailbox: it was there and is gone, or never was and is not " +
 			"ours to make.",
-	}, []string{"reason"})}
+	}, []string{"reason"})
 	for _, reason := range []string{mailboxGone, mailboxNever} {
-		d.absent.WithLabelValues(reason)
+		absent.WithLabelValues(reason)
 	}
-	a.metrics.MustRegister(d.absent)
-	return d
+	a.metrics.MustRegister(absent)
+	return deliveries{a.mailboxes, a.store, a.cfg.CreateMailboxes, a.cfg.byIMAP(), a.log, absent}
 }
 
 // Why a user has no mailbox.

@@ -107,6 +107,3 @@ func (m imapBoxes) Shares(ctx context.Context, o owner.Owner, folders []string) 
 	all, shares, err := m.Store.Shares(ctx, o, folders)
 	return account.Size(all), sizes(shares), absent(err)
 }
-
-// DroppedKeywords implements mailboxes: what the server keeps of them is its own.
-func (m imapBoxes) DroppedKeywords() int64 { return 0 }
