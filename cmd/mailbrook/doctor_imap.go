@@ -65,7 +65,11 @@ func (d *doctor) reach(ctx context.Context, dialer *outbound.Dialer) {
 func (d *doctor) signsInThere(ctx context.Context, n *installation, keys *vault.Vault, dialer *outbound.Dialer,
 	o owner.Owner,
 ) {
-	logins := d.cfg.newMailboxLogins(n.store, keys, outbound.New(outbound.Options{}).Trusted(), time.Now)
+	pool, err := outbound.LoadRoots(d.cfg.Remote.CAFile)
+	if err != nil {
+		return // The finding about roots says so.
+	}
+	logins := d.cfg.newMailboxLogins(n.store, keys, outbound.New(outbound.Options{RootCAs: pool}).Trusted(), time.Now)
 	offers, err := imapbox.New(imapbox.Options{
 		Connector: destinationLink(dialer, slog.New(slog.DiscardHandler)), Server: d.cfg.IMAP.server(),
 		Login: logins.login, Key: []byte("doctor"), Connections: 1,
@@ -102,7 +106,9 @@ func (d *doctor) signsInThere(ctx context.Context, n *installation, keys *vault.
 func (d *doctor) whatToDoAbout(err error) string {
 	var no *wire.Refused
 	switch {
-	case errors.As(err, &no) && strings.EqualFold(no.Reply.Code, "AUTHORIZATIONFAILED"):
+	case elsewhere(err):
+		return "correct imap.oauth, and see that its token_url can be reached"
+	case errors.Is(err, owner.ErrNoMailbox), errors.As(err, &no) && strings.EqualFold(no.Reply.Code, "AUTHORIZATIONFAILED"):
 		return "see that the user has a mailbox there, and that who signs in may open it"
 	case d.cfg.IMAP.Login == loginPerUser && (errors.As(err, &no) || errors.Is(err, account.ErrNotFound)):
 		return `save the user's name and password there: "mailbrook user mailbox set"`
@@ -137,4 +143,14 @@ func rootCode(err error) fault.Code {
 		code = f.Code
 	}
 	return code
+}
+
+// elsewhere reports whether it was not the server of mailboxes that failed, but where its tokens come from.
+func elsewhere(err error) bool {
+	for f := (*fault.Error)(nil); errors.As(err, &f); err = f.Err {
+		if f.Elsewhere {
+			return true
+		}
+	}
+	return false
 }

@@ -391,3 +391,40 @@ func TestAServerOfMailboxesThatIsDown(t *testing.T) {
 	mailtest.CompareDelivered(t, oracle, delivered(t, to), "Obce")
 	p.term()
 }
+
+// An access token of the operator's registration opens mailboxes by XOAUTH2, and so does a socket without TLS. The
+// control is a registration that is refused.
+func TestATokenOpensAMailbox(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	from := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
+	oracle := mailtest.Fill(t, from, "anna", mailtest.Corpus(7, 24, false))
+	o := mailtest.StartOAuth(t, ca, anna)
+	socket := filepath.Join(t.TempDir(), "imap")
+	to := destinationDovecot(t, ca, append(o.Dovecot(t), "service imap-login {\n  unix_listener "+socket+
+		" {\n    mode = 0666\n  }\n}")...)
+	s := newSite(t, ca, into(to, ca, "IMAP_PASSWORD=", "IMAP_LOGIN=xoauth2", "IMAP_OAUTH_TOKEN_URL="+o.TokenURL,
+		"IMAP_OAUTH_CLIENT_ID="+o.ClientID, "IMAP_OAUTH_CLIENT_SECRET="+o.ClientSecret)...)
+	s.secrets = append(s.secrets, o.ClientSecret)
+	p := s.serve()
+	u := p.as(anna)
+	id := u.add(remoteAccount("Obce", "imap", from.Host, from.IMAPS, "tls", "anna")).ID
+	u.reaches(id, "ok")
+	mailtest.CompareDelivered(t, oracle, delivered(t, to), "Obce")
+	if out := s.ok("", "doctor"); !strings.Contains(out, "that of "+anna+" is signed in to") {
+		t.Errorf("doctor says:\n%s", out)
+	}
+	r := s.runIn([]string{"MAILBROOK_IMAP_OAUTH_CLIENT_SECRET=zly"}, "", "doctor")
+	if r.status != 1 || !strings.Contains(strings.Join(strings.Fields(r.out), " "), "correct imap.oauth") {
+		t.Errorf("with a wrong secret doctor ends with %d and says:\n%s", r.status, r.out)
+	}
+	r = s.runIn([]string{
+		"MAILBROOK_IMAP_ADDRESS=unix:" + socket, "MAILBROOK_IMAP_SECURITY=none", "MAILBROOK_IMAP_LOGIN={user}*mailbrook",
+		"MAILBROOK_IMAP_PASSWORD=" + masters,
+	}, "", "doctor")
+	if r.status != 0 || !strings.Contains(r.out, "is signed in to") {
+		t.Errorf("over a socket doctor ends with %d and says:\n%s", r.status, r.out)
+	}
+	s.secrets = append(s.secrets, o.Given()...)
+	p.term()
+}

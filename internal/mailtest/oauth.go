@@ -256,6 +256,8 @@ func (o *OAuth) token(w http.ResponseWriter, r *http.Request) {
 			lasting = o.secret()
 			o.refresh[lasting] = user
 		}
+	case "client_credentials": // The operator's own token, for the mailbox of the user.
+		user = o.user
 	default:
 		refuse("unsupported_grant_type")
 		return
