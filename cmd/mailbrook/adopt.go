@@ -43,7 +43,7 @@ func (installationStatusCmd) Run(ctx context.Context, t terminal, load loader) e
 		keys += " (DAMAGED)"
 	}
 	tab.add(partKeys, keys, n.cfg.DataDir)
-	tab.add(partMailboxes, orNone(b.mailboxes), n.cfg.Mailbox)
+	tab.add(partMailboxes, orNone(b.mailboxes), n.cfg.mailboxesAt())
 	if err := tab.write(t.page()); err != nil {
 		return err
 	}
@@ -99,6 +99,10 @@ func (c installationAdoptCmd) Run(ctx context.Context, t terminal, load loader) 
 	n, b, err := readParts(t, load)
 	if err != nil {
 		return err
+	}
+	if c.Part == "mailboxes" && n.cfg.byIMAP() {
+		return usageError{fmt.Errorf("the mailboxes are at %s (imap.address): an IMAP server has no identity to adopt",
+			n.cfg.IMAP.Address)}
 	}
 	if _, err := os.Stat(n.cfg.DataDir); err != nil {
 		return usageError{fmt.Errorf("data_dir: %w: mount it, or make it", err)}

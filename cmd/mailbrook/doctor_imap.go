@@ -108,7 +108,8 @@ func (d *doctor) whatToDoAbout(err error) string {
 	switch {
 	case elsewhere(err):
 		return "correct imap.oauth, and see that its token_url can be reached"
-	case errors.Is(err, owner.ErrNoMailbox), errors.As(err, &no) && strings.EqualFold(no.Reply.Code, "AUTHORIZATIONFAILED"):
+	case errors.Is(err, owner.ErrNoMailbox),
+		errors.As(err, &no) && strings.EqualFold(no.Reply.Code, "AUTHORIZATIONFAILED"):
 		return "see that the user has a mailbox there, and that who signs in may open it"
 	case d.cfg.IMAP.Login == loginPerUser && (errors.As(err, &no) || errors.Is(err, account.ErrNotFound)):
 		return `save the user's name and password there: "mailbrook user mailbox set"`

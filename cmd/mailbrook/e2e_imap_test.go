@@ -206,13 +206,20 @@ func TestDoctorLooksAtTheServerOfMailboxes(t *testing.T) {
 		}
 	}
 	s.ok("", "init")
-	says(nil, 0, fmt.Sprintf("localhost:%d is reached", to.IMAP), "nobody has an account", "identity is not kept there")
+	at := fmt.Sprintf("localhost:%d", to.IMAP)
+	if out := s.ok("", "installation"); !strings.Contains(out, "imap:"+at) {
+		t.Errorf("installation says:\n%s", out)
+	}
+	if r := s.run("", "installation", "adopt", "mailboxes"); r.status != 2 || !strings.Contains(r.err, "no identity") {
+		t.Errorf("adopting mailboxes ends with %d: %s", r.status, r.err)
+	}
+	says(nil, 0, at+" is reached", "nobody has an account", "identity is not kept there")
 	s.ok(canary, "account", "add", "--user", anna, "--email", "anna@poczta.example.test", "--protocol", "imap",
 		"--host", from.Host, "--port", fmt.Sprint(from.IMAPS), "--security", "tls", "--username", "anna", "--password-stdin")
 	says(nil, 0, "that of "+anna+" is signed in to", "mail goes through a staging folder", "offers MULTIAPPEND",
 		"offers QUOTA: it says how full")
-	at := fmt.Sprintf("MAILBROOK_IMAP_ADDRESS=localhost:%d", few.IMAP)
-	says([]string{at}, 0, "mail is appended to its folder directly", "does not offer MULTIAPPEND")
+	says([]string{fmt.Sprintf("MAILBROOK_IMAP_ADDRESS=localhost:%d", few.IMAP)}, 0,
+		"mail is appended to its folder directly", "does not offer MULTIAPPEND")
 	says([]string{"MAILBROOK_IMAP_PASSWORD=zle-haslo"}, 1, "cannot be signed in", "correct imap.login and imap.password")
 	says([]string{"MAILBROOK_IMAP_LOGIN=plain-authzid", "MAILBROOK_IMAP_USER=mailbrook"}, 0, "is signed in to")
 	says([]string{"MAILBROOK_IMAP_CA_FILE=" + stranger.File}, 1, "unknown issuer", "set imap.ca_file")

@@ -159,7 +159,7 @@ func (initCmd) Run(ctx context.Context, t terminal, load loader) error {
 		for _, row := range [][]string{
 			{partDatabase, a.cfg.databaseName()},
 			{partKeys, filepath.Join(a.cfg.DataDir, "keys")},
-			{partMailboxes, a.cfg.Mailbox},
+			{partMailboxes, a.cfg.mailboxesAt()},
 		} {
 			tab.add(row...)
 		}

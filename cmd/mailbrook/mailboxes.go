@@ -102,6 +102,14 @@ func (c config) openPlace(o maildir.Options) (p mailPlace, boxes *maildir.Store,
 	return boxes, boxes, nil
 }
 
+// mailboxesAt is where mailboxes are, for people.
+func (c config) mailboxesAt() string {
+	if c.byIMAP() {
+		return "imap:" + c.IMAP.Address.String()
+	}
+	return c.Mailbox
+}
+
 // noPlace is the place of mailboxes at an IMAP server: there is none that could be mounted, lost or another's, and
 // nothing but mail is written there.
 type noPlace struct{}
