@@ -66,9 +66,6 @@ var serverDetails = []phrase{
 		"The server of the users' mailboxes cannot be reached, or does not do what it should.",
 		"Serwer skrzynek jest nieosiągalny albo nie działa jak należy.",
 	},
-	{"The server answers what was not asked.", "Serwer odpowiada na coś, o co go nie pytano."},
-	{"The server answers before it has the message.", "Serwer odpowiada, zanim dostał wiadomość."},
-	{"The server sends more than can be read.", "Serwer przysyła więcej, niż można odczytać."},
 	{
 		"The server of the users' mailboxes lets Mailbrook into no mailbox.",
 		"Serwer skrzynek nie wpuszcza Mailbrook do żadnej skrzynki.",

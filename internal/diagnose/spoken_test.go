@@ -17,7 +17,8 @@ import (
 func TestEverySentenceOfADetailIsInPolish(t *testing.T) {
 	found := 0
 	for _, dir := range []string{
-		"disk", "fault", "fetch", "imapbox", "maildir", "oauth", "outbound", "owner", "schedule", "source", "spool", "vault", "wire",
+		"disk", "fault", "fetch", "imapbox", "maildir", "oauth", "outbound", "owner", "schedule", "source", "spool", "vault",
+		"wire",
 	} {
 		sentences := sentencesOf(t, filepath.Join("..", dir))
 		if len(sentences) == 0 && !slices.Contains([]string{"fault", "fetch"}, dir) {
