@@ -12,7 +12,6 @@ import (
 // keptExports are exported names that no other package uses, each with the reason why it stays.
 var keptExports = map[string]string{
 	"owner.Owner.LogValue":      "log/slog calls it",
-	"wire.Link.LocalAddr":       "a net.Conn has it",
 	"remote.Secret.GoString":    "fmt calls it",
 	"remote.Secret.LogValue":    "log/slog calls it",
 	"remote.Secret.MarshalText": "encoding/json and its kin call it",

@@ -33,13 +33,9 @@ type Delivery struct {
 	outdated bool        // Its first line has limits that we set before.
 }
 
-// ErrNoMailbox is owner.ErrNoMailbox; what wraps it has the code
-// local_mailbox_unavailable.
-var ErrNoMailbox = owner.ErrNoMailbox
-
 func noMailbox(op string) error {
 	return &fault.Error{
-		Code: fault.LocalMailboxUnavailable, Op: op, Err: ErrNoMailbox,
+		Code: fault.LocalMailboxUnavailable, Op: op, Err: owner.ErrNoMailbox,
 		Detail: "The user has no mailbox where it should lie.",
 	}
 }
@@ -61,7 +57,7 @@ func (s *Store) Make(ctx context.Context, o owner.Owner) error {
 }
 
 // Open prepares delivery for one account into one user's mailbox, which has to be
-// there: else the error is ErrNoMailbox. journal and epoch name the spool's owner;
+// there: else the error is owner.ErrNoMailbox. journal and epoch name the spool's owner;
 // limit is enforced by Reserve, beside the mailbox's own.
 func (s *Store) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
 	limit owner.Limit,

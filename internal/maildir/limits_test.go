@@ -59,7 +59,7 @@ func TestD2_AMailboxIsMadeByMakeAlone(t *testing.T) {
 	s, root := newStore(t, Options{})
 	_, err := s.Open(t.Context(), anna(t), journal, 1, owner.Limit{})
 	wantCode(t, err, fault.LocalMailboxUnavailable)
-	if _, there := os.Stat(root); !errors.Is(err, ErrNoMailbox) || there == nil {
+	if _, there := os.Stat(root); !errors.Is(err, owner.ErrNoMailbox) || there == nil {
 		t.Errorf("%v, made: %t", err, there == nil)
 	}
 	open(t, s, 1, owner.Limit{})

@@ -178,7 +178,7 @@ func (s *Store) Rights(ctx context.Context, o owner.Owner) (Rights, error) {
 }
 
 // Usage returns what the user's mailbox holds, all folders together, as
-// Dovecot's Maildir++ quota counts. Without a mailbox the error is ErrNoMailbox.
+// Dovecot's Maildir++ quota counts. Without a mailbox the error is owner.ErrNoMailbox.
 func (s *Store) Usage(ctx context.Context, o owner.Owner) (bytes, messages int64, err error) {
 	r, err := s.openRoot(o, toMeasure)
 	const op = "measuring the mailbox"

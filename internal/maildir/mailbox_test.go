@@ -639,7 +639,7 @@ func TestOneOfSeveralMakesAMailboxAndSaysSo(t *testing.T) {
 
 func TestUserWithoutMailbox(t *testing.T) {
 	s, root := newStore(t, Options{})
-	if b, m, err := s.Usage(t.Context(), anna(t)); !errors.Is(err, ErrNoMailbox) {
+	if b, m, err := s.Usage(t.Context(), anna(t)); !errors.Is(err, owner.ErrNoMailbox) {
 		t.Errorf("usage %d, %d, %v", b, m, err) // It does not hold nothing: it may be gone.
 	}
 	must(t, s.RemoveFolder(t.Context(), anna(t), "Gmail"))
