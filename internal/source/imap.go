@@ -75,11 +75,9 @@ type imapSession struct {
 	listings  collector
 }
 
-var _ Session = (*imapSession)(nil)
-
 func openIMAP(ctx context.Context, c *Client, who *wire.Signer, cred remote.Credential,
 	observe func(remote.Step),
-) (Session, error) {
+) (protocol, error) {
 	quirks, pace := &imapQuirks{}, wire.NewSessionPace(c.opts.Patience)
 	known := parseCapabilities(who.Mailbox().Capabilities)
 	quirks.noPipelining.Store(known.Has(capNoPipelining))
@@ -284,7 +282,7 @@ func (s *imapSession) Leave(ctx context.Context) error {
 	return s.Close()
 }
 
-// Close implements Session.
+// Close implements protocol.
 func (s *imapSession) Close() error {
 	s.mu.Lock()
 	c, speculative := s.conn, s.speculative

@@ -28,11 +28,6 @@ const (
 	maxStrikes = 16
 )
 
-type (
-	takeFunc = func(f mail.Folder, it mail.Item, body io.Reader) error
-	missFunc = func(f mail.Folder, it mail.Item, why *fault.Error)
-)
-
 // batch is messages of one folder that are asked for by one command.
 type batch struct {
 	want    *mail.Want
@@ -88,16 +83,14 @@ type strike struct {
 	brought int
 }
 
-// Fetch implements Session.
+// Fetch implements protocol.
 func (s *imapSession) Fetch(ctx context.Context, wants []mail.Want, take takeFunc, miss missFunc) error {
 	return s.fetch(ctx, &fetchRun{take: take, miss: miss}, wants)
 }
 
-// Headers implements Session. It goes about it as Fetch does, so that a message
+// Headers implements protocol. It goes about it as Fetch does, so that a message
 // over which the server breaks off costs only its own header.
-func (s *imapSession) Headers(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item,
-	header []byte) error,
-) error {
+func (s *imapSession) Headers(ctx context.Context, wants []mail.Want, take headerFunc) error {
 	var header bytes.Buffer
 	read := func(f mail.Folder, it mail.Item, body io.Reader) error {
 		header.Reset()

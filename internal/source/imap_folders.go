@@ -27,7 +27,7 @@ var specialUses = []imap.MailboxAttr{
 	imap.MailboxAttrJunk, imap.MailboxAttrSent, imap.MailboxAttrTrash, imap.MailboxAttrImportant,
 }
 
-// Folders implements Session.
+// Folders implements protocol.
 func (s *imapSession) Folders(ctx context.Context) (folders []mail.Folder, err error) {
 	stateless := s.quirks.stateless.Load()
 	defer func() {
@@ -280,7 +280,7 @@ func (c *imapConn) statuses(folders []mail.Folder) error {
 	commands := make([]*imapclient.StatusCommand, len(open))
 	sent, most, window, answered := 0, unproven, sentAhead, false
 	if !c.countUntil.IsZero() {
-		window = countedAhead
+		window = countsPipelined
 	}
 	var refused *fault.Error
 	for i, f := range open {

@@ -22,11 +22,9 @@ type question struct {
 	left   *fault.Error // Why it was not asked; nil: it was.
 }
 
-// List implements Session. A folder whose listing ends the connection is asked
+// List implements protocol. A folder whose listing ends the connection is asked
 // for once more, on a new one, and then reported as failed; the others continue.
-func (s *imapSession) List(ctx context.Context, queries []mail.Query, yield func(l mail.Listing,
-	err error) error,
-) error {
+func (s *imapSession) List(ctx context.Context, queries []mail.Query, yield yieldFunc) error {
 	if len(queries) == 0 {
 		return nil
 	}

@@ -35,7 +35,7 @@ func statelessOn(day time.Time) imap.Cap {
 	return imap.Cap(capStateless + day.UTC().Format(time.DateOnly))
 }
 
-// Capabilities implements Session.
+// Capabilities implements protocol.
 func (s *imapSession) Capabilities() string {
 	s.mu.Lock()
 	c := s.conn

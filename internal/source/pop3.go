@@ -95,7 +95,7 @@ type bearer struct {
 // first goes along with the login.
 func openPOP3(ctx context.Context, c *Client, who *wire.Signer, cred remote.Credential,
 	observe func(remote.Step),
-) (Session, error) {
+) (protocol, error) {
 	pace := wire.NewSessionPace(c.opts.Patience)
 	l, err := c.wire.Dial(ctx, who, cred, pace, observe)
 	if err != nil {
@@ -123,7 +123,7 @@ func (s *pop3Session) enter(ctx context.Context) (leave func()) {
 	}
 }
 
-// Folders implements Session.
+// Folders implements protocol.
 func (s *pop3Session) Folders(ctx context.Context) ([]mail.Folder, error) {
 	defer s.enter(ctx)()
 	if s.pipelined == nil {
@@ -160,11 +160,9 @@ func (s *pop3Session) stat(ctx context.Context) error {
 	return nil
 }
 
-// List implements Session. There is no listing from a message on: it is always
+// List implements protocol. There is no listing from a message on: it is always
 // the whole folder's.
-func (s *pop3Session) List(ctx context.Context, queries []mail.Query, yield func(l mail.Listing,
-	err error) error,
-) error {
+func (s *pop3Session) List(ctx context.Context, queries []mail.Query, yield yieldFunc) error {
 	defer s.enter(ctx)()
 	for _, q := range queries {
 		if q.Folder.Wire != pop3Inbox {
@@ -255,7 +253,7 @@ func (s *pop3Session) drain() error {
 	return nil
 }
 
-// Capabilities implements Session.
+// Capabilities implements protocol.
 func (s *pop3Session) Capabilities() string {
 	return pop3Memory{
 		capas: s.capas, noPipelinedLogin: s.memory.noPipelinedLogin, noPipelining: s.memory.noPipelining,
@@ -263,7 +261,7 @@ func (s *pop3Session) Capabilities() string {
 	}.String()
 }
 
-// Leave implements Session: RSET, which takes back even the "seen" of servers
+// Leave implements protocol: RSET, which takes back even the "seen" of servers
 // that set it by RETR, then QUIT.
 //
 // RSET's answer is waited for: it is the only word that a server gives on
@@ -310,7 +308,7 @@ func (s *pop3Session) Leave(ctx context.Context) error {
 	return s.wire.Send(quit)
 }
 
-// Close implements Session.
+// Close implements protocol.
 func (s *pop3Session) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

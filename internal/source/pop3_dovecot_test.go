@@ -142,7 +142,7 @@ func TestWithoutRSETThisServerWouldHaveMarkedTheMail(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer session.Close()
-	w := session.(*pop3Session).wire
+	w := session.protocol.(*pop3Session).wire
 	for n := range msgs {
 		if _, err := w.Ask(wire.POP3Command{Verb: wire.PopRETR, Arg: fmt.Sprint(n + 1)}); err != nil {
 			t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
-	"io"
 	"strconv"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
@@ -12,10 +11,8 @@ import (
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
-// Fetch implements Session.
-func (s *pop3Session) Fetch(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item,
-	body io.Reader) error, miss func(f mail.Folder, it mail.Item, why *fault.Error),
-) error {
+// Fetch implements protocol.
+func (s *pop3Session) Fetch(ctx context.Context, wants []mail.Want, take takeFunc, miss missFunc) error {
 	defer s.enter(ctx)()
 	r := &retrieval{pop3Session: s, take: take, miss: miss, seed: maphash.MakeSeed()}
 	if err := r.plan(wants, func(f mail.Folder, it mail.Item) { miss(f, it, noSuchFolder()) }); err != nil {
@@ -50,8 +47,8 @@ func (w *wanted) failed() bool { return w.tries > 0 || w.cuts > 0 || w.want.Agai
 // it (RFC 2449 section 6.6).
 type retrieval struct {
 	*pop3Session
-	take func(f mail.Folder, it mail.Item, body io.Reader) error
-	miss func(f mail.Folder, it mail.Item, why *fault.Error)
+	take takeFunc
+	miss missFunc
 	seed maphash.Seed
 
 	head [standInHead]byte // Of the message that is being looked at.

@@ -46,7 +46,7 @@ func attempts(t *testing.T, d *mailtest.Dovecot, a remote.Mailbox,
 	var said transcript
 	c := loopback(d.CA, func(o *Options) { o.Transcript = said.add })
 	for range 2 {
-		var session Session
+		var session *Session
 		if session, err = c.Open(t.Context(), a, cred); err != nil {
 			break
 		}

@@ -126,7 +126,7 @@ func TestAFurtherConnectionOfASessionGoesByItsLogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer session.Close()
-	if err := session.(*pop3Session).reopen(t.Context()); err != nil {
+	if err := session.protocol.(*pop3Session).reopen(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	a.LoginProof = "3 127.0.0.1"
