@@ -26,26 +26,7 @@ var _ diagnose.Prober = (*source.Client)(nil)
 // and then answered line by line; a nil config is plaintext.
 func serve(t *testing.T, config *tls.Config, hello string, answer func(line string) string) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			converse(c, config, hello, answer)
-		}
-	}()
-	t.Cleanup(func() {
-		l.Close()
-		<-done
-	})
-	return l.Addr().(*net.TCPAddr).Port
+	return mailtest.Serve(t, func(c net.Conn) { converse(c, config, hello, answer) })
 }
 
 func converse(c net.Conn, config *tls.Config, hello string, answer func(string) string) {
