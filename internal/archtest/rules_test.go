@@ -119,10 +119,9 @@ var mayDial = []string{"outbound", "mailtest", "demo"}
 // with the reason. Everybody else is handed one: a wait that no context ends outlives
 // the visit, the request or the process that it was for.
 var beginsContext = map[string]string{
-	"cmd/mailbrook/main.go main":       "the process's own, which signals end",
-	"internal/store/store.go beside":   "of the store, which outlives visits and requests: Close ends it and waits",
-	"internal/store/store.go Close":    "who closes has ended all other contexts; it has a deadline",
-	"internal/httpapi/jwks.go attempt": "the issuer's keys, for all requests and on behalf of none; it has a deadline",
+	"cmd/mailbrook/main.go main":     "the process's own, which signals end",
+	"internal/store/store.go beside": "of the store, which outlives visits and requests: Close ends it and waits",
+	"internal/store/store.go Close":  "who closes has ended all other contexts; it has a deadline",
 }
 
 // forbiddenNames say nothing of what is in a package.

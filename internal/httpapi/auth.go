@@ -189,6 +189,14 @@ func (v *Verifier) Ready(ctx context.Context) error {
 	return v.remote.ready(ctx)
 }
 
+// Close ends what is being fetched from the JWKS address, waits for that, and fetches
+// nothing from then on. It may be called again.
+func (v *Verifier) Close() {
+	if v.remote != nil {
+		v.remote.close()
+	}
+}
+
 // Verify returns who a token speaks for. Where that cannot be said because the
 // issuer's keys are not to be had, the error is a *KeysError.
 func (v *Verifier) Verify(ctx context.Context, token string) (Identity, error) {

@@ -438,6 +438,8 @@ func (brokenTokens) Verify(context.Context, string) (httpapi.Identity, error) {
 	return httpapi.Identity{}, errors.New(inner)
 }
 
+func (brokenTokens) Close() {}
+
 func signedIn(r request) request {
 	r.As, r.Admin = anna, strings.HasPrefix(r.Path, "/v1/admin")
 	if !strings.HasPrefix(r.Path, "/v1") {

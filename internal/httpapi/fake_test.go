@@ -685,6 +685,8 @@ func (i identityProvider) Begin(_ context.Context, f oidc.Flow) (string, error) 
 	return "https://login.test/authorize?state=" + f.State, err
 }
 
+func (identityProvider) Close() {}
+
 func (i identityProvider) Finish(_ context.Context, f oidc.Flow, code string, from *string) (oidc.Person, error) {
 	done, err := i.enter()
 	defer done()

@@ -199,6 +199,8 @@ type Tokens interface {
 	// Verify returns ErrToken (wrapped) for a token that is not valid. Any
 	// other error is ours.
 	Verify(ctx context.Context, token string) (Identity, error)
+	// Close ends what is under way for no request, and waits for that.
+	Close()
 }
 
 // Identity is who asks.

@@ -57,6 +57,8 @@ type Issuer interface {
 	// Finish returns who signed in there. issuer is nil where the browser names none. Its
 	// errors are *oidc.AwayError, *oidc.RefusedError, or ours.
 	Finish(ctx context.Context, f oidc.Flow, code string, issuer *string) (oidc.Person, error)
+	// Close ends what is being asked there, and waits for that.
+	Close()
 }
 
 var _ Issuer = (*oidc.Provider)(nil)

@@ -59,7 +59,8 @@ const (
 
 // Provider is an identity provider. It is safe for concurrent use.
 type Provider struct {
-	opts Options
+	opts      Options
+	exchanges *exchanges
 
 	mu     chan struct{} // Holds a place while free: who waits can give up.
 	known  *metadata     // Nil before the first time.
@@ -84,12 +85,17 @@ func New(o Options) *Provider {
 	}
 	client := *o.HTTP
 	client.Timeout = patience
-	client.Transport = bounded{client.Transport}
+	through := &exchanges{next: client.Transport, open: map[*exchange]context.CancelFunc{}}
+	client.Transport = through
 	o.HTTP = &client
-	p := &Provider{opts: o, mu: make(chan struct{}, 1)}
+	p := &Provider{opts: o, exchanges: through, mu: make(chan struct{}, 1)}
 	p.mu <- struct{}{}
 	return p
 }
+
+// Close ends what is being asked of the provider, for whomever, and waits for that;
+// nothing is asked any more. It may be called again.
+func (p *Provider) Close() { p.exchanges.close() }
 
 // Flow is one sign-in: three words that nobody else knows. State comes back with the
 // browser, Nonce in the id token; Verifier proves that who takes the code sent the
@@ -240,7 +246,7 @@ func (p *Provider) ask(ctx context.Context) (*metadata, error) {
 }
 
 // discover reads OpenID Connect Discovery 1.0. Who asked may be gone: the answer is
-// for others too, and bounded by the client.
+// for others too, bounded by the client, and ended by Close.
 func (p *Provider) discover(ctx context.Context) (*metadata, error) {
 	ctx = gooidc.ClientContext(context.WithoutCancel(ctx), p.opts.HTTP)
 	provider, err := gooidc.NewProvider(ctx, p.opts.Issuer)
