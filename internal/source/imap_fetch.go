@@ -292,22 +292,7 @@ func (r *fetchRun) over(c *imapConn) (err error) {
 			return
 		}
 		c.link.Close()
-		var rest []*batch
-		for i, q := range sent {
-			q.bodies.Close()
-			switch {
-			case q.stage == speculative && (i > 0 || !fault.Of(err).Session):
-				if i == 0 && suspect != 0 {
-					r.struck[q.want] = strike{suspect, r.brought}
-				}
-				rest = append(rest, r.group(q.want, q.items)...)
-			case i == 0:
-				rest = r.blame(q.batch, suspect, err)
-			default:
-				rest = append(rest, q.batch)
-			}
-		}
-		r.queue = append(rest, r.queue...)
+		r.requeue(sent, suspect, err)
 	}()
 	for len(sent) > 0 || r.more() && c.taken < connBytes {
 		r.cleared()
@@ -361,6 +346,28 @@ func (r *fetchRun) over(c *imapConn) (err error) {
 		sentBytes -= q.size
 	}
 	return nil
+}
+
+// requeue puts what was under way when a connection ended back at the head of the queue.
+// Its end is blamed on the first of it; suspect is the message in whose body the
+// connection ended, 0 if in none.
+func (r *fetchRun) requeue(sent []request, suspect uint32, why error) {
+	var rest []*batch
+	for i, q := range sent {
+		q.bodies.Close()
+		switch {
+		case q.stage == speculative && (i > 0 || !fault.Of(why).Session):
+			if i == 0 && suspect != 0 {
+				r.struck[q.want] = strike{suspect, r.brought}
+			}
+			rest = append(rest, r.group(q.want, q.items)...)
+		case i == 0:
+			rest = r.blame(q.batch, suspect, why)
+		default:
+			rest = append(rest, q.batch)
+		}
+	}
+	r.queue = append(rest, r.queue...)
 }
 
 // more reports whether there is more to ask for at this connection.
