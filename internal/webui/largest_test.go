@@ -1,7 +1,6 @@
 package webui_test
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/chromedp/chromedp/kb"
@@ -16,9 +15,7 @@ func TestTheLargestMessageIsShownToTheByte(t *testing.T) {
 	const field, unit = `document.querySelector("[name=max_message_bytes]")`, `.parentElement.querySelector("select")`
 	for i, dev := range owners {
 		t.Run(dev.name, func(t *testing.T) {
-			user := fmt.Sprintf("anna%d@firma.test", i)
-			id := s.add(user, d, "Poczta", "imap", "anna", map[string]any{"max_message_bytes": 20000})
-			s.state(user, id, "ok")
+			user, id := s.fetched(i, d, map[string]any{"max_message_bytes": 20000})
 			is := func(want float64) {
 				t.Helper()
 				if got := s.ask(user, "GET", "/v1/accounts/"+id, nil)["max_message_bytes"]; got != want {

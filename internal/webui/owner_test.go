@@ -16,9 +16,7 @@ func TestTheCardAndTheSpaceAgreeAfterAChangeOfProtocol(t *testing.T) {
 	s := newSite(t, d.CA)
 	for i, dev := range owners {
 		t.Run(dev.name, func(t *testing.T) {
-			user := fmt.Sprintf("anna%d@firma.test", i)
-			id := s.add(user, d, "Poczta", "imap", "anna")
-			s.state(user, id, "ok")
+			user, id := s.fetched(i, d)
 			totals := func() (messages, bytes float64) {
 				t.Helper()
 				status, isStatus := s.ask(user, "GET", "/v1/accounts/"+id, nil)["status"].(map[string]any)
@@ -54,8 +52,7 @@ func TestTheCardAndTheSpaceAgreeAfterAChangeOfProtocol(t *testing.T) {
 					t.Errorf("by %s the account brought %v messages, %v octets, and %v lie there", to, messages, bytes, quota)
 				}
 			}
-			p := look(t, dev, s.link(user))
-			p.until(card("Poczta") + "?.dataset.state === 'ok'")
+			p := s.shown(t, dev, user)
 			p.until(`(() => { const size = (e) => e?.textContent.match(/[\d.,]+\s[kM]?B/)?.[0];
 				const at = size(document.querySelector("#space .quota-words strong"));
 				return at && ` + card("Poczta") + `.querySelector(".facts").textContent.includes(at); })()`)
@@ -115,11 +112,8 @@ func TestWhatAnAccountIsCanBeSeen(t *testing.T) {
 	s := newSite(t, d.CA)
 	for i, dev := range owners {
 		t.Run(dev.name, func(t *testing.T) {
-			user := fmt.Sprintf("anna%d@firma.test", i)
-			id := s.add(user, d, "Poczta", "imap", "anna")
-			s.state(user, id, "ok")
-			p := look(t, dev, s.link(user))
-			p.until(card("Poczta") + "?.dataset.state === 'ok'")
+			user, id := s.fetched(i, d)
+			p := s.shown(t, dev, user)
 			p.until(card("Poczta") + `.innerText.includes(` + quote(said{"Fetch now", "Pobierz teraz"}.in(dev)) + ")")
 			reads := func(word said) {
 				t.Helper()

@@ -19,8 +19,7 @@ func TestSmallThingsOnThePages(t *testing.T) {
 	s.state(user, id, "ok")
 	for _, dev := range owners {
 		t.Run(dev.name, func(t *testing.T) {
-			p := look(t, dev, s.link(user))
-			p.until(card("Poczta") + "?.dataset.state === 'ok'")
+			p := s.shown(t, dev, user)
 
 			// Who is signed in can be seen, on a phone, too.
 			const who = `document.querySelector(".me .who")`
@@ -75,8 +74,7 @@ func TestNoPressOnContinueIsLost(t *testing.T) {
 			continue // A finger's target is where it came down.
 		}
 		t.Run(dev.name, func(t *testing.T) {
-			p := look(t, dev, s.link("anna@firma.test"))
-			p.press(sayAdd.in(dev))
+			p := s.adding(t, dev)
 			for _, away := range []bool{false, true} {
 				p.enter(sayEmail.in(dev), "anna")
 				p.until("!document.querySelector('.recognised .notice')")
@@ -113,8 +111,7 @@ func TestAFingerPressesContinueOnce(t *testing.T) {
 			continue
 		}
 		t.Run(dev.name, func(t *testing.T) {
-			p := look(t, dev, s.link("anna@firma.test"))
-			p.press(sayAdd.in(dev))
+			p := s.adding(t, dev)
 			js[any](p, `window.presses = 0; addEventListener("submit", () => { window.presses += 1; }, true); null`)
 			for i := range 3 {
 				p.enter(sayEmail.in(dev), fmt.Sprintf("anna@firma%d.test", i))
@@ -198,9 +195,7 @@ func TestTheFocusStaysNearWhatWasDone(t *testing.T) {
 	s := newSite(t, d.CA)
 	for i, dev := range owners {
 		t.Run(dev.name, func(t *testing.T) {
-			user := fmt.Sprintf("anna%d@firma.test", i)
-			id := s.add(user, d, "Poczta", "imap", "anna")
-			s.state(user, id, "ok")
+			user, id := s.fetched(i, d)
 			s.ask(user, "PATCH", "/v1/accounts/"+id, map[string]any{"enabled": false})
 			p := look(t, dev, s.link(user))
 			p.goTo("/accounts/" + id)

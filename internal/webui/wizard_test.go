@@ -1,7 +1,6 @@
 package webui_test
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -17,8 +16,7 @@ func TestTheAddressComesFirstThenTheProvidersWay(t *testing.T) {
 	s := newSite(t, nil)
 	for _, dev := range owners {
 		t.Run(dev.name, func(t *testing.T) {
-			p := look(t, dev, s.link("anna@firma.test"))
-			p.press(sayAdd.in(dev))
+			p := s.adding(t, dev)
 			p.until(labelled(sayEmail.in(dev)) + " && " + noPassword)
 			p.sound("wizard-address")
 
@@ -88,8 +86,7 @@ func TestAMistypedDomainIsAskedAbout(t *testing.T) {
 	s := newSite(t, nil)
 	for _, dev := range owners {
 		t.Run(dev.name, func(t *testing.T) {
-			p := look(t, dev, s.link("anna@firma.test"))
-			p.press(sayAdd.in(dev))
+			p := s.adding(t, dev)
 			for typed, meant := range map[string]string{"gmial.com": "gmail.com", "gmail.con": "gmail.com", "wp.p": "wp.pl"} {
 				p.enter(sayEmail.in(dev), "jan@"+typed)
 				p.sees(said{"Did you mean " + meant + "?", "Czy chodziło o " + meant + "?"}.in(dev))
@@ -120,9 +117,7 @@ func TestAMistypedDomainIsAskedAboutInAnEditToo(t *testing.T) {
 	s := newSite(t, d.CA)
 	for i, dev := range owners {
 		t.Run(dev.name, func(t *testing.T) {
-			user := fmt.Sprintf("anna%d@firma.test", i)
-			id := s.add(user, d, "Poczta", "imap", "anna")
-			s.state(user, id, "ok")
+			user, id := s.fetched(i, d)
 			email := func() any { return s.ask(user, "GET", "/v1/accounts/"+id, nil)["email"] }
 			before := email()
 			p := look(t, dev, s.link(user))
@@ -161,8 +156,7 @@ func TestAProviderIsChosenByName(t *testing.T) {
 	s := newSite(t, nil)
 	for _, dev := range owners {
 		t.Run(dev.name, func(t *testing.T) {
-			p := look(t, dev, s.link("anna@firma.test"))
-			p.press(sayAdd.in(dev))
+			p := s.adding(t, dev)
 			for _, name := range []string{
 				"Google", "AOL", "Yahoo", "Outlook", "WP", "Onet", "o2", "Interia", "OVH", "home.pl", "Forpsi",
 				said{"Another one", "Inny"}.in(dev),
