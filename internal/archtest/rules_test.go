@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 	"audit":    {"account", "owner"},
 	"insight":  {"account", "fault", "owner"},
 	"outbound": {"fault", "hostname"},
-	"provider": {"account", "owner", "remote"},
+	"provider": {"account", "owner", "remote", "words"},
 	"vault":    {"account", "fault", "remote"},
 	"logins":   {"fault", "hostname", "owner", "remote"},
 	"oauth":    {"account", "fault", "owner", "remote"},

@@ -1,9 +1,11 @@
 package diagnose
 
+import "github.com/mailbrook/mailbrook/internal/words"
+
 // The languages that everything here is written in.
 const (
-	English = "en"
-	Polish  = "pl"
+	English = words.English
+	Polish  = words.Polish
 )
 
 // phrase are the same in each language.
