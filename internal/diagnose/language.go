@@ -8,7 +8,7 @@ const (
 	Polish  = words.Polish
 )
 
-// phrase are the same in each language.
+// phrase is a detail in each language.
 type phrase struct{ en, pl string }
 
 func (w phrase) in(lang string) string {
