@@ -11,9 +11,5 @@ const (
 // phrase is a detail in each language.
 type phrase struct{ en, pl string }
 
-func (w phrase) in(lang string) string {
-	if lang == Polish {
-		return w.pl
-	}
-	return w.en
-}
+// tooManyFailed is the answer to a request, and the detail of a diagnosis.
+var tooManyFailed = phrase{words.TooManyFailed.En, words.TooManyFailed.Pl}

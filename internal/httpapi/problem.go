@@ -15,7 +15,6 @@ import (
 
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
-	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/words"
@@ -56,7 +55,7 @@ var kinds = map[api.ProblemCode]struct {
 // teller writes problems in the language of whoever reads them.
 type teller struct{ lang string }
 
-func (t teller) say(s words.Sentence) string { return diagnose.Tell(s, t.lang) }
+func (t teller) say(s words.Sentence) string { return words.Tell(s, t.lang) }
 
 // problem has no detail where the sentence is empty.
 func (t teller) problem(code api.ProblemCode, detail words.Sentence) api.Problem {

@@ -15,7 +15,6 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"github.com/mailbrook/mailbrook/api"
-	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
@@ -156,9 +155,9 @@ func TestEverySentenceIsInPolish(t *testing.T) {
 		t.Errorf("only %d sentences were found", len(all))
 	}
 	for _, en := range all {
-		pl := diagnose.Tell(words.Sentence{Format: en}, diagnose.Polish)
+		pl := words.Tell(words.Sentence{Format: en}, words.Polish)
 		if pl == en {
-			t.Errorf("not in Polish, in internal/diagnose/sentences.go: %q", en)
+			t.Errorf("not in Polish, in internal/words/sentences.go: %q", en)
 			continue
 		}
 		if a, b := len(verbs.FindAllString(en, -1)), len(verbs.FindAllString(pl, -1)); a != b {
@@ -174,7 +173,7 @@ func TestEverySentenceIsInPolish(t *testing.T) {
 			t.Errorf("%q does not end as %q does", pl, en)
 		}
 	}
-	text, err := os.ReadFile("../diagnose/sentences.go")
+	text, err := os.ReadFile("../words/sentences.go")
 	if err != nil {
 		t.Fatal(err)
 	}

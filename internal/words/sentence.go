@@ -8,8 +8,8 @@ import (
 )
 
 // Sentence is something that is shown to people. It is written in English, and its
-// format is the key by which package diagnose has it in other languages, as
-// gettext does it; what stands for the format's verbs is the same in each. Test
+// format is the key by which Tell finds it in other languages, as gettext does it;
+// what stands for the format's verbs is the same in each. Test
 // TestEverySentenceIsInPolish finds those that are in one language only.
 type Sentence struct {
 	Format string
