@@ -47,7 +47,7 @@ func ExplainDelay(a account.Account, lang string, c Context) Delay {
 		advice = t.Advice.In(lang)
 	}
 	fill := strings.NewReplacer("{host}", account.Letters(c.Host), "{why}", within(why),
-		"{n}", failures(a.Status.Failures, lang),
+		"{n}", words.Failures(a.Status.Failures, lang),
 		"{minutes}", strconv.Itoa(int(d.Interval.Minutes())), "{size}", strconv.FormatInt(d.Daily/1_000_000, 10)+" MB")
 	return Delay{
 		Title: fill.Replace(t.Title.In(lang)), Evidence: fill.Replace(t.Evidence.In(lang)), Advice: advice,
@@ -113,22 +113,4 @@ func cure(code fault.Code) Help {
 		return Settings
 	}
 	return Fetch
-}
-
-// failures says how many visits in a row have failed.
-func failures(n int, lang string) string {
-	number := strconv.Itoa(n)
-	if lang != Polish {
-		if n <= 1 {
-			return "The last fetch failed"
-		}
-		return "The last " + number + " fetches failed"
-	}
-	switch {
-	case n <= 1:
-		return "Ostatnie pobieranie się nie udało"
-	case fewInPolish(n):
-		return "Ostatnie " + number + " pobrania się nie udały"
-	}
-	return "Ostatnich " + number + " pobrań się nie udało"
 }

@@ -1,7 +1,6 @@
 package diagnose
 
 import (
-	"strconv"
 	"strings"
 	"time"
 
@@ -52,38 +51,8 @@ func (c Context) again(code fault.Code, lang string) string {
 	case code == fault.RateLimited: // The provider may mean tomorrow.
 		w = words.AgainLater
 	}
-	return strings.Replace(w.In(lang), "{wait}", inWords(c.Wait, lang), 1)
+	return strings.Replace(w.In(lang), "{wait}", words.Wait(c.Wait, lang), 1)
 }
-
-// inWords says how long a wait is, as it stands behind "in", rounded up: in minutes
-// up to an hour and a half, in hours up to two days, else in days.
-func inWords(d time.Duration, lang string) string {
-	n, one, few, many := int64((d+time.Minute-1)/time.Minute), "minutę", "minuty", "minut"
-	single, plural := "a minute", "minutes"
-	switch {
-	case d > 48*time.Hour:
-		n, one, few, many = int64((d+24*time.Hour-1)/(24*time.Hour)), "dzień", "dni", "dni"
-		single, plural = "a day", "days"
-	case d > 90*time.Minute:
-		n, one, few, many = int64((d+time.Hour-1)/time.Hour), "godzinę", "godziny", "godzin"
-		single, plural = "an hour", "hours"
-	}
-	number := strconv.FormatInt(n, 10) + " "
-	switch {
-	case lang != Polish && n <= 1:
-		return single
-	case lang != Polish:
-		return number + plural
-	case n <= 1:
-		return one
-	case fewInPolish(int(n)):
-		return number + few
-	}
-	return number + many
-}
-
-// fewInPolish reports whether a number goes with the plural of few: 2, 3, 4, 22, …
-func fewInPolish(n int) bool { return n%10 >= 2 && n%10 <= 4 && (n%100 < 12 || n%100 > 14) }
 
 // Explain says in a person's language ("en" or "pl") what a code means and what
 // to do about it, in the provider's own terms where they are known.
