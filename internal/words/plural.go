@@ -2,53 +2,55 @@ package words
 
 import (
 	"strconv"
+	"strings"
 	"time"
+)
+
+// plural is what is said of a number of things, which stands for {n}. English has one and
+// other, Polish one, few (2–4, 22–24, …) and many.
+type plural struct{ enOne, enOther, plOne, plFew, plMany string }
+
+// in returns the form that goes with a number. Fewer than one is said as one is.
+func (p plural) in(lang string, n int64) string {
+	form := p.enOther
+	switch {
+	case lang != Polish && n <= 1:
+		form = p.enOne
+	case lang != Polish:
+	case n <= 1:
+		form = p.plOne
+	case n%10 >= 2 && n%10 <= 4 && (n%100 < 12 || n%100 > 14):
+		form = p.plFew
+	default:
+		form = p.plMany
+	}
+	return strings.ReplaceAll(form, "{n}", strconv.FormatInt(n, 10))
+}
+
+// In the accusative, as they stand behind "in" and "za".
+var (
+	minutes = plural{"a minute", "{n} minutes", "minutę", "{n} minuty", "{n} minut"}
+	hours   = plural{"an hour", "{n} hours", "godzinę", "{n} godziny", "{n} godzin"}
+	days    = plural{"a day", "{n} days", "dzień", "{n} dni", "{n} dni"}
 )
 
 // Wait says how long a wait is, as it stands behind "in", rounded up: in minutes
 // up to an hour and a half, in hours up to two days, else in days.
 func Wait(d time.Duration, lang string) string {
-	n, one, few, many := int64((d+time.Minute-1)/time.Minute), "minutę", "minuty", "minut"
-	single, plural := "a minute", "minutes"
+	whole := func(unit time.Duration) int64 { return int64((d + unit - 1) / unit) }
 	switch {
 	case d > 48*time.Hour:
-		n, one, few, many = int64((d+24*time.Hour-1)/(24*time.Hour)), "dzień", "dni", "dni"
-		single, plural = "a day", "days"
+		return days.in(lang, whole(24*time.Hour))
 	case d > 90*time.Minute:
-		n, one, few, many = int64((d+time.Hour-1)/time.Hour), "godzinę", "godziny", "godzin"
-		single, plural = "an hour", "hours"
+		return hours.in(lang, whole(time.Hour))
 	}
-	number := strconv.FormatInt(n, 10) + " "
-	switch {
-	case lang != Polish && n <= 1:
-		return single
-	case lang != Polish:
-		return number + plural
-	case n <= 1:
-		return one
-	case fewInPolish(int(n)):
-		return number + few
-	}
-	return number + many
+	return minutes.in(lang, whole(time.Minute))
+}
+
+var failed = plural{
+	"The last fetch failed", "The last {n} fetches failed",
+	"Ostatnie pobieranie się nie udało", "Ostatnie {n} pobrania się nie udały", "Ostatnich {n} pobrań się nie udało",
 }
 
 // Failures says how many visits in a row have failed.
-func Failures(n int, lang string) string {
-	number := strconv.Itoa(n)
-	if lang != Polish {
-		if n <= 1 {
-			return "The last fetch failed"
-		}
-		return "The last " + number + " fetches failed"
-	}
-	switch {
-	case n <= 1:
-		return "Ostatnie pobieranie się nie udało"
-	case fewInPolish(n):
-		return "Ostatnie " + number + " pobrania się nie udały"
-	}
-	return "Ostatnich " + number + " pobrań się nie udało"
-}
-
-// fewInPolish reports whether a number goes with the plural of few: 2, 3, 4, 22, …
-func fewInPolish(n int) bool { return n%10 >= 2 && n%10 <= 4 && (n%100 < 12 || n%100 > 14) }
+func Failures(n int, lang string) string { return failed.in(lang, int64(n)) }
