@@ -17,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // browser is what a request has of the browser that makes it, where somebody
@@ -200,32 +201,9 @@ const notSignedInPage = `<!doctype html>
 <body><main><h1>%[2]s</h1><p>%s</p><p><a href="%s">%s</a></p></main></body></html>
 `
 
-var notSignedInWords = map[string]map[string]string{
-	"en": {
-		"title": "You are not signed in there", "back": "Go back and try again",
-		"over": "This sign-in was not begun in this browser, took longer than ten minutes, or was finished already. " +
-			"Begin again.",
-		"denied":  "You did not allow access at the provider. Nothing was changed.",
-		"refused": "The provider did not let you in and gives the reason: ",
-		"brief": "The provider gave permission for an hour only, not for fetching mail later. Begin again; if that " +
-			"does not help, tell your administrator.",
-		"unreachable": "The provider's sign-in service does not answer as it should. Try again in a few minutes.",
-	},
-	"pl": {
-		"title": "Nie udało się zalogować u dostawcy", "back": "Wróć i spróbuj ponownie",
-		"over": "To logowanie nie zaczęło się w tej przeglądarce, trwało dłużej niż dziesięć minut albo zostało już " +
-			"zakończone. Zacznij od nowa.",
-		"denied":  "Nie udzielono dostępu u dostawcy. Niczego nie zmieniono.",
-		"refused": "Dostawca odmówił, podając powód: ",
-		"brief": "Dostawca zezwolił na dostęp tylko na godzinę, a nie na późniejsze pobieranie poczty. Zacznij od " +
-			"nowa; jeśli to nie pomoże, powiadom administratora.",
-		"unreachable": "Usługa logowania dostawcy nie odpowiada tak, jak powinna. Spróbuj ponownie za kilka minut.",
-	},
-}
-
 // VisitFinishOAuthResponse implements api.FinishOAuthResponseObject.
 func (n notSignedIn) VisitFinishOAuthResponse(w http.ResponseWriter) error {
-	say := notSignedInWords[n.lang]
+	say := words.NotSignedIn[n.lang]
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Type", "text/html; charset=utf-8")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/oidc"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // ledOn leads a browser on, perhaps with cookies.
@@ -118,56 +119,13 @@ func (s *server) later(status int, why string, wait time.Duration, accept *strin
 	return page
 }
 
-var notArrivedWords = map[string]map[string]string{
-	"en": {
-		"title": "You are not signed in", "back": "Try again",
-		"unnamed": "The sign-in service of your organisation did not say who you are. Sign in there first. If you have " +
-			"done so, tell your administrator.",
-		"over": "This sign-in was not begun in this browser, took longer than ten minutes, or was finished already.",
-		"denied": "The sign-in service did not let you in. If you did not cancel it yourself, ask your administrator " +
-			"whether you may use these pages.",
-		"address": "The sign-in service did not tell your mailbox address, or has not verified it. Tell your administrator.",
-		"false": "The sign-in service answered in a way that cannot be trusted. Try again; if that does not help, tell " +
-			"your administrator.",
-		"setup":    "The sign-in service and these pages do not agree on how to sign in. Tell your administrator.",
-		"former":   "This address is another person's by now. If it is yours, tell your administrator.",
-		"unopened": "Signing in begins when you open this page yourself: not from within another page, and not ahead.",
-		"often":    "You have signed in too often within a short time. Wait a moment and try again.",
-		"away": "The sign-in service does not answer at the moment. Nothing is lost: your mail is fetched all the same. " +
-			"Try again in a minute.",
-		"busy": "Too many people are signing in at the moment. Try again in a minute.",
-		"held": "Too many sign-ins from your network have failed. Wait a quarter of an hour, then try again.",
-	},
-	"pl": {
-		"title": "Nie udało się zalogować", "back": "Spróbuj ponownie",
-		"unnamed": "Nie otrzymaliśmy twojego adresu od usługi logowania. Zaloguj się w niej i spróbuj ponownie. " +
-			"Jeśli to nie pomoże, skontaktuj się z administratorem.",
-		"over": "To logowanie nie zaczęło się w tej przeglądarce, trwało dłużej niż dziesięć minut albo zostało już " +
-			"zakończone.",
-		"denied": "Usługa logowania nie wpuściła cię. Jeśli logowanie nie zostało przerwane przez ciebie, zapytaj " +
-			"administratora, czy możesz korzystać z tych stron.",
-		"address": "Usługa logowania nie podała adresu twojej skrzynki albo go nie potwierdziła. Powiadom administratora.",
-		"false": "Odpowiedzi usługi logowania nie można zaufać. Spróbuj ponownie; jeśli to nie pomoże, powiadom " +
-			"administratora.",
-		"setup":  "Usługa logowania i te strony nie są ze sobą uzgodnione. Powiadom administratora.",
-		"former": "Ta skrzynka należy już do kogoś innego. Jeśli jest twoja, powiadom administratora.",
-		"unopened": "Logowanie zaczyna się dopiero, gdy tę stronę otworzysz samodzielnie: nie wewnątrz innej strony " +
-			"i nie z wyprzedzeniem.",
-		"often": "W krótkim czasie było zbyt wiele logowań. Poczekaj chwilę i spróbuj ponownie.",
-		"away": "Usługa logowania w tej chwili nie odpowiada. Nic nie przepadło: poczta jest pobierana jak zwykle. " +
-			"Spróbuj ponownie za minutę.",
-		"busy": "W tej chwili loguje się zbyt wiele osób. Spróbuj ponownie za minutę.",
-		"held": "Z twojej sieci było zbyt wiele nieudanych logowań. Odczekaj kwadrans i spróbuj ponownie.",
-	},
-}
-
 // VisitSignInResponse implements api.SignInResponseObject.
 func (n notArrived) VisitSignInResponse(w http.ResponseWriter) error {
 	if n.wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(n.wait))
 	}
 	return n.write(w, n.status, func(lang string) (title, body string) {
-		say := notArrivedWords[lang]
+		say := words.NotArrived[lang]
 		return say["title"], fmt.Sprintf(`<p>%s</p><p><a href="%s">%s</a></p>`, say[n.why], html.EscapeString(n.back),
 			say["back"])
 	})

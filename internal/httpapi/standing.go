@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // standing is a page that stands by itself, without the scripts of the others: about a
@@ -45,19 +47,11 @@ const standingPage = `<!doctype html>
 <body><header>%s<strong>%s</strong>%s</header>%s<footer>%s</footer></body></html>
 `
 
-// tongue is a language in which such a page can be read, called as in itself.
-type tongue struct{ code, name, choice, help, privacy string }
-
-var tongues = []tongue{
-	{"en", "English", "Language", "Help", "Privacy"},
-	{"pl", "Polski", "Język", "Pomoc", "Prywatność"},
-}
-
 // ordered has the one that the browser asks for first.
-func (p standing) ordered() []tongue {
-	out := slices.Clone(tongues)
-	slices.SortStableFunc(out, func(a, b tongue) int {
-		return cmp.Compare(strings.Index(p.lang, b.code), strings.Index(p.lang, a.code))
+func (p standing) ordered() []words.Tongue {
+	out := slices.Clone(words.Tongues)
+	slices.SortStableFunc(out, func(a, b words.Tongue) int {
+		return cmp.Compare(strings.Index(p.lang, b.Code), strings.Index(p.lang, a.Code))
 	})
 	return out
 }
@@ -77,7 +71,7 @@ func (p standing) page(title, parts string, choice ...string) string {
 		logo = `<img src="` + html.EscapeString(p.brand.Logo) + `" alt="">`
 	}
 	at := p.ordered()[0]
-	for _, link := range [][2]string{{p.brand.HelpURL, at.help}, {p.brand.PrivacyURL, at.privacy}} {
+	for _, link := range [][2]string{{p.brand.HelpURL, at.Help}, {p.brand.PrivacyURL, at.Privacy}} {
 		if link[0] != "" {
 			foot += fmt.Sprintf(`<a href="%s" rel="noreferrer">%s</a>`, html.EscapeString(link[0]), link[1])
 		}
@@ -91,16 +85,16 @@ func (p standing) page(title, parts string, choice ...string) string {
 func (p standing) write(w http.ResponseWriter, status int, say func(lang string) (title, body string)) error {
 	var choice, parts strings.Builder
 	ordered := p.ordered()
-	fmt.Fprintf(&choice, `<fieldset aria-label="%s">`, ordered[0].choice)
+	fmt.Fprintf(&choice, `<fieldset aria-label="%s">`, ordered[0].Choice)
 	for i, l := range ordered {
-		title, body := say(l.code)
+		title, body := say(l.Code)
 		checked := ""
 		if i == 0 {
 			checked = " checked"
 		}
-		fmt.Fprintf(&choice, `<label lang="%[1]s"><input type="radio" name="lang" id="lang-%[1]s"%[2]s>%[3]s</label>`, l.code,
-			checked, l.name)
-		fmt.Fprintf(&parts, `<main lang="%s"><h1>%s</h1>%s</main>`, l.code, title, body)
+		fmt.Fprintf(&choice, `<label lang="%[1]s"><input type="radio" name="lang" id="lang-%[1]s"%[2]s>%[3]s</label>`, l.Code,
+			checked, l.Name)
+		fmt.Fprintf(&parts, `<main lang="%s"><h1>%s</h1>%s</main>`, l.Code, title, body)
 	}
 	choice.WriteString("</fieldset>")
 	title, _ := say(p.lang)
