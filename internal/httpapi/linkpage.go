@@ -52,19 +52,18 @@ func (g goneLink) VisitUseLinkResponse(w http.ResponseWriter) error {
 // VisitFollowLinkResponse implements api.FollowLinkResponseObject.
 func (g goneLink) VisitFollowLinkResponse(w http.ResponseWriter) error {
 	return g.write(w, http.StatusGone, func(lang string) (title, body string) {
-		say := words.GoneLink[lang]
-		text, lead := say.Text, ""
+		say, text, lead := words.GoneLink, words.GoneLink.Text.In(lang), ""
 		switch {
 		case !g.user.IsZero():
-			text, lead = fmt.Sprintf(say.Still, bold(g.user)), say.Lead
+			text, lead = fmt.Sprintf(say.Still.In(lang), bold(g.user)), say.Lead.In(lang)
 		case g.here:
-			text, lead = say.Here, say.SignIn
+			text, lead = say.Here.In(lang), say.SignIn.In(lang)
 		}
 		body = "<p>" + text + "</p>"
 		if lead != "" {
 			body += `<p><a href="/">` + lead + `</a></p>`
 		}
-		return say.Title, body
+		return say.Title.In(lang), body
 	})
 }
 
@@ -105,14 +104,16 @@ func (p linkPage) VisitUseLinkResponse(w http.ResponseWriter) error {
 
 // VisitFollowLinkResponse implements api.FollowLinkResponseObject.
 func (p linkPage) VisitFollowLinkResponse(w http.ResponseWriter) error {
-	say := words.Link[p.lang]
+	say := words.Link
 	plain := html.EscapeString(account.Letters(p.user.String()))
-	title, text, action, stay, script := say.Title, fmt.Sprintf(say.Text, bold(p.user)), "/link/"+url.PathEscape(p.token),
-		"", ""
+	title, text := say.Title.In(p.lang), fmt.Sprintf(say.Text.In(p.lang), bold(p.user))
+	action, stay, script := "/link/"+url.PathEscape(p.token), "", ""
 	further := "form-action 'self'; "
 	if !p.other.IsZero() {
-		title, text, action = say.OtherTitle, fmt.Sprintf(say.OtherText, bold(p.user), bold(p.other)), action+"?replace=true"
-		stay = `<p><a href="/">` + fmt.Sprintf(say.Stay, html.EscapeString(account.Letters(p.other.String()))) + `</a></p>`
+		title, text = say.OtherTitle.In(p.lang), fmt.Sprintf(say.OtherText.In(p.lang), bold(p.user), bold(p.other))
+		action += "?replace=true"
+		stay = `<p><a href="/">` + fmt.Sprintf(say.Stay.In(p.lang), html.EscapeString(account.Letters(p.other.String()))) +
+			`</a></p>`
 	}
 	if p.unasked {
 		script = "<script>" + pressButton + "</script>"
@@ -122,7 +123,7 @@ func (p linkPage) VisitFollowLinkResponse(w http.ResponseWriter) error {
 	w.Header().Set("Referrer-Policy", "same-origin") // Else the browser would keep the origin of the form to itself.
 	w.WriteHeader(http.StatusOK)
 	main := "<main><h1>" + title + "</h1>" + fmt.Sprintf(askingForm, text, html.EscapeString(action),
-		fmt.Sprintf(say.Press, plain), stay) + "</main>" + script
+		fmt.Sprintf(say.Press.In(p.lang), plain), stay) + "</main>" + script
 	_, err := io.WriteString(w, p.page(title, main))
 	return err
 }

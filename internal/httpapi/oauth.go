@@ -203,14 +203,14 @@ const notSignedInPage = `<!doctype html>
 
 // VisitFinishOAuthResponse implements api.FinishOAuthResponseObject.
 func (n notSignedIn) VisitFinishOAuthResponse(w http.ResponseWriter) error {
-	say := words.NotSignedIn[n.lang]
+	title, why := words.NotSignedInTitle.In(n.lang), words.NotSignedIn[n.why].In(n.lang)
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Language", n.lang)
 	h.Add("Vary", "Accept-Language")
 	w.WriteHeader(n.status)
-	_, err := fmt.Fprintf(w, notSignedInPage, n.lang, say["title"], say[n.why]+html.EscapeString(n.code),
-		html.EscapeString(n.back), say["back"])
+	_, err := fmt.Fprintf(w, notSignedInPage, n.lang, title, why+html.EscapeString(n.code),
+		html.EscapeString(n.back), words.NotSignedInBack.In(n.lang))
 	return err
 }

@@ -125,9 +125,8 @@ func (n notArrived) VisitSignInResponse(w http.ResponseWriter) error {
 		w.Header().Set("Retry-After", strconv.Itoa(n.wait))
 	}
 	return n.write(w, n.status, func(lang string) (title, body string) {
-		say := words.NotArrived[lang]
-		return say["title"], fmt.Sprintf(`<p>%s</p><p><a href="%s">%s</a></p>`, say[n.why], html.EscapeString(n.back),
-			say["back"])
+		return words.NotArrivedTitle.In(lang), fmt.Sprintf(`<p>%s</p><p><a href="%s">%s</a></p>`,
+			words.NotArrived[n.why].In(lang), html.EscapeString(n.back), words.NotArrivedBack.In(lang))
 	})
 }
 

@@ -1,120 +1,147 @@
 package words
 
-// Tongue is a language in which such a page can be read, called as in itself.
+// Tongue is a language in which a page that stands by itself can be read, called as in itself.
 type Tongue struct{ Code, Name, Choice, Help, Privacy string }
 
 // Tongues are all of them.
 var Tongues = []Tongue{
-	{"en", "English", "Language", "Help", "Privacy"},
-	{"pl", "Polski", "Język", "Pomoc", "Prywatność"},
+	{English, "English", "Language", "Help", "Privacy"},
+	{Polish, "Polski", "Język", "Pomoc", "Prywatność"},
 }
 
-// GoneLink is said of a link that leads nowhere any more; the user stands for the verb.
-var GoneLink = map[string]struct{ Title, Text, Here, SignIn, Still, Lead string }{
-	"en": {
-		Title:  "This link does not work any more",
-		Text:   "It was used already, or its time is over. Go back to your mail and open these pages from there once more.",
-		Here:   "It was used already, or its time is over. Sign in here, or open these pages from your mail once more.",
-		SignIn: "Sign in",
-		Still:  "It was used already, or its time is over. You are still signed in as %s.",
-		Lead:   "Go to your external accounts",
+// GoneLink is said of a link that leads nowhere any more. In Still the user stands for the verb.
+var GoneLink = struct{ Title, Text, Here, SignIn, Still, Lead Phrase }{
+	Title: Phrase{"This link does not work any more", "Ten link już nie działa"},
+	Text: Phrase{
+		"It was used already, or its time is over. Go back to your mail and open these pages from there once more.",
+		"Został już użyty albo wygasł. Wróć do swojej poczty i otwórz tę stronę ponownie.",
 	},
-	"pl": {
-		Title:  "Ten link już nie działa",
-		Text:   "Został już użyty albo wygasł. Wróć do swojej poczty i otwórz tę stronę ponownie.",
-		Here:   "Został już użyty albo wygasł. Zaloguj się tutaj albo otwórz tę stronę ponownie ze swojej poczty.",
-		SignIn: "Zaloguj się",
-		Still:  "Został już użyty albo wygasł. Nadal korzystasz z konta %s.",
-		Lead:   "Przejdź do swoich kont zewnętrznych",
+	Here: Phrase{
+		"It was used already, or its time is over. Sign in here, or open these pages from your mail once more.",
+		"Został już użyty albo wygasł. Zaloguj się tutaj albo otwórz tę stronę ponownie ze swojej poczty.",
 	},
+	SignIn: Phrase{"Sign in", "Zaloguj się"},
+	Still: Phrase{
+		"It was used already, or its time is over. You are still signed in as %s.",
+		"Został już użyty albo wygasł. Nadal korzystasz z konta %s.",
+	},
+	Lead: Phrase{"Go to your external accounts", "Przejdź do swoich kont zewnętrznych"},
 }
 
-// Link is said on the page with the button that follows a link; in the texts of the asking page, the first user is
-// the one whose link it is, the second the one who is signed in.
-var Link = map[string]struct{ Title, Text, Press, OtherTitle, OtherText, Stay string }{
-	"en": {
-		Title: "Sign in to your external accounts", Text: "This link signs you in as %s. Continue only if that is your " +
-			"own address: mail from the external accounts that you add is delivered there.",
-		Press: "Sign in as %s", OtherTitle: "Somebody else is signed in here", Stay: "Stay signed in as %s",
-		OtherText: "In this browser %[2]s is signed in, and this link is for %[1]s. If you continue, %[2]s is signed out, " +
+// Link is said on the page with the button that follows a link. In OtherText the first user
+// is the one whose link it is, the second the one who is signed in.
+var Link = struct{ Title, Text, Press, OtherTitle, Stay, OtherText Phrase }{
+	Title: Phrase{"Sign in to your external accounts", "Logowanie do twoich kont zewnętrznych"},
+	Text: Phrase{
+		"This link signs you in as %s. Continue only if that is your own address: mail from the external " +
+			"accounts that you add is delivered there.",
+		"Ten link zaloguje cię jako %s. Kontynuuj tylko wtedy, gdy to twoja skrzynka: będzie do niej trafiać " +
+			"poczta z kont, które dodasz.",
+	},
+	Press:      Phrase{"Sign in as %s", "Zaloguj się jako %s"},
+	OtherTitle: Phrase{"Somebody else is signed in here", "W tej przeglądarce jest już zalogowana inna osoba"},
+	Stay:       Phrase{"Stay signed in as %s", "Pozostań na koncie %s"},
+	OtherText: Phrase{
+		"In this browser %[2]s is signed in, and this link is for %[1]s. If you continue, %[2]s is signed out, " +
 			"and mail from the external accounts that you add then is delivered to %[1]s.",
-	},
-	"pl": {
-		Title: "Logowanie do twoich kont zewnętrznych",
-		Text: "Ten link zaloguje cię jako %s. Kontynuuj tylko wtedy, gdy to twoja skrzynka: " +
-			"będzie do niej trafiać poczta z kont, które dodasz.",
-		Press: "Zaloguj się jako %s", OtherTitle: "W tej przeglądarce jest już zalogowana inna osoba",
-		Stay: "Pozostań na koncie %s",
-		OtherText: "Jesteś na koncie %[2]s, a ten link prowadzi na konto %[1]s. Jeśli przejdziesz dalej, wylogujemy konto " +
-			"%[2]s, " +
-			"a poczta z kont, które potem dodasz, będzie trafiać do %[1]s.",
+		"Jesteś na koncie %[2]s, a ten link prowadzi na konto %[1]s. Jeśli przejdziesz dalej, wylogujemy konto " +
+			"%[2]s, a poczta z kont, które potem dodasz, będzie trafiać do %[1]s.",
 	},
 }
 
-// NotArrived says why nobody was signed in.
-var NotArrived = map[string]map[string]string{
-	"en": {
-		"title": "You are not signed in", "back": "Try again",
-		"unnamed": "The sign-in service of your organisation did not say who you are. Sign in there first. If you have " +
-			"done so, tell your administrator.",
-		"over": "This sign-in was not begun in this browser, took longer than ten minutes, or was finished already.",
-		"denied": "The sign-in service did not let you in. If you did not cancel it yourself, ask your administrator " +
+// What the page about a sign-in that came to nothing says in any case.
+var (
+	NotArrivedTitle = Phrase{"You are not signed in", "Nie udało się zalogować"}
+	NotArrivedBack  = Phrase{"Try again", "Spróbuj ponownie"}
+)
+
+// NotArrived says why nobody was signed in, by the reason as httpapi and oidc name it.
+var NotArrived = map[string]Phrase{
+	"unnamed": {
+		"The sign-in service of your organisation did not say who you are. Sign in there first. If you have done " +
+			"so, tell your administrator.",
+		"Nie otrzymaliśmy twojego adresu od usługi logowania. Zaloguj się w niej i spróbuj ponownie. Jeśli to " +
+			"nie pomoże, skontaktuj się z administratorem.",
+	},
+	"over": {
+		"This sign-in was not begun in this browser, took longer than ten minutes, or was finished already.",
+		"To logowanie nie zaczęło się w tej przeglądarce, trwało dłużej niż dziesięć minut albo zostało już zakończone.",
+	},
+	"denied": {
+		"The sign-in service did not let you in. If you did not cancel it yourself, ask your administrator " +
 			"whether you may use these pages.",
-		"address": "The sign-in service did not tell your mailbox address, or has not verified it. Tell your administrator.",
-		"false": "The sign-in service answered in a way that cannot be trusted. Try again; if that does not help, tell " +
-			"your administrator.",
-		"setup":    "The sign-in service and these pages do not agree on how to sign in. Tell your administrator.",
-		"former":   "This address is another person's by now. If it is yours, tell your administrator.",
-		"unopened": "Signing in begins when you open this page yourself: not from within another page, and not ahead.",
-		"often":    "You have signed in too often within a short time. Wait a moment and try again.",
-		"away": "The sign-in service does not answer at the moment. Nothing is lost: your mail is fetched all the same. " +
-			"Try again in a minute.",
-		"busy": "Too many people are signing in at the moment. Try again in a minute.",
-		"held": "Too many sign-ins from your network have failed. Wait a quarter of an hour, then try again.",
-	},
-	"pl": {
-		"title": "Nie udało się zalogować", "back": "Spróbuj ponownie",
-		"unnamed": "Nie otrzymaliśmy twojego adresu od usługi logowania. Zaloguj się w niej i spróbuj ponownie. " +
-			"Jeśli to nie pomoże, skontaktuj się z administratorem.",
-		"over": "To logowanie nie zaczęło się w tej przeglądarce, trwało dłużej niż dziesięć minut albo zostało już " +
-			"zakończone.",
-		"denied": "Usługa logowania nie wpuściła cię. Jeśli logowanie nie zostało przerwane przez ciebie, zapytaj " +
+		"Usługa logowania nie wpuściła cię. Jeśli logowanie nie zostało przerwane przez ciebie, zapytaj " +
 			"administratora, czy możesz korzystać z tych stron.",
-		"address": "Usługa logowania nie podała adresu twojej skrzynki albo go nie potwierdziła. Powiadom administratora.",
-		"false": "Odpowiedzi usługi logowania nie można zaufać. Spróbuj ponownie; jeśli to nie pomoże, powiadom " +
-			"administratora.",
-		"setup":  "Usługa logowania i te strony nie są ze sobą uzgodnione. Powiadom administratora.",
-		"former": "Ta skrzynka należy już do kogoś innego. Jeśli jest twoja, powiadom administratora.",
-		"unopened": "Logowanie zaczyna się dopiero, gdy tę stronę otworzysz samodzielnie: nie wewnątrz innej strony " +
-			"i nie z wyprzedzeniem.",
-		"often": "W krótkim czasie było zbyt wiele logowań. Poczekaj chwilę i spróbuj ponownie.",
-		"away": "Usługa logowania w tej chwili nie odpowiada. Nic nie przepadło: poczta jest pobierana jak zwykle. " +
+	},
+	"address": {
+		"The sign-in service did not tell your mailbox address, or has not verified it. Tell your administrator.",
+		"Usługa logowania nie podała adresu twojej skrzynki albo go nie potwierdziła. Powiadom administratora.",
+	},
+	"false": {
+		"The sign-in service answered in a way that cannot be trusted. Try again; if that does not help, tell " +
+			"your administrator.",
+		"Odpowiedzi usługi logowania nie można zaufać. Spróbuj ponownie; jeśli to nie pomoże, powiadom administratora.",
+	},
+	"setup": {
+		"The sign-in service and these pages do not agree on how to sign in. Tell your administrator.",
+		"Usługa logowania i te strony nie są ze sobą uzgodnione. Powiadom administratora.",
+	},
+	"former": {
+		"This address is another person's by now. If it is yours, tell your administrator.",
+		"Ta skrzynka należy już do kogoś innego. Jeśli jest twoja, powiadom administratora.",
+	},
+	"unopened": {
+		"Signing in begins when you open this page yourself: not from within another page, and not ahead.",
+		"Logowanie zaczyna się dopiero, gdy tę stronę otworzysz samodzielnie: nie wewnątrz innej strony i nie z " +
+			"wyprzedzeniem.",
+	},
+	"often": {
+		"You have signed in too often within a short time. Wait a moment and try again.",
+		"W krótkim czasie było zbyt wiele logowań. Poczekaj chwilę i spróbuj ponownie.",
+	},
+	"away": {
+		"The sign-in service does not answer at the moment. Nothing is lost: your mail is fetched all the same. " +
+			"Try again in a minute.",
+		"Usługa logowania w tej chwili nie odpowiada. Nic nie przepadło: poczta jest pobierana jak zwykle. " +
 			"Spróbuj ponownie za minutę.",
-		"busy": "W tej chwili loguje się zbyt wiele osób. Spróbuj ponownie za minutę.",
-		"held": "Z twojej sieci było zbyt wiele nieudanych logowań. Odczekaj kwadrans i spróbuj ponownie.",
+	},
+	"busy": {
+		"Too many people are signing in at the moment. Try again in a minute.",
+		"W tej chwili loguje się zbyt wiele osób. Spróbuj ponownie za minutę.",
+	},
+	"held": {
+		"Too many sign-ins from your network have failed. Wait a quarter of an hour, then try again.",
+		"Z twojej sieci było zbyt wiele nieudanych logowań. Odczekaj kwadrans i spróbuj ponownie.",
 	},
 }
 
-// NotSignedIn says why signing in on a provider's page came to nothing.
-var NotSignedIn = map[string]map[string]string{
-	"en": {
-		"title": "You are not signed in there", "back": "Go back and try again",
-		"over": "This sign-in was not begun in this browser, took longer than ten minutes, or was finished already. " +
+// What it says where the sign-in was at a provider of external accounts.
+var (
+	NotSignedInTitle = Phrase{"You are not signed in there", "Nie udało się zalogować u dostawcy"}
+	NotSignedInBack  = Phrase{"Go back and try again", "Wróć i spróbuj ponownie"}
+)
+
+// NotSignedIn says why signing in on a provider's page came to nothing, by the reason.
+var NotSignedIn = map[string]Phrase{
+	"over": {
+		"This sign-in was not begun in this browser, took longer than ten minutes, or was finished already. " +
 			"Begin again.",
-		"denied":  "You did not allow access at the provider. Nothing was changed.",
-		"refused": "The provider did not let you in and gives the reason: ",
-		"brief": "The provider gave permission for an hour only, not for fetching mail later. Begin again; if that " +
-			"does not help, tell your administrator.",
-		"unreachable": "The provider's sign-in service does not answer as it should. Try again in a few minutes.",
-	},
-	"pl": {
-		"title": "Nie udało się zalogować u dostawcy", "back": "Wróć i spróbuj ponownie",
-		"over": "To logowanie nie zaczęło się w tej przeglądarce, trwało dłużej niż dziesięć minut albo zostało już " +
+		"To logowanie nie zaczęło się w tej przeglądarce, trwało dłużej niż dziesięć minut albo zostało już " +
 			"zakończone. Zacznij od nowa.",
-		"denied":  "Nie udzielono dostępu u dostawcy. Niczego nie zmieniono.",
-		"refused": "Dostawca odmówił, podając powód: ",
-		"brief": "Dostawca zezwolił na dostęp tylko na godzinę, a nie na późniejsze pobieranie poczty. Zacznij od " +
-			"nowa; jeśli to nie pomoże, powiadom administratora.",
-		"unreachable": "Usługa logowania dostawcy nie odpowiada tak, jak powinna. Spróbuj ponownie za kilka minut.",
+	},
+	"denied": {
+		"You did not allow access at the provider. Nothing was changed.",
+		"Nie udzielono dostępu u dostawcy. Niczego nie zmieniono.",
+	},
+	"refused": {"The provider did not let you in and gives the reason: ", "Dostawca odmówił, podając powód: "},
+	"brief": {
+		"The provider gave permission for an hour only, not for fetching mail later. Begin again; if that does " +
+			"not help, tell your administrator.",
+		"Dostawca zezwolił na dostęp tylko na godzinę, a nie na późniejsze pobieranie poczty. Zacznij od nowa; " +
+			"jeśli to nie pomoże, powiadom administratora.",
+	},
+	"unreachable": {
+		"The provider's sign-in service does not answer as it should. Try again in a few minutes.",
+		"Usługa logowania dostawcy nie odpowiada tak, jak powinna. Spróbuj ponownie za kilka minut.",
 	},
 }
