@@ -50,7 +50,7 @@ var mayImport = map[string][]string{
 		"account", "audit", "fault", "insight", "diagnose", "oauth", "oidc", "provider", "api", "words", "hostname",
 		"owner", "remote", "route",
 	},
-	"webui":      {},
+	"webui":      {"words"},
 	"demo":       {},
 	"transcript": {},
 	"mailtest":   {everything},

@@ -349,26 +349,3 @@ func TestTimeThatPassesIsNoChange(t *testing.T) {
 		t.Error("a stream sends no change")
 	}
 }
-
-func TestTheReadersLanguageIsWhatTheBrowserPrefers(t *testing.T) {
-	for header, want := range map[string]string{
-		"": "en", "pl": "pl", "PL-pl": "pl", "en": "en", "de": "en", "*": "en", "pl-PL,pl;q=0.9,en-US;q=0.8,en;q=0.7": "pl",
-		"en-GB,en;q=0.9,pl;q=0.8": "en", "de,pl;q=0.5,en;q=0.3": "pl", "en;q=0.3,pl;q=0.5": "pl", "pl;q=0": "en",
-		"en;q=0,pl;q=0.1": "pl", "pl;q=x,en": "en", strings.Repeat("xx,", 1000) + "pl": "en",
-	} {
-		if got := language([]string{header}); got != want {
-			t.Errorf("%.60q: %s, want %s", header, got, want)
-		}
-	}
-}
-
-func FuzzLanguage(f *testing.F) {
-	for _, s := range []string{"pl-PL,pl;q=0.9,en;q=0.8", "*", "pl;q=1e-400", ";;q==,", "pl;q=NaN"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, header string) {
-		if lang := language([]string{header}); lang != "en" && lang != "pl" {
-			t.Fatalf("%q: %q", header, lang)
-		}
-	})
-}

@@ -149,11 +149,7 @@ func (s *server) FinishOAuth(ctx context.Context, r api.FinishOAuthRequestObject
 	if err == nil {
 		return ledBack{back + "#grant=" + done.Grant}, nil
 	}
-	var accept []string
-	if r.Params.AcceptLanguage != nil {
-		accept = append(accept, *r.Params.AcceptLanguage)
-	}
-	page := notSignedIn{lang: language(accept), back: back, status: http.StatusBadRequest}
+	page := notSignedIn{lang: languageOfLink(r.Params.AcceptLanguage), back: back, status: http.StatusBadRequest}
 	var denied *oauth.DeniedError
 	var f *fault.Error
 	switch {

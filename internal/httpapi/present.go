@@ -4,14 +4,13 @@ import (
 	"context"
 	"time"
 
-	xlanguage "golang.org/x/text/language"
-
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // What is written here is all that leaves the API: the generated types have no
@@ -194,22 +193,6 @@ func list(ss []string) []string {
 
 func ptr[T any](v T) *T { return &v }
 
-// languages are those that people can be answered in; the first is for
-// everybody else.
-var languages = xlanguage.NewMatcher([]xlanguage.Tag{xlanguage.English, xlanguage.Polish})
-
-// language returns "en" or "pl" for the headers of a request.
-func language(accept []string) string {
-	if len(accept) == 0 || len(accept[0]) > 500 { // Longer than any browser sends.
-		return "en"
-	}
-	tag, _ := xlanguage.MatchStrings(languages, accept[0])
-	if base, _ := tag.Base(); base.String() == "pl" {
-		return "pl"
-	}
-	return "en"
-}
-
 type languageKey struct{}
 
 func withLanguage(ctx context.Context, lang string) context.Context {
@@ -220,5 +203,5 @@ func languageOf(ctx context.Context) string {
 	if lang, ok := ctx.Value(languageKey{}).(string); ok {
 		return lang
 	}
-	return "en"
+	return words.English
 }

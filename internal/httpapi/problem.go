@@ -117,7 +117,7 @@ func (s *server) readers(c echo.Context) string {
 	if lang, ok := req.Context().Value(languageKey{}).(string); ok {
 		return lang
 	}
-	return language(req.Header.Values("Accept-Language"))
+	return words.Wanted(req.Header.Get("Accept-Language"))
 }
 
 // problemOf maps an error to a problem, and sets the headers that go with it.

@@ -145,3 +145,9 @@ var NotSignedIn = map[string]Phrase{
 		"Usługa logowania dostawcy nie odpowiada tak, jak powinna. Spróbuj ponownie za kilka minut.",
 	},
 }
+
+// LostPage is said where there is no page.
+var LostPage = struct{ Title, Back Phrase }{
+	Title: Phrase{"There is no such page", "Nie ma takiej strony"},
+	Back:  Phrase{"Go to your accounts", "Przejdź do swoich kont"},
+}

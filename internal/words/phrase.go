@@ -1,11 +1,5 @@
 package words
 
-// The languages that everything here is written in.
-const (
-	English = "en"
-	Polish  = "pl"
-)
-
 // Phrase is one text in each language.
 type Phrase struct{ En, Pl string }
 
