@@ -36,7 +36,7 @@ type Delay struct {
 // ExplainDelay says in a person's language ("en" or "pl") what keeps an
 // account's mail away, what shows it, and the one thing that helps. The account
 // must have a delay.
-func ExplainDelay(a account.Account, lang string, c Context) Delay {
+func ExplainDelay(a account.Account, lang words.Language, c Context) Delay {
 	d, code := a.Status.Delay, fault.Internal
 	if a.Status.Diagnosis != nil {
 		code = a.Status.Diagnosis.Code

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Newcomer N21: what we write of a failure is in the reader's language; what a server
@@ -124,7 +125,7 @@ func TestNamesInDiagnosesAreInLetters(t *testing.T) {
 			t.Errorf("%s: %q", lang, got)
 		}
 		a := account.Account{Status: account.Status{Delay: &account.Delay{Kind: account.DelayOutage}}}
-		d := ExplainDelay(a, lang, Context{Host: host})
+		d := ExplainDelay(a, words.Language(lang), Context{Host: host})
 		text := d.Title + d.Evidence + d.Advice
 		if !strings.Contains(text, "imap.żółw.test") || strings.Contains(text, "xn--") {
 			t.Errorf("%s: %+v", lang, d)

@@ -39,7 +39,7 @@ var passing = map[fault.Code]bool{
 var protocolNames = map[remote.Protocol]string{remote.IMAP: "IMAP", remote.POP3: "POP3"}
 
 // again is what ends the advice on a code that passes by itself.
-func (c Context) again(code fault.Code, lang string) string {
+func (c Context) again(code fault.Code, lang words.Language) string {
 	w := words.Again
 	switch {
 	case c.Wait > 0 && code == fault.RateLimited && c.HeldBack && !c.Admin:
@@ -56,7 +56,7 @@ func (c Context) again(code fault.Code, lang string) string {
 
 // Explain says in a person's language ("en" or "pl") what a code means and what
 // to do about it, in the provider's own terms where they are known.
-func Explain(code fault.Code, lang string, c Context) (title, advice string) {
+func Explain(code fault.Code, lang words.Language, c Context) (title, advice string) {
 	t, ok := words.Faults[string(code)]
 	if !ok {
 		code, t = fault.Internal, words.Faults[string(fault.Internal)]
@@ -112,7 +112,7 @@ func (c Context) reader(user, admin words.Phrase) words.Phrase {
 }
 
 // particular is the advice that holds for this provider alone, and its pages.
-func (c Context) particular(code fault.Code, lang string) (sentences, links []string) {
+func (c Context) particular(code fault.Code, lang words.Language) (sentences, links []string) {
 	p := c.Provider
 	if p.ID == "" || p.ID == account.OtherProvider {
 		return nil, nil
@@ -191,7 +191,7 @@ func (c Context) protocol() remote.Protocol {
 
 // fill puts names into a text. They come from our own table, and the host from
 // a checked account: none is taken from a server.
-func (c Context) fill(s, lang string) string {
+func (c Context) fill(s string, lang words.Language) string {
 	name, proto := c.Provider.Name, protocolNames[c.Protocol]
 	if name == "" || c.Provider.ID == account.OtherProvider {
 		name = words.TheProvider.In(lang)
@@ -204,7 +204,7 @@ func (c Context) fill(s, lang string) string {
 
 // Sentence says in one sentence what a code means: for the failed step of a
 // connection test, whose own detail is in English.
-func Sentence(code fault.Code, lang string) string {
+func Sentence(code fault.Code, lang words.Language) string {
 	title, _ := Explain(code, lang, Context{})
 	return title + "."
 }

@@ -2,10 +2,10 @@ package diagnose
 
 import "github.com/mailbrook/mailbrook/internal/words"
 
-// The languages that everything here is written in.
+// The languages that details are said in.
 const (
-	English = words.English
-	Polish  = words.Polish
+	English = string(words.English)
+	Polish  = string(words.Polish)
 )
 
 // phrase is a detail in each language.

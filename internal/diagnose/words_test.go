@@ -11,6 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 var (
@@ -58,7 +59,7 @@ func TestTheAdviceSaysWhenItIsTriedAgain(t *testing.T) {
 
 // Newcomer N11: of four folders nobody reads what happens with ten thousand.
 func TestFoldersThatFailAreToldFromTooManyOfThem(t *testing.T) {
-	for lang, number := range map[string]string{"en": "10,000", "pl": "10 000"} {
+	for lang, number := range map[words.Language]string{"en": "10,000", "pl": "10 000"} {
 		some, fetched := diagnose.Explain(fault.FolderFailed, lang, diagnose.Context{Detail: "folder Sent: NO"})
 		many, nothing := diagnose.Explain(fault.FolderFailed, lang, diagnose.Context{
 			Detail: fault.TooManyFolders + ": more than 10000, so nothing was fetched.",
@@ -72,7 +73,7 @@ func TestFoldersThatFailAreToldFromTooManyOfThem(t *testing.T) {
 // Newcomer N8: an expired password is not entered again, but replaced by a new one first.
 func TestAnExpiredPasswordIsReplacedAtTheProviderFirst(t *testing.T) {
 	expired := diagnose.Context{Detail: fault.PasswordExpired + ` The server says: "no"`}
-	for lang, want := range map[string][2]string{
+	for lang, want := range map[words.Language][2]string{
 		"en": {"The password has expired", "Set a new password at the provider first"},
 		"pl": {"Hasło wygasło", "Najpierw zmień hasło u dostawcy"},
 	} {
@@ -148,14 +149,14 @@ func TestEveryCodeIsExplainedInEveryLanguage(t *testing.T) {
 
 // second are words that speak to whoever reads them of what is the user's; to be
 // matched with single words, in lower case.
-var second = map[string]*regexp.Regexp{
+var second = map[words.Language]*regexp.Regexp{
 	"en": regexp.MustCompile(`^(you|your|we|us|our)$`),
 	"pl": regexp.MustCompile(`^(twoj.*|twój|twe|ci|cię|ciebie|tobie|wpisz|usuń|włącz|utwórz|zaloguj|pobierzemy|` +
 		`spróbujemy|pobraliśmy|powiadom|poproś|zapytaj)$`),
 }
 
 // spokenTo returns the words that speak to the reader.
-func spokenTo(lang, text string) (found []string) {
+func spokenTo(lang words.Language, text string) (found []string) {
 	for _, w := range strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) }) {
 		if second[lang].MatchString(w) {
 			found = append(found, w)
@@ -168,7 +169,7 @@ func spokenTo(lang, text string) (found []string) {
 // this service's, too.
 func TestAdministratorsReadOfTheUser(t *testing.T) {
 	spoken := 0
-	for _, lang := range []string{"en", "pl"} {
+	for _, lang := range []words.Language{words.English, words.Polish} {
 		for _, code := range fault.Codes() {
 			for _, c := range []diagnose.Context{{}, {SignIn: true}, {HeldBack: true}} {
 				_, users := diagnose.Explain(code, lang, c)
@@ -204,7 +205,7 @@ func TestAServerThatTheProviderGivesIsNotTheUsersToMend(t *testing.T) {
 	server := google.Servers[remote.IMAP]
 	given := diagnose.Context{Provider: google, Protocol: remote.IMAP, Host: server.Host, Port: server.Port}
 	for _, code := range []fault.Code{fault.DNSFailure, fault.ConnectRefused, fault.ConnectTimeout} {
-		for lang, want := range map[string]string{
+		for lang, want := range map[words.Language]string{
 			"en": "We cannot reach Google at the moment There is nothing for you to change. " +
 				"Try again in a few minutes; a saved account is tried again by itself.",
 			"pl": "Nie możemy teraz połączyć się z serwerem Google Niczego nie trzeba zmieniać. " +
@@ -285,7 +286,7 @@ func TestAdviceNamesTheProvidersOwnPages(t *testing.T) {
 		{"other", "", remote.POP3, fault.ProtocolError, []string{"POP3"}, []string{"POP3"}},
 	} {
 		ctx := diagnose.Context{Provider: c.ByID(tc.provider), Protocol: tc.protocol, Host: tc.host}
-		for lang, want := range map[string][]string{"en": tc.en, "pl": tc.pl} {
+		for lang, want := range map[words.Language][]string{"en": tc.en, "pl": tc.pl} {
 			title, advice := diagnose.Explain(tc.code, lang, ctx)
 			for _, w := range want {
 				if !strings.Contains(title+" "+advice, w) {
@@ -294,8 +295,9 @@ func TestAdviceNamesTheProvidersOwnPages(t *testing.T) {
 			}
 		}
 	}
-	for lang, want := range map[string]string{"en": "Sign in on Outlook.com's own page", "pl": "Zaloguj się na stronie " +
-		"dostawcy"} {
+	for lang, want := range map[words.Language]string{
+		"en": "Sign in on Outlook.com's own page", "pl": "Zaloguj się na stronie dostawcy",
+	} {
 		if _, advice := diagnose.Explain(fault.OAuthReauthorizationRequired, lang, diagnose.Context{Provider: c.ByID(
 			"outlook"), SignIn: true}); !strings.Contains(advice, want) {
 			t.Errorf("where users can sign in, the advice in %s is %q", lang, advice)

@@ -36,7 +36,7 @@ func (s *server) check(next echo.HandlerFunc) echo.HandlerFunc {
 		if r.languages {
 			lang := words.Wanted(c.Request().Header.Get("Accept-Language"))
 			ctx = withLanguage(ctx, lang)
-			c.Response().Header().Set("Content-Language", lang)
+			c.Response().Header().Set("Content-Language", string(lang))
 			c.Response().Header().Add(echo.HeaderVary, "Accept-Language")
 		}
 		ctx = context.WithValue(ctx, streamKey{}, acceptsEvents(c.Request().Header.Values("Accept")))

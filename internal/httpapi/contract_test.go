@@ -29,6 +29,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/oidc"
 	"github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 func init() { // Pages are texts to the document, and a stream is the data of its first event.
@@ -430,7 +431,7 @@ func TestContract(t *testing.T) {
 
 type brokenPresets struct{}
 
-func (brokenPresets) Providers(string) []provider.Shown { panic("broken") }
+func (brokenPresets) Providers(words.Language) []provider.Shown { panic("broken") }
 
 type brokenTokens struct{}
 

@@ -29,6 +29,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 const (
@@ -735,8 +736,8 @@ func said(p *string) string {
 
 type presets struct{}
 
-func (presets) Providers(lang string) []provider.Shown {
-	text := map[string]string{"en": "Make an app password.", "pl": "Utwórz hasło aplikacji."}[lang]
+func (presets) Providers(lang words.Language) []provider.Shown {
+	text := words.Phrase{En: "Make an app password.", Pl: "Utwórz hasło aplikacji."}.In(lang)
 	return []provider.Shown{
 		{
 			ID: "google", Name: "Google", Domains: []string{"gmail.com"}, Auth: []provider.Auth{"app_password", "oauth2"},
@@ -753,15 +754,17 @@ func (presets) Providers(lang string) []provider.Shown {
 // speaker is an Explainer that says what it is asked.
 type speaker struct{ to string }
 
-func (s speaker) Explain(code fault.Code, a account.Account, lang string) (string, string) {
-	return s.to + lang + " title of " + string(code), strings.TrimSpace(fmt.Sprintf("%s advice at %s %s %s %s", lang,
-		a.Provider, a.Protocol, a.Server.Host, a.Email))
+func (s speaker) Explain(code fault.Code, a account.Account, lang words.Language) (string, string) {
+	return s.to + string(lang) + " title of " + string(code), strings.TrimSpace(fmt.Sprintf("%s advice at %s %s %s %s",
+		lang, a.Provider, a.Protocol, a.Server.Host, a.Email))
 }
 
-func (s speaker) ExplainDelay(a account.Account, lang string) diagnose.Delay {
+func (s speaker) ExplainDelay(a account.Account, lang words.Language) diagnose.Delay {
 	kind := string(a.Status.Delay.Kind)
-	d := diagnose.Delay{Title: s.to + lang + " " + kind, Evidence: lang + " evidence at " + a.Server.Host, Advice: lang +
-		" advice"}
+	in := string(lang)
+	d := diagnose.Delay{
+		Title: s.to + in + " " + kind, Evidence: in + " evidence at " + a.Server.Host, Advice: in + " advice",
+	}
 	if a.Status.Delay.Kind == account.DelayBackoff {
 		d.Help = "fetch"
 	}

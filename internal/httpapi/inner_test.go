@@ -18,6 +18,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // TestRouteWithoutPolicyDoesNotStart: a call that does not say who may make it
@@ -315,11 +316,11 @@ func TestSlotsWaitTheirTurn(t *testing.T) {
 // titles is an Explainer that says what it is asked.
 type titles struct{}
 
-func (titles) Explain(code fault.Code, a account.Account, _ string) (title, advice string) {
+func (titles) Explain(code fault.Code, a account.Account, _ words.Language) (title, advice string) {
 	return string(code), a.Status.Diagnosis.Detail
 }
 
-func (titles) ExplainDelay(account.Account, string) diagnose.Delay { return diagnose.Delay{} }
+func (titles) ExplainDelay(account.Account, words.Language) diagnose.Delay { return diagnose.Delay{} }
 
 // Newcomer N11: of a message that a folder's failure kept away, the words are about
 // messages, and the code is as it was.

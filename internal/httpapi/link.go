@@ -234,4 +234,4 @@ func (s *server) linkPage(b browser, token string, l Link, accept *string) linkP
 	return p
 }
 
-func languageOfLink(accept *string) string { return words.Wanted(value(accept)) }
+func languageOfLink(accept *string) words.Language { return words.Wanted(value(accept)) }

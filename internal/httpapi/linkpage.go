@@ -51,7 +51,7 @@ func (g goneLink) VisitUseLinkResponse(w http.ResponseWriter) error {
 
 // VisitFollowLinkResponse implements api.FollowLinkResponseObject.
 func (g goneLink) VisitFollowLinkResponse(w http.ResponseWriter) error {
-	return g.write(w, http.StatusGone, func(lang string) (title, body string) {
+	return g.write(w, http.StatusGone, func(lang words.Language) (title, body string) {
 		say, text, lead := words.GoneLink, words.GoneLink.Text.In(lang), ""
 		switch {
 		case !g.user.IsZero():
@@ -70,7 +70,7 @@ func (g goneLink) VisitFollowLinkResponse(w http.ResponseWriter) error {
 // forPeople sets the headers of a page about a link. Such a page is never kept,
 // loads nothing, and is shown in frames of the ancestors alone; what else it may
 // do is in further.
-func forPeople(w http.ResponseWriter, lang string, ancestors []string, further string) {
+func forPeople(w http.ResponseWriter, lang words.Language, ancestors []string, further string) {
 	who := "'none'"
 	h := w.Header()
 	if len(ancestors) > 0 {
@@ -79,7 +79,7 @@ func forPeople(w http.ResponseWriter, lang string, ancestors []string, further s
 	}
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Language", lang)
+	h.Set("Content-Language", string(lang))
 	h.Add("Vary", "Accept-Language")
 	h.Set("Content-Security-Policy", "default-src 'none'; "+further+"frame-ancestors "+who)
 }

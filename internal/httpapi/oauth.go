@@ -185,9 +185,10 @@ func (l ledBack) VisitFinishOAuthResponse(w http.ResponseWriter) error {
 
 // notSignedIn tells a person why signing in came to nothing, and leads back.
 type notSignedIn struct {
-	lang, why, back string
-	code            string // The provider's own word; may be empty.
-	status          int
+	lang      words.Language
+	why, back string
+	code      string // The provider's own word; may be empty.
+	status    int
 }
 
 // notSignedInPage is plain, as gonePage is.
@@ -203,7 +204,7 @@ func (n notSignedIn) VisitFinishOAuthResponse(w http.ResponseWriter) error {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Language", n.lang)
+	h.Set("Content-Language", string(n.lang))
 	h.Add("Vary", "Accept-Language")
 	w.WriteHeader(n.status)
 	_, err := fmt.Fprintf(w, notSignedInPage, n.lang, title, why+html.EscapeString(n.code),

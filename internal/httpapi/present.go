@@ -48,7 +48,7 @@ func (s *server) skippedJSON(ctx context.Context, m account.Skipped, a account.A
 	return api.SkippedMessage{
 		Sid: m.SID, Folder: m.Folder, LocalFolder: m.LocalFolder, Message: m.Message, Size: m.Size, Code: api.FaultCode(
 			m.Code), Title: title,
-		Detail: diagnose.TellDetail(m.Detail, languageOf(ctx)), Advice: advice, Attempts: m.Attempts,
+		Detail: diagnose.TellDetail(m.Detail, string(languageOf(ctx))), Advice: advice, Attempts: m.Attempts,
 		FirstAt: utc(m.FirstAt), LastAt: utc(m.LastAt), NextAt: when(
 			m.NextAt),
 		Sender: text(m.Sender), Subject: text(m.Subject), Date: when(m.SentAt),
@@ -76,7 +76,7 @@ func (s *server) diagnosis(ctx context.Context, d *account.Diagnosis, a account.
 }
 
 // delayJSON writes what delays an account; nil when nothing does.
-func delayJSON(a account.Account, explain Explainer, lang string) *api.Delay {
+func delayJSON(a account.Account, explain Explainer, lang words.Language) *api.Delay {
 	d := a.Status.Delay
 	if d == nil {
 		return nil
@@ -92,7 +92,7 @@ func delayJSON(a account.Account, explain Explainer, lang string) *api.Delay {
 
 // DiagnosisJSON writes an account's diagnosis as the contract has it; nil stays
 // nil.
-func DiagnosisJSON(d *account.Diagnosis, a account.Account, explain Explainer, lang string) *api.Diagnosis {
+func DiagnosisJSON(d *account.Diagnosis, a account.Account, explain Explainer, lang words.Language) *api.Diagnosis {
 	if d == nil {
 		return nil
 	}
@@ -102,18 +102,18 @@ func DiagnosisJSON(d *account.Diagnosis, a account.Account, explain Explainer, l
 	}
 	title, advice := explain.Explain(d.Code, a, lang)
 	return &api.Diagnosis{
-		Code: api.FaultCode(d.Code), Title: title, Detail: diagnose.TellDetail(d.Detail, lang), Advice: advice,
+		Code: api.FaultCode(d.Code), Title: title, Detail: diagnose.TellDetail(d.Detail, string(lang)), Advice: advice,
 		Retryable: d.Code.Retryable(),
 		Since:     when(d.Since),
 	}
 }
 
-func stepsJSON(steps []remote.Step, lang string) []api.TestStep {
+func stepsJSON(steps []remote.Step, lang words.Language) []api.TestStep {
 	out := make([]api.TestStep, len(steps))
 	for i, st := range steps {
 		out[i] = api.TestStep{
 			Name: api.TestStepName(st.Name), Ok: st.OK, Millis: st.Took.Milliseconds(),
-			Detail: diagnose.TellDetail(st.Detail, lang),
+			Detail: diagnose.TellDetail(st.Detail, string(lang)),
 		}
 	}
 	return out
@@ -195,12 +195,12 @@ func ptr[T any](v T) *T { return &v }
 
 type languageKey struct{}
 
-func withLanguage(ctx context.Context, lang string) context.Context {
+func withLanguage(ctx context.Context, lang words.Language) context.Context {
 	return context.WithValue(ctx, languageKey{}, lang)
 }
 
-func languageOf(ctx context.Context) string {
-	if lang, ok := ctx.Value(languageKey{}).(string); ok {
+func languageOf(ctx context.Context) words.Language {
+	if lang, ok := ctx.Value(languageKey{}).(words.Language); ok {
 		return lang
 	}
 	return words.English

@@ -53,7 +53,7 @@ var kinds = map[api.ProblemCode]struct {
 }
 
 // teller writes problems in the language of whoever reads them.
-type teller struct{ lang string }
+type teller struct{ lang words.Language }
 
 func (t teller) say(s words.Sentence) string { return words.Tell(s, t.lang) }
 
@@ -101,7 +101,7 @@ func (s *server) answer(err error, c echo.Context) {
 		return
 	}
 	h := c.Response().Header()
-	h.Set("Content-Language", t.lang)
+	h.Set("Content-Language", string(t.lang))
 	h.Set(echo.HeaderVary, "Accept-Language")
 	h.Set(echo.HeaderContentType, "application/problem+json")
 	c.Response().WriteHeader(p.Status)
@@ -112,9 +112,9 @@ func (s *server) answer(err error, c echo.Context) {
 
 // readers returns the language of whoever reads the answer. Errors come up
 // before check has looked at the headers, too.
-func (s *server) readers(c echo.Context) string {
+func (s *server) readers(c echo.Context) words.Language {
 	req := c.Request()
-	if lang, ok := req.Context().Value(languageKey{}).(string); ok {
+	if lang, ok := req.Context().Value(languageKey{}).(words.Language); ok {
 		return lang
 	}
 	return words.Wanted(req.Header.Get("Accept-Language"))

@@ -124,7 +124,7 @@ func (n notArrived) VisitSignInResponse(w http.ResponseWriter) error {
 	if n.wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(n.wait))
 	}
-	return n.write(w, n.status, func(lang string) (title, body string) {
+	return n.write(w, n.status, func(lang words.Language) (title, body string) {
 		return words.NotArrivedTitle.In(lang), fmt.Sprintf(`<p>%s</p><p><a href="%s">%s</a></p>`,
 			words.NotArrived[n.why].In(lang), html.EscapeString(n.back), words.NotArrivedBack.In(lang))
 	})

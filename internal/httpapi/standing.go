@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"cmp"
 	"fmt"
 	"html"
 	"io"
@@ -17,7 +16,7 @@ import (
 type standing struct {
 	brand     Brand
 	ancestors []string
-	lang      string // What the browser asks for.
+	lang      words.Language // What the browser asks for.
 }
 
 func (s *server) standing(accept *string) standing {
@@ -51,7 +50,13 @@ const standingPage = `<!doctype html>
 func (p standing) ordered() []words.Tongue {
 	out := slices.Clone(words.Tongues)
 	slices.SortStableFunc(out, func(a, b words.Tongue) int {
-		return cmp.Compare(strings.Index(p.lang, b.Code), strings.Index(p.lang, a.Code))
+		switch p.lang {
+		case a.Code:
+			return -1
+		case b.Code:
+			return 1
+		}
+		return 0
 	})
 	return out
 }
@@ -82,7 +87,7 @@ func (p standing) page(title, parts string, choice ...string) string {
 
 // write answers with a page that can be read in every language. The one that the browser
 // asks for comes first; to choose another needs no script.
-func (p standing) write(w http.ResponseWriter, status int, say func(lang string) (title, body string)) error {
+func (p standing) write(w http.ResponseWriter, status int, say func(lang words.Language) (title, body string)) error {
 	var choice, parts strings.Builder
 	ordered := p.ordered()
 	fmt.Fprintf(&choice, `<fieldset aria-label="%s">`, ordered[0].Choice)

@@ -11,7 +11,7 @@ import (
 // Steps returns what a user has to do, in "en" or "pl", before a password is
 // accepted, in three sentences; none where nothing has to be done or no password
 // is ever accepted.
-func (p Provider) Steps(lang string) []string {
+func (p Provider) Steps(lang words.Language) []string {
 	var say []words.Phrase
 	switch both := p.access == "both"; {
 	case p.unsupported, p.NeedsOAuth():
@@ -26,7 +26,7 @@ func (p Provider) Steps(lang string) []string {
 }
 
 // POP3 returns what is only of use to who chooses POP3, or "".
-func (p Provider) POP3(lang string) string {
+func (p Provider) POP3(lang words.Language) string {
 	var say []words.Phrase
 	if p.access == "pop3" {
 		say = append(say, words.HelpAccessPOP3)
@@ -37,7 +37,7 @@ func (p Provider) POP3(lang string) string {
 	return strings.Join(p.fill(say, lang), " ")
 }
 
-func (p Provider) fill(say []words.Phrase, lang string) []string {
+func (p Provider) fill(say []words.Phrase, lang words.Language) []string {
 	fill := strings.NewReplacer("{name}", p.DisplayName(lang), "{count}", strconv.Itoa(p.Limits.MessagesPerFolder))
 	parts := make([]string, len(say))
 	for i, w := range say {
@@ -48,7 +48,7 @@ func (p Provider) fill(say []words.Phrase, lang string) []string {
 
 // Help returns what a user has to know before adding a mailbox, in "en" or
 // "pl", whichever protocol is chosen. signIn says whether the operator lets users sign in on its page.
-func (p Provider) Help(lang string, signIn bool) string {
+func (p Provider) Help(lang words.Language, signIn bool) string {
 	var say []words.Phrase
 	if !p.unsupported {
 		say = p.advice(signIn && p.OAuth != "")
@@ -85,7 +85,7 @@ func (p Provider) advice(signIn bool) (say []words.Phrase) {
 }
 
 // DisplayName returns the name as a list of providers shows it.
-func (p Provider) DisplayName(lang string) string {
+func (p Provider) DisplayName(lang words.Language) string {
 	if p.ID == account.OtherProvider {
 		return words.OtherProvider.In(lang)
 	}
@@ -93,4 +93,4 @@ func (p Provider) DisplayName(lang string) string {
 }
 
 // Note returns what is peculiar to this provider, or "".
-func (p Provider) Note(lang string) string { return p.note.In(lang) }
+func (p Provider) Note(lang words.Language) string { return p.note.In(lang) }

@@ -152,10 +152,10 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("Cache-Control", "no-cache")
 		h.Set("Vary", "Accept-Language")
 		lang := words.Wanted(r.Header.Get("Accept-Language"))
-		h.Set("Content-Language", lang)
+		h.Set("Content-Language", string(lang))
 		w.WriteHeader(http.StatusNotFound)
 		if r.Method == http.MethodGet {
-			say := strings.NewReplacer("{{lang}}", lang, "{{title}}", words.LostPage.Title.In(lang),
+			say := strings.NewReplacer("{{lang}}", string(lang), "{{title}}", words.LostPage.Title.In(lang),
 				"{{back}}", words.LostPage.Back.In(lang))
 			_, _ = say.WriteString(w, p.lost) // Whoever asked may be gone.
 		}

@@ -6,17 +6,20 @@ import (
 	"strings"
 )
 
+// Language is one that texts are written in, by its code in ISO 639-1.
+type Language string
+
 // The languages that everything here is written in.
 const (
-	English = "en"
-	Polish  = "pl"
+	English Language = "en"
+	Polish  Language = "pl"
 )
 
 // Wanted returns the language to answer in by a header Accept-Language (RFC 9110, section
 // 12.5.4): of those that there are here the one with the greatest weight, the first of
 // several. English is for everybody else, and where the header is longer than any browser
 // sends.
-func Wanted(accept string) string {
+func Wanted(accept string) Language {
 	if len(accept) > 500 {
 		return English
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 func TestTheReadersLanguageIsWhatTheBrowserPrefers(t *testing.T) {
-	for header, want := range map[string]string{
+	for header, want := range map[string]words.Language{
 		"": "en", "pl": "pl", "PL-pl": "pl", "en": "en", "de": "en", "*": "en", "pl-PL,pl;q=0.9,en-US;q=0.8,en;q=0.7": "pl",
 		"en-GB,en;q=0.9,pl;q=0.8": "en", "de,pl;q=0.5,en;q=0.3": "pl", "en;q=0.3,pl;q=0.5": "pl", "pl;q=0": "en",
 		"en;q=0,pl;q=0.1": "pl", "pl;q=x,en": "en", "pl;q=nan,en;q=0.1": "en", "pl_PL": "pl", "pol": "pl", "pl, en": "pl",

@@ -1,7 +1,10 @@
 package words
 
 // Tongue is a language in which a page that stands by itself can be read, called as in itself.
-type Tongue struct{ Code, Name, Choice, Help, Privacy string }
+type Tongue struct {
+	Code                        Language
+	Name, Choice, Help, Privacy string
+}
 
 // Tongues are all of them.
 var Tongues = []Tongue{

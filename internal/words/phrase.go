@@ -4,7 +4,7 @@ package words
 type Phrase struct{ En, Pl string }
 
 // In returns the phrase in a language; in English where it is not written in that one.
-func (p Phrase) In(lang string) string {
+func (p Phrase) In(lang Language) string {
 	if lang == Polish {
 		return p.Pl
 	}

@@ -11,7 +11,7 @@ import (
 type plural struct{ enOne, enOther, plOne, plFew, plMany string }
 
 // in returns the form that goes with a number. Fewer than one is said as one is.
-func (p plural) in(lang string, n int64) string {
+func (p plural) in(lang Language, n int64) string {
 	form := p.enOther
 	switch {
 	case lang != Polish && n <= 1:
@@ -36,7 +36,7 @@ var (
 
 // Wait says how long a wait is, as it stands behind "in", rounded up: in minutes
 // up to an hour and a half, in hours up to two days, else in days.
-func Wait(d time.Duration, lang string) string {
+func Wait(d time.Duration, lang Language) string {
 	whole := func(unit time.Duration) int64 { return int64((d + unit - 1) / unit) }
 	switch {
 	case d > 48*time.Hour:
@@ -53,4 +53,4 @@ var failed = plural{
 }
 
 // Failures says how many visits in a row have failed.
-func Failures(n int, lang string) string { return failed.in(lang, int64(n)) }
+func Failures(n int, lang Language) string { return failed.in(lang, int64(n)) }

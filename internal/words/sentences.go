@@ -2,7 +2,7 @@ package words
 
 // Tell says a sentence in a person's language. One that is not known in it is
 // said in English.
-func Tell(s Sentence, lang string) string {
+func Tell(s Sentence, lang Language) string {
 	for _, w := range sentences {
 		if w.En == s.Format {
 			return s.In(w.In(lang))
