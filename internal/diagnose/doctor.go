@@ -1,5 +1,5 @@
 // Package diagnose answers the question why an account does not work: it runs
-// connection tests and says in plain words, in English and Polish, what a
+// connection tests and chooses, among the texts of package words, what says what a
 // failure means and what a person can do about it.
 //
 // It opens no connection itself and decides nothing: whether and when to try
