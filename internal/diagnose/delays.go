@@ -70,16 +70,16 @@ func (c Context) delay(d *account.Delay, code fault.Code) (t words.DelayText, he
 		help = Space
 	case account.DelayWaiting:
 		if help = Fetch; d.Asked {
-			t.Advice, help = words.AskedAlready, Nothing
+			t.Advice, help = words.AlreadyRequested, Nothing
 		}
 	case account.DelayBudget:
 		switch {
 		case code == fault.RateLimited && c.HeldBack:
-			t, theirs, help = words.OurPause, words.AdminOurPause, SignIn
+			t, theirs, help = words.LoginPause, words.AdminLoginPause, SignIn
 		case d.Daily > 0:
 			t, theirs = words.DailyBudget, words.AdminDailyBudget
 		case !d.Until.IsZero():
-			t, help = words.TheirBudget, Settings
+			t, help = words.ProviderBudget, Settings
 		case d.AtHost:
 			t, theirs = words.HostBudget, words.AdminHostBudget
 		default:

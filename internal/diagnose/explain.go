@@ -40,16 +40,16 @@ var protocolNames = map[remote.Protocol]string{remote.IMAP: "IMAP", remote.POP3:
 
 // again is what ends the advice on a code that passes by itself.
 func (c Context) again(code fault.Code, lang words.Language) string {
-	w := words.Again
+	w := words.RetrySoon
 	switch {
 	case c.Wait > 0 && code == fault.RateLimited && c.HeldBack && !c.Admin:
-		w = words.TryIn
+		w = words.RetryIn
 	case c.Wait > 0:
-		w = words.AgainIn
+		w = words.RetriedIn
 	case c.Admin:
-		w = words.AdminAgain
+		w = words.AdminRetried
 	case code == fault.RateLimited: // The provider may mean tomorrow.
-		w = words.AgainLater
+		w = words.RetryLater
 	}
 	return strings.Replace(w.In(lang), "{wait}", words.Wait(c.Wait, lang), 1)
 }
@@ -68,8 +68,8 @@ func Explain(code fault.Code, lang words.Language, c Context) (title, advice str
 		t.Advice = c.reader(words.SignInAgain, words.AdminSignInAgain)
 	}
 	if code == fault.RateLimited && c.HeldBack {
-		if t = words.HeldBack; c.Admin {
-			t = words.AdminHeldBack
+		if t = words.LoginsPaused; c.Admin {
+			t = words.AdminLoginsPaused
 		}
 	}
 	if c.given(code) {

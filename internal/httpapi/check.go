@@ -34,7 +34,7 @@ func (s *server) check(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		ctx := c.Request().Context()
 		if r.languages {
-			lang := words.Wanted(c.Request().Header.Get("Accept-Language"))
+			lang := words.Negotiate(c.Request().Header.Get("Accept-Language"))
 			ctx = withLanguage(ctx, lang)
 			c.Response().Header().Set("Content-Language", string(lang))
 			c.Response().Header().Add(echo.HeaderVary, "Accept-Language")

@@ -216,7 +216,7 @@ func (s *server) begin(ctx context.Context, b browser, token string) (Link, *htt
 
 func (s *server) linkGone(b browser, accept *string) linkAnswer {
 	way := s.Web.SignIn
-	return goneLink{
+	return expiredLink{
 		standing: s.standing(accept), user: b.who.Owner,
 		here: way.Header != "" || way.Passwords != nil || way.Issuer != nil,
 	}
@@ -234,4 +234,4 @@ func (s *server) linkPage(b browser, token string, l Link, accept *string) linkP
 	return p
 }
 
-func languageOfLink(accept *string) words.Language { return words.Wanted(value(accept)) }
+func languageOfLink(accept *string) words.Language { return words.Negotiate(value(accept)) }

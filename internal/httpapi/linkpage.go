@@ -36,23 +36,23 @@ func (f followedLink) VisitFollowLinkResponse(w http.ResponseWriter) error {
 	return nil
 }
 
-// goneLink tells a person that the link leads nowhere any more, and whoever is
+// expiredLink tells a person that the link was used or has expired, and whoever is
 // signed in all the same the way back; whoever is not, where to sign in without a link.
-type goneLink struct {
+type expiredLink struct {
 	standing
 	user owner.Owner // Who is signed in; zero: nobody.
 	here bool        // Whether one can sign in at these pages themselves.
 }
 
 // VisitUseLinkResponse implements api.UseLinkResponseObject.
-func (g goneLink) VisitUseLinkResponse(w http.ResponseWriter) error {
+func (g expiredLink) VisitUseLinkResponse(w http.ResponseWriter) error {
 	return g.VisitFollowLinkResponse(w)
 }
 
 // VisitFollowLinkResponse implements api.FollowLinkResponseObject.
-func (g goneLink) VisitFollowLinkResponse(w http.ResponseWriter) error {
+func (g expiredLink) VisitFollowLinkResponse(w http.ResponseWriter) error {
 	return g.write(w, http.StatusGone, func(lang words.Language) (title, body string) {
-		say, text, lead := words.GoneLink, words.GoneLink.Text.In(lang), ""
+		say, text, lead := words.ExpiredLink, words.ExpiredLink.Text.In(lang), ""
 		switch {
 		case !g.user.IsZero():
 			text, lead = fmt.Sprintf(say.Still.In(lang), bold(g.user)), say.Lead.In(lang)
@@ -104,7 +104,7 @@ func (p linkPage) VisitUseLinkResponse(w http.ResponseWriter) error {
 
 // VisitFollowLinkResponse implements api.FollowLinkResponseObject.
 func (p linkPage) VisitFollowLinkResponse(w http.ResponseWriter) error {
-	say := words.Link
+	say := words.LinkPage
 	plain := html.EscapeString(account.Letters(p.user.String()))
 	title, text := say.Title.In(p.lang), fmt.Sprintf(say.Text.In(p.lang), bold(p.user))
 	action, stay, script := "/link/"+url.PathEscape(p.token), "", ""

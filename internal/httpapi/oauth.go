@@ -78,7 +78,7 @@ func (s *sessions) markName() string {
 }
 
 // mark returns the cookie by which a browser is known when it comes back from a
-// provider: Lax, as it comes by another site's leave.
+// provider: SameSite=Lax, as the browser returns by a cross-site redirect.
 func (s *sessions) mark(value remote.Secret) *http.Cookie {
 	return &http.Cookie{ //nolint:gosec // Over plain HTTP, on the loopback interface, a Secure cookie would not come back.
 		Name: s.markName(), Value: value.Reveal(), Path: "/", MaxAge: 3600, HttpOnly: true, Secure: s.secure(),
@@ -147,9 +147,9 @@ func (s *server) FinishOAuth(ctx context.Context, r api.FinishOAuthRequestObject
 		back = "/accounts/" + string(done.Account) + "/edit"
 	}
 	if err == nil {
-		return ledBack{back + "#grant=" + done.Grant}, nil
+		return redirectBack{back + "#grant=" + done.Grant}, nil
 	}
-	page := notSignedIn{lang: languageOfLink(r.Params.AcceptLanguage), back: back, status: http.StatusBadRequest}
+	page := failedProviderSignIn{lang: languageOfLink(r.Params.AcceptLanguage), back: back, status: http.StatusBadRequest}
 	var denied *oauth.DeniedError
 	var f *fault.Error
 	switch {
@@ -171,11 +171,11 @@ func (s *server) FinishOAuth(ctx context.Context, r api.FinishOAuthRequestObject
 	return page, nil
 }
 
-// ledBack leads a browser on to the pages.
-type ledBack struct{ to string }
+// redirectBack redirects a browser to the pages.
+type redirectBack struct{ to string }
 
 // VisitFinishOAuthResponse implements api.FinishOAuthResponseObject.
-func (l ledBack) VisitFinishOAuthResponse(w http.ResponseWriter) error {
+func (l redirectBack) VisitFinishOAuthResponse(w http.ResponseWriter) error {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Location", l.to)
@@ -183,31 +183,31 @@ func (l ledBack) VisitFinishOAuthResponse(w http.ResponseWriter) error {
 	return nil
 }
 
-// notSignedIn tells a person why signing in came to nothing, and leads back.
-type notSignedIn struct {
+// failedProviderSignIn tells a person why signing in failed, with a link back.
+type failedProviderSignIn struct {
 	lang      words.Language
 	why, back string
 	code      string // The provider's own word; may be empty.
 	status    int
 }
 
-// notSignedInPage is plain, as gonePage is.
-const notSignedInPage = `<!doctype html>
+// failedProviderSignInPage is plain: it loads nothing and has no style.
+const failedProviderSignInPage = `<!doctype html>
 <html lang="%s"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark"><title>%[2]s</title></head>
 <body><main><h1>%[2]s</h1><p>%s</p><p><a href="%s">%s</a></p></main></body></html>
 `
 
 // VisitFinishOAuthResponse implements api.FinishOAuthResponseObject.
-func (n notSignedIn) VisitFinishOAuthResponse(w http.ResponseWriter) error {
-	title, why := words.NotSignedInTitle.In(n.lang), words.NotSignedIn[n.why].In(n.lang)
+func (n failedProviderSignIn) VisitFinishOAuthResponse(w http.ResponseWriter) error {
+	title, why := words.ProviderSignInFailedTitle.In(n.lang), words.ProviderSignInFailed[n.why].In(n.lang)
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Language", string(n.lang))
 	h.Add("Vary", "Accept-Language")
 	w.WriteHeader(n.status)
-	_, err := fmt.Fprintf(w, notSignedInPage, n.lang, title, why+html.EscapeString(n.code),
-		html.EscapeString(n.back), words.NotSignedInBack.In(n.lang))
+	_, err := fmt.Fprintf(w, failedProviderSignInPage, n.lang, title, why+html.EscapeString(n.code),
+		html.EscapeString(n.back), words.ProviderSignInFailedBack.In(n.lang))
 	return err
 }

@@ -55,7 +55,7 @@ var kinds = map[api.ProblemCode]struct {
 // teller writes problems in the language of whoever reads them.
 type teller struct{ lang words.Language }
 
-func (t teller) say(s words.Sentence) string { return words.Tell(s, t.lang) }
+func (t teller) say(s words.Sentence) string { return words.Translate(s, t.lang) }
 
 // problem has no detail where the sentence is empty.
 func (t teller) problem(code api.ProblemCode, detail words.Sentence) api.Problem {
@@ -117,7 +117,7 @@ func (s *server) readers(c echo.Context) words.Language {
 	if lang, ok := req.Context().Value(languageKey{}).(words.Language); ok {
 		return lang
 	}
-	return words.Wanted(req.Header.Get("Accept-Language"))
+	return words.Negotiate(req.Header.Get("Accept-Language"))
 }
 
 // problemOf maps an error to a problem, and sets the headers that go with it.

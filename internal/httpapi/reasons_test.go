@@ -15,7 +15,7 @@ import (
 // Where a sign-in that came to nothing is given its reason: for the pages' own sign-in, and for
 // the one at a provider.
 var (
-	arrivals = regexp.MustCompile(`\.(?:nobody|later)\(http\.Status\w+, "(\w+)"|(?:Why: |refuse\(|vouched\()"(\w+)"`)
+	arrivals = regexp.MustCompile(`\.signInFailed(?:For)?\(http\.Status\w+, "(\w+)"|(?:Why: |refuse\(|vouched\()"(\w+)"`)
 	returns  = regexp.MustCompile(`page\.why(?:, page\.\w+)? = "(\w+)"`)
 )
 
@@ -31,7 +31,7 @@ func reasonsIn(text string, given *regexp.Regexp) (reasons []string) {
 // keeps its reason to itself.
 func TestEveryReasonHasItsTextAndEveryTextItsReason(t *testing.T) {
 	for given, texts := range map[*regexp.Regexp]map[string]words.Phrase{
-		arrivals: words.NotArrived, returns: words.NotSignedIn,
+		arrivals: words.SignInFailed, returns: words.ProviderSignInFailed,
 	} {
 		var reasons []string
 		for _, dir := range []string{".", "../oidc"} {
@@ -57,8 +57,8 @@ func TestEveryReasonHasItsTextAndEveryTextItsReason(t *testing.T) {
 		}
 	}
 	// The control: a reason is found wherever one is given.
-	const planted = `s.nobody(http.StatusForbidden, "one", x) s.later(http.StatusGone, "two", y) refuse("three", "%q")
-		RefusedError{Why: "four"} page.why = "five" page.why, page.code = "six", c`
+	const planted = `s.signInFailed(http.StatusForbidden, "one", x) s.signInFailedFor(http.StatusGone, "two", y)
+		refuse("three", "%q") RefusedError{Why: "four"} page.why = "five" page.why, page.code = "six", c`
 	if got := append(reasonsIn(planted, arrivals), reasonsIn(planted, returns)...); len(got) != 6 {
 		t.Errorf("of six reasons these are found: %q", got)
 	}

@@ -155,7 +155,7 @@ func TestEverySentenceIsInPolish(t *testing.T) {
 		t.Errorf("only %d sentences were found", len(all))
 	}
 	for _, en := range all {
-		pl := words.Tell(words.Sentence{Format: en}, words.Polish)
+		pl := words.Translate(words.Sentence{Format: en}, words.Polish)
 		if pl == en {
 			t.Errorf("not in Polish, in internal/words/sentences.go: %q", en)
 			continue

@@ -13,14 +13,14 @@ import (
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
-// ledOn leads a browser on, perhaps with cookies.
-type ledOn struct {
+// redirect redirects a browser, perhaps with cookies.
+type redirect struct {
 	to      string
 	cookies []*http.Cookie
 }
 
 // VisitSignInResponse implements api.SignInResponseObject.
-func (l ledOn) VisitSignInResponse(w http.ResponseWriter) error {
+func (l redirect) VisitSignInResponse(w http.ResponseWriter) error {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Location", l.to)
@@ -44,7 +44,7 @@ func (f followedLink) VisitFinishSignInResponse(w http.ResponseWriter) error {
 // VisitSignInWithPasswordResponse implements api.SignInWithPasswordResponseObject.
 func (f followedLink) VisitSignInWithPasswordResponse(w http.ResponseWriter) error {
 	http.SetCookie(w, f.cookie)
-	return goOn(w, f.to)
+	return answerLocation(w, f.to)
 }
 
 // VisitSignInResponse implements api.SignInResponseObject.
@@ -60,7 +60,7 @@ func (p linkPage) VisitFinishSignInResponse(w http.ResponseWriter) error {
 // VisitSignInWithPasswordResponse implements api.SignInWithPasswordResponseObject:
 // the browser finds the page that asks at the link's own address.
 func (p linkPage) VisitSignInWithPasswordResponse(w http.ResponseWriter) error {
-	return goOn(w, "/link/"+p.token)
+	return answerLocation(w, "/link/"+p.token)
 }
 
 // passed answers a right password.
@@ -87,16 +87,16 @@ func (r returned) VisitFinishSignInResponse(w http.ResponseWriter) error {
 	return r.FinishSignInResponseObject.VisitFinishSignInResponse(w)
 }
 
-// goOn tells a page where to continue.
-func goOn(w http.ResponseWriter, to string) error {
+// answerLocation tells a page where to continue.
+func answerLocation(w http.ResponseWriter, to string) error {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Type", "application/json")
 	return json.NewEncoder(w).Encode(map[string]string{"location": to})
 }
 
-// notArrived tells a person why nobody was signed in.
-type notArrived struct {
+// failedSignIn tells a person why nobody was signed in.
+type failedSignIn struct {
 	standing
 	why    string
 	back   string // Where to try again.
@@ -104,33 +104,33 @@ type notArrived struct {
 	wait   int // Seconds; 0: not told.
 }
 
-func (s *server) nobody(status int, why string, accept *string, to string) notArrived {
-	return notArrived{s.standing(accept), why, to, status, 0}
+func (s *server) signInFailed(status int, why string, accept *string, to string) failedSignIn {
+	return failedSignIn{s.standing(accept), why, to, status, 0}
 }
 
-func (s *server) away(e *oidc.AwayError, accept *string, to string) notArrived {
-	return s.later(http.StatusServiceUnavailable, "away", e.Wait, accept, to)
+func (s *server) issuerUnavailable(e *oidc.AwayError, accept *string, to string) failedSignIn {
+	return s.signInFailedFor(http.StatusServiceUnavailable, "away", e.Wait, accept, to)
 }
 
-// later is nobody, with when to try again.
-func (s *server) later(status int, why string, wait time.Duration, accept *string, to string) notArrived {
-	page := s.nobody(status, why, accept, to)
+// signInFailedFor is signInFailed, with when to try again.
+func (s *server) signInFailedFor(status int, why string, wait time.Duration, accept *string, to string) failedSignIn {
+	page := s.signInFailed(status, why, accept, to)
 	page.wait = wholeSeconds(wait)
 	return page
 }
 
 // VisitSignInResponse implements api.SignInResponseObject.
-func (n notArrived) VisitSignInResponse(w http.ResponseWriter) error {
+func (n failedSignIn) VisitSignInResponse(w http.ResponseWriter) error {
 	if n.wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(n.wait))
 	}
 	return n.write(w, n.status, func(lang words.Language) (title, body string) {
-		return words.NotArrivedTitle.In(lang), fmt.Sprintf(`<p>%s</p><p><a href="%s">%s</a></p>`,
-			words.NotArrived[n.why].In(lang), html.EscapeString(n.back), words.NotArrivedBack.In(lang))
+		return words.SignInFailedTitle.In(lang), fmt.Sprintf(`<p>%s</p><p><a href="%s">%s</a></p>`,
+			words.SignInFailed[n.why].In(lang), html.EscapeString(n.back), words.SignInFailedBack.In(lang))
 	})
 }
 
 // VisitFinishSignInResponse implements api.FinishSignInResponseObject.
-func (n notArrived) VisitFinishSignInResponse(w http.ResponseWriter) error {
+func (n failedSignIn) VisitFinishSignInResponse(w http.ResponseWriter) error {
 	return n.VisitSignInResponse(w)
 }

@@ -5,7 +5,6 @@ import (
 	"html"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/mailbrook/mailbrook/internal/words"
@@ -46,18 +45,14 @@ const standingPage = `<!doctype html>
 <body><header>%s<strong>%s</strong>%s</header>%s<footer>%s</footer></body></html>
 `
 
-// ordered has the one that the browser asks for first.
-func (p standing) ordered() []words.Tongue {
-	out := slices.Clone(words.Tongues)
-	slices.SortStableFunc(out, func(a, b words.Tongue) int {
-		switch p.lang {
-		case a.Code:
-			return -1
-		case b.Code:
-			return 1
+// languages are all of them, the one that the browser asks for first.
+func (p standing) languages() []words.Language {
+	out := []words.Language{p.lang}
+	for _, l := range words.Languages() {
+		if l != p.lang {
+			out = append(out, l)
 		}
-		return 0
-	})
+	}
 	return out
 }
 
@@ -75,8 +70,9 @@ func (p standing) page(title, parts string, choice ...string) string {
 	if p.brand.Logo != "" {
 		logo = `<img src="` + html.EscapeString(p.brand.Logo) + `" alt="">`
 	}
-	at := p.ordered()[0]
-	for _, link := range [][2]string{{p.brand.HelpURL, at.Help}, {p.brand.PrivacyURL, at.Privacy}} {
+	for _, link := range [][2]string{
+		{p.brand.HelpURL, words.Standing.Help.In(p.lang)}, {p.brand.PrivacyURL, words.Standing.Privacy.In(p.lang)},
+	} {
 		if link[0] != "" {
 			foot += fmt.Sprintf(`<a href="%s" rel="noreferrer">%s</a>`, html.EscapeString(link[0]), link[1])
 		}
@@ -89,17 +85,16 @@ func (p standing) page(title, parts string, choice ...string) string {
 // asks for comes first; to choose another needs no script.
 func (p standing) write(w http.ResponseWriter, status int, say func(lang words.Language) (title, body string)) error {
 	var choice, parts strings.Builder
-	ordered := p.ordered()
-	fmt.Fprintf(&choice, `<fieldset aria-label="%s">`, ordered[0].Choice)
-	for i, l := range ordered {
-		title, body := say(l.Code)
+	fmt.Fprintf(&choice, `<fieldset aria-label="%s">`, words.Standing.Language.In(p.lang))
+	for i, l := range p.languages() {
+		title, body := say(l)
 		checked := ""
 		if i == 0 {
 			checked = " checked"
 		}
-		fmt.Fprintf(&choice, `<label lang="%[1]s"><input type="radio" name="lang" id="lang-%[1]s"%[2]s>%[3]s</label>`, l.Code,
-			checked, l.Name)
-		fmt.Fprintf(&parts, `<main lang="%s"><h1>%s</h1>%s</main>`, l.Code, title, body)
+		fmt.Fprintf(&choice, `<label lang="%[1]s"><input type="radio" name="lang" id="lang-%[1]s"%[2]s>%[3]s</label>`, l,
+			checked, l.Name())
+		fmt.Fprintf(&parts, `<main lang="%s"><h1>%s</h1>%s</main>`, l, title, body)
 	}
 	choice.WriteString("</fieldset>")
 	title, _ := say(p.lang)

@@ -151,12 +151,12 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("Content-Type", kinds[".html"])
 		h.Set("Cache-Control", "no-cache")
 		h.Set("Vary", "Accept-Language")
-		lang := words.Wanted(r.Header.Get("Accept-Language"))
+		lang := words.Negotiate(r.Header.Get("Accept-Language"))
 		h.Set("Content-Language", string(lang))
 		w.WriteHeader(http.StatusNotFound)
 		if r.Method == http.MethodGet {
-			say := strings.NewReplacer("{{lang}}", string(lang), "{{title}}", words.LostPage.Title.In(lang),
-				"{{back}}", words.LostPage.Back.In(lang))
+			say := strings.NewReplacer("{{lang}}", string(lang), "{{title}}", words.NotFoundPage.Title.In(lang),
+				"{{back}}", words.NotFoundPage.Back.In(lang))
 			_, _ = say.WriteString(w, p.lost) // Whoever asked may be gone.
 		}
 		return

@@ -66,7 +66,7 @@ var Delays = map[string]DelayText{
 
 // What is said of the kinds of limit: the provider's, and ours.
 var (
-	TheirBudget = DelayText{
+	ProviderBudget = DelayText{
 		Phrase{"The provider allows no more for now", "Dostawca na razie nie pozwala na więcej"},
 		Phrase{"{n}: {why}. Trying sooner would make the pause longer.", "{n}: {why}. Wcześniejsza próba tylko wydłużyłaby " +
 			"przerwę."},
@@ -83,7 +83,7 @@ var (
 			"Nie musisz nic robić: reszta zostanie pobrana, gdy tylko dostawca na to pozwoli.",
 		},
 	}
-	OurPause = DelayText{
+	LoginPause = DelayText{
 		Phrase{"Too many logins failed: we pause for a while", "Zbyt wiele nieudanych logowań: robimy przerwę"},
 		Phrase{"As many logins at this mailbox failed within a quarter of an hour as may fail.", "W ciągu kwadransa tyle " +
 			"logowań do tej skrzynki się nie powiodło, ile dopuszcza limit."},
@@ -105,7 +105,7 @@ var (
 		Phrase{"There is nothing for you to do: it is its turn when one of them ends.", "Nie musisz nic robić: kolej " +
 			"przyjdzie, gdy któreś z nich się skończy."},
 	}
-	AskedAlready = Phrase{
+	AlreadyRequested = Phrase{
 		"It was asked for already, so it goes before the others.",
 		"Pobieranie na żądanie już zlecono, więc to konto jest przed innymi.",
 	}
@@ -158,7 +158,7 @@ var (
 			"kont użytkownika naraz, na ile pozwala limit."},
 		Advice: adminTurn,
 	}
-	AdminOurPause = DelayText{
+	AdminLoginPause = DelayText{
 		Title: Phrase{"Too many logins failed: a pause is made", "Zbyt wiele nieudanych logowań: trwa przerwa"},
 	}
 )

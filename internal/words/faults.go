@@ -1,21 +1,21 @@
 package words
 
-// Again ends the advice on what passes by itself, where it is not known when. The
+// RetrySoon ends the advice on what passes by itself, where it is not known when. The
 // same words stand in connection tests, where nothing is saved yet.
-var Again = Phrase{
+var RetrySoon = Phrase{
 	"Try again in a few minutes; a saved account is tried again by itself.",
 	"Spróbuj ponownie za kilka minut; po zapisaniu będziemy próbować sami.",
 }
 
-// AgainIn ends it where it is known when that is, and TryIn where nobody may try
+// RetriedIn ends it where it is known when that is, and RetryIn where nobody may try
 // sooner. {wait} is filled in, as in "15 minutes".
 var (
-	AgainIn = Phrase{"It is tried again by itself in {wait}.", "Następna próba nastąpi automatycznie za {wait}."}
-	TryIn   = Phrase{
+	RetriedIn = Phrase{"It is tried again by itself in {wait}.", "Następna próba nastąpi automatycznie za {wait}."}
+	RetryIn   = Phrase{
 		"Try again in {wait}; a saved account is tried again by itself.",
 		"Spróbuj ponownie za {wait}; po zapisaniu będziemy próbować sami.",
 	}
-	AgainLater = Phrase{
+	RetryLater = Phrase{
 		"Try again later; a saved account is tried again by itself.",
 		"Spróbuj ponownie później; po zapisaniu będziemy próbować sami.",
 	}
@@ -213,9 +213,9 @@ var Unreachable = Text{
 	Phrase{"There is nothing for you to change.", "Niczego nie trzeba zmieniać."},
 }
 
-// HeldBack is what is said where too many logins failed, so that for a while we
+// LoginsPaused is what is said where too many logins failed, so that for a while we
 // make none.
-var HeldBack = Text{
+var LoginsPaused = Text{
 	Phrase{"Too many logins failed: we pause for a while", "Zbyt wiele nieudanych logowań: robimy przerwę"},
 	Phrase{
 		"So that nobody guesses passwords, and the provider does not lock the mailbox, we do not sign in there for a " +

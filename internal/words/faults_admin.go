@@ -27,8 +27,8 @@ var (
 	}
 )
 
-// AdminAgain ends the advice on what passes by itself.
-var AdminAgain = Phrase{"It is tried again by itself.", "Kolejne próby nastąpią automatycznie."}
+// AdminRetried ends the advice on what passes by itself.
+var AdminRetried = Phrase{"It is tried again by itself.", "Kolejne próby nastąpią automatycznie."}
 
 // AdminFaults are said to an administrator instead of Faults. An empty title is
 // the one of Faults.
@@ -176,9 +176,9 @@ var AdminFaults = map[string]Text{
 	},
 }
 
-// What administrators read instead of HeldBack and SignInAgain.
+// What administrators read instead of LoginsPaused and SignInAgain.
 var (
-	AdminHeldBack = Text{
+	AdminLoginsPaused = Text{
 		Phrase{"Too many logins failed: a pause is made", "Zbyt wiele nieudanych logowań: trwa przerwa"},
 		Phrase{
 			"So that nobody guesses passwords, and the provider does not lock the mailbox, nobody signs in there from here " +

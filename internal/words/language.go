@@ -15,11 +15,17 @@ const (
 	Polish  Language = "pl"
 )
 
-// Wanted returns the language to answer in by a header Accept-Language (RFC 9110, section
+// Languages returns all of them.
+func Languages() []Language { return []Language{English, Polish} }
+
+// Name is what a language is called in itself.
+func (l Language) Name() string { return Phrase{"English", "Polski"}.In(l) }
+
+// Negotiate returns the language to answer in by a header Accept-Language (RFC 9110, section
 // 12.5.4): of those that there are here the one with the greatest weight, the first of
 // several. English is for everybody else, and where the header is longer than any browser
 // sends.
-func Wanted(accept string) Language {
+func Negotiate(accept string) Language {
 	if len(accept) > 500 {
 		return English
 	}

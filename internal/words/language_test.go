@@ -16,7 +16,7 @@ func TestTheReadersLanguageIsWhatTheBrowserPrefers(t *testing.T) {
 		"plx": "en", "xx pl": "en", "pl;q=0.1;x=1,en;q=0.2": "en", "pl-Latn-PL": "pl",
 		strings.Repeat("xx,", 1000) + "pl": "en",
 	} {
-		if got := words.Wanted(header); got != want {
+		if got := words.Negotiate(header); got != want {
 			t.Errorf("%.60q: %s, want %s", header, got, want)
 		}
 	}
@@ -27,7 +27,7 @@ func FuzzLanguage(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, header string) {
-		if lang := words.Wanted(header); lang != words.English && lang != words.Polish {
+		if lang := words.Negotiate(header); lang != words.English && lang != words.Polish {
 			t.Fatalf("%q: %q", header, lang)
 		}
 	})

@@ -1,19 +1,15 @@
 package words
 
-// Tongue is a language in which a page that stands by itself can be read, called as in itself.
-type Tongue struct {
-	Code                        Language
-	Name, Choice, Help, Privacy string
+// Standing is said around each page that stands by itself: what the choice of the language
+// is called, and the links at the foot.
+var Standing = struct{ Language, Help, Privacy Phrase }{
+	Language: Phrase{"Language", "Język"},
+	Help:     Phrase{"Help", "Pomoc"},
+	Privacy:  Phrase{"Privacy", "Prywatność"},
 }
 
-// Tongues are all of them.
-var Tongues = []Tongue{
-	{English, "English", "Language", "Help", "Privacy"},
-	{Polish, "Polski", "Język", "Pomoc", "Prywatność"},
-}
-
-// GoneLink is said of a link that leads nowhere any more. In Still the user stands for the verb.
-var GoneLink = struct{ Title, Text, Here, SignIn, Still, Lead Phrase }{
+// ExpiredLink is said of a link that was used or has expired. In Still %s is the user.
+var ExpiredLink = struct{ Title, Text, Here, SignIn, Still, Lead Phrase }{
 	Title: Phrase{"This link does not work any more", "Ten link już nie działa"},
 	Text: Phrase{
 		"It was used already, or its time is over. Go back to your mail and open these pages from there once more.",
@@ -31,9 +27,9 @@ var GoneLink = struct{ Title, Text, Here, SignIn, Still, Lead Phrase }{
 	Lead: Phrase{"Go to your external accounts", "Przejdź do swoich kont zewnętrznych"},
 }
 
-// Link is said on the page with the button that follows a link. In OtherText the first user
+// LinkPage is said on the page with the button that follows a link. In OtherText the first user
 // is the one whose link it is, the second the one who is signed in.
-var Link = struct{ Title, Text, Press, OtherTitle, Stay, OtherText Phrase }{
+var LinkPage = struct{ Title, Text, Press, OtherTitle, Stay, OtherText Phrase }{
 	Title: Phrase{"Sign in to your external accounts", "Logowanie do twoich kont zewnętrznych"},
 	Text: Phrase{
 		"This link signs you in as %s. Continue only if that is your own address: mail from the external " +
@@ -52,14 +48,14 @@ var Link = struct{ Title, Text, Press, OtherTitle, Stay, OtherText Phrase }{
 	},
 }
 
-// What the page about a sign-in that came to nothing says in any case.
+// What the page about a failed sign-in says in any case.
 var (
-	NotArrivedTitle = Phrase{"You are not signed in", "Nie udało się zalogować"}
-	NotArrivedBack  = Phrase{"Try again", "Spróbuj ponownie"}
+	SignInFailedTitle = Phrase{"You are not signed in", "Nie udało się zalogować"}
+	SignInFailedBack  = Phrase{"Try again", "Spróbuj ponownie"}
 )
 
-// NotArrived says why nobody was signed in, by the reason as httpapi and oidc name it.
-var NotArrived = map[string]Phrase{
+// SignInFailed says why nobody was signed in, by the reason that httpapi and oidc give.
+var SignInFailed = map[string]Phrase{
 	"unnamed": {
 		"The sign-in service of your organisation did not say who you are. Sign in there first. If you have done " +
 			"so, tell your administrator.",
@@ -120,12 +116,12 @@ var NotArrived = map[string]Phrase{
 
 // What it says where the sign-in was at a provider of external accounts.
 var (
-	NotSignedInTitle = Phrase{"You are not signed in there", "Nie udało się zalogować u dostawcy"}
-	NotSignedInBack  = Phrase{"Go back and try again", "Wróć i spróbuj ponownie"}
+	ProviderSignInFailedTitle = Phrase{"You are not signed in there", "Nie udało się zalogować u dostawcy"}
+	ProviderSignInFailedBack  = Phrase{"Go back and try again", "Wróć i spróbuj ponownie"}
 )
 
-// NotSignedIn says why signing in on a provider's page came to nothing, by the reason.
-var NotSignedIn = map[string]Phrase{
+// ProviderSignInFailed says why signing in on a provider's page failed, by the reason.
+var ProviderSignInFailed = map[string]Phrase{
 	"over": {
 		"This sign-in was not begun in this browser, took longer than ten minutes, or was finished already. " +
 			"Begin again.",
@@ -149,8 +145,8 @@ var NotSignedIn = map[string]Phrase{
 	},
 }
 
-// LostPage is said where there is no page.
-var LostPage = struct{ Title, Back Phrase }{
+// NotFoundPage is said where there is no page.
+var NotFoundPage = struct{ Title, Back Phrase }{
 	Title: Phrase{"There is no such page", "Nie ma takiej strony"},
 	Back:  Phrase{"Go to your accounts", "Przejdź do swoich kont"},
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // Sentence is something that is shown to people. It is written in English, and its
-// format is the key by which Tell finds it in other languages, as gettext does it;
+// format is the key by which Translate finds it in other languages, as gettext does it;
 // what stands for the format's verbs is the same in each. Test
 // TestEverySentenceIsInPolish finds those that are in one language only.
 type Sentence struct {

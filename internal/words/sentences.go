@@ -1,8 +1,8 @@
 package words
 
-// Tell says a sentence in a person's language. One that is not known in it is
+// Translate says a sentence in a person's language. One that is not known in it is
 // said in English.
-func Tell(s Sentence, lang Language) string {
+func Translate(s Sentence, lang Language) string {
 	for _, w := range sentences {
 		if w.En == s.Format {
 			return s.In(w.In(lang))
