@@ -48,7 +48,7 @@ func ExplainDelay(a account.Account, lang words.Language, c Context) Delay {
 	}
 	fill := strings.NewReplacer("{host}", account.Letters(c.Host), "{why}", within(why),
 		"{n}", words.Failures(a.Status.Failures, lang),
-		"{minutes}", strconv.Itoa(int(d.Interval.Minutes())), "{size}", strconv.FormatInt(d.Daily/1_000_000, 10)+" MB")
+		"{minutes}", strconv.Itoa(int(d.Interval.Minutes())), "{size}", words.SizeIn(d.Daily, lang))
 	return Delay{
 		Title: fill.Replace(t.Title.In(lang)), Evidence: fill.Replace(t.Evidence.In(lang)), Advice: advice,
 		Help: help,

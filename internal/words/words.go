@@ -30,6 +30,14 @@ func Size(n int64) string {
 	return strings.TrimSuffix(fmt.Sprintf("%.1f", value), ".0") + " " + units[unit]
 }
 
+// SizeIn is Size in a language: Polish has a comma where English has a point.
+func SizeIn(n int64, lang Language) string {
+	if lang == Polish {
+		return strings.Replace(Size(n), ".", ",", 1)
+	}
+	return Size(n)
+}
+
 // Count is a number of things in English: "1 folder", "2 folders". many is for words
 // that do not take an s.
 func Count(n int64, one string, many ...string) string {
