@@ -22,6 +22,12 @@ func TestTheLargestMessageIsShownToTheByte(t *testing.T) {
 					t.Errorf("the largest message is of %v bytes, want %v", got, want)
 				}
 			}
+			admins := func(want string) { // Administrators read the same number in the same unit.
+				t.Helper()
+				a := look(t, dev, s.link("root@firma.test", "--admin"))
+				a.goTo("/admin/accounts/" + id)
+				a.until(`[...document.querySelectorAll("main dd")].some((e) => e.textContent === ` + quote(want) + `)`)
+			}
 			p := look(t, dev, s.link(user))
 			open := func() {
 				p.until(card("Poczta") + " || document.querySelector('h1')")
@@ -64,6 +70,7 @@ func TestTheLargestMessageIsShownToTheByte(t *testing.T) {
 			open()
 			p.until(field + `.value === "50" && ` + field + unit + `.value === "mebibyte"`)
 			p.until(field + unit + `.selectedOptions[0].text === "MiB"`)
+			admins("50\u00a0MiB")
 			p.enter(sayName.in(dev), "Dom")
 			saved()
 			is(50 << 20)
@@ -74,6 +81,7 @@ func TestTheLargestMessageIsShownToTheByte(t *testing.T) {
 			p.until(field + unit + `.value === "megabyte"`)
 			saved()
 			is(2500000)
+			admins(said{"2.5\u00a0MB", "2,5\u00a0MB"}.in(dev)) // The control: it is not MiB always.
 			p.quiet()
 		})
 	}
