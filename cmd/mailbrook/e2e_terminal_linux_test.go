@@ -286,6 +286,11 @@ func TestConfigShowsEveryKeyAndItsOrigin(t *testing.T) {
 			t.Errorf("on a terminal %s is not shown (status %d): %s", setting.Name, status, text)
 		}
 	}
+	// Nor is it cut on a narrow one from where a value came.
+	if _, text := s.showing(80, nil, "config"); strings.Contains(text, "…") ||
+		!strings.Contains(text, " MAILBROOK_POLL_INTERVAL") || !strings.Contains(text, "\noauth.google.client_secret ") {
+		t.Errorf("on 80 columns: %s", text)
+	}
 	if status, text := s.showing(80, nil, "config", "check"); status != exitOK ||
 		!strings.Contains(text, "mailbrook.toml") {
 		t.Errorf("config check of a good one: %d, %s", status, text)

@@ -297,8 +297,8 @@ func (t *table) fit(widths []int, right []bool, columns int) (shown []int) {
 		widest := -1
 		for _, may := range []func(i int) bool{
 			func(i int) bool { return !t.whole(i) && widths[i] > leastCell },
-			// Of the kept ones only the widest have to continue in the next line.
-			func(i int) bool { return t.whole(i) && !t.oneLine(i) && natural[i] > leastKept },
+			// Of the kept ones the widest continues in the next line first, and only then the others.
+			func(i int) bool { return t.whole(i) && !t.oneLine(i) && widths[i] > leastKept },
 			func(int) bool { return true },
 		} {
 			for _, i := range shown {
