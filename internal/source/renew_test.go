@@ -18,11 +18,12 @@ func TestATokenThatRunsOutDuringAVisitIsReplaced(t *testing.T) {
 	const user = "anna@gmail.com"
 	for _, protocol := range []remote.Protocol{remote.IMAP, remote.POP3} {
 		t.Run(string(protocol), func(t *testing.T) {
+			t.Parallel()
 			ca := mailtest.NewCA(t)
 			o := mailtest.StartOAuth(t, ca, user)
 			d := mailtest.StartDovecot(t, mailtest.DovecotOptions{
 				CA: ca, Users: map[string]string{user: "sekret"},
-				Extra: o.Dovecot(t),
+				Extra: append(o.Dovecot(t), noPenalty...),
 			})
 			msgs := mailtest.Corpus(5, 40, false)
 			mailtest.Append(t, d.Addr("imaps"), ca.Client(), user, "sekret", msgs)

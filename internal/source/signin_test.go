@@ -114,7 +114,7 @@ func TestWhoIsNotAdmittedDialsNobody(t *testing.T) {
 // TestAFurtherConnectionOfASessionGoesByItsLogin, and a test never by what was known.
 func TestAFurtherConnectionOfASessionGoesByItsLogin(t *testing.T) {
 	in := "S: +OK\nC: CAPA\nS: -ERR\nC: USER anna\nS: +OK\nC: PASS sekret\nS: +OK\n"
-	s := mailtest.Play(t, in+"C: STAT\nCLOSE\n---\n"+in, mailtest.ScriptOptions{Lenient: true, Repeat: true})
+	s := mailtest.Play(t, in+"C: STAT\nCLOSE\n---\n"+in+"CLOSE\n", mailtest.ScriptOptions{Lenient: true, Repeat: true})
 	g := &logbook{}
 	c := loopback(nil, func(o *Options) { o.Gate = g })
 	a := remote.Mailbox{Secret: remote.SecretRef{Subject: "a"}, Protocol: remote.POP3, Server: remote.Server{
