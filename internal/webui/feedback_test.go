@@ -26,7 +26,7 @@ func TestSuccessCanBeSeen(t *testing.T) {
 	t.Parallel()
 	d := provider(t, 3, "anna")
 	s := newSite(t, d.CA)
-	for i, dev := range owners {
+	for i, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
 			user, id := s.fetched(i, d)
 			p := s.shown(t, dev, user)
@@ -96,7 +96,7 @@ func TestTheStepsOfATestTickAsTheyEnd(t *testing.T) {
 	t.Parallel()
 	port := silent(t)
 	s := newSite(t, nil)
-	for _, dev := range owners {
+	for _, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
 			p := s.adding(t, dev)
 			p.enter(sayEmail.in(dev), "anna@dostawca.test")

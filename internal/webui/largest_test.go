@@ -13,7 +13,7 @@ func TestTheLargestMessageIsShownToTheByte(t *testing.T) {
 	d := provider(t, 1, "anna")
 	s := newSite(t, d.CA)
 	const field, unit = `document.querySelector("[name=max_message_bytes]")`, `.parentElement.querySelector("select")`
-	for i, dev := range owners {
+	for i, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
 			user, id := s.fetched(i, d, map[string]any{"max_message_bytes": 20000})
 			is := func(want float64) {

@@ -14,7 +14,7 @@ func TestTheCardAndTheSpaceAgreeAfterAChangeOfProtocol(t *testing.T) {
 	t.Parallel()
 	d := provider(t, 9, "anna")
 	s := newSite(t, d.CA)
-	for i, dev := range owners {
+	for i, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
 			user, id := s.fetched(i, d)
 			totals := func() (messages, bytes float64) {
@@ -68,7 +68,7 @@ func TestMailThatLiesElsewhereIsNotSaidToBeHere(t *testing.T) {
 	t.Parallel()
 	d := provider(t, 2, "ewa")
 	s := newSite(t, d.CA)
-	for i, dev := range owners {
+	for i, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
 			user := fmt.Sprintf("ewa%d@firma.test", i)
 			id := s.add(user, d, "Ewa", "imap", "ewa")
@@ -110,7 +110,7 @@ func TestWhatAnAccountIsCanBeSeen(t *testing.T) {
 	t.Parallel()
 	d := provider(t, 3, "anna")
 	s := newSite(t, d.CA)
-	for i, dev := range owners {
+	for i, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
 			user, id := s.fetched(i, d)
 			p := s.shown(t, dev, user)
@@ -139,7 +139,7 @@ func TestSettingsSayWhatIsWrongOnce(t *testing.T) {
 	t.Parallel()
 	d := provider(t, 3, "anna")
 	s := newSite(t, d.CA)
-	for i, dev := range owners {
+	for i, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
 			user := fmt.Sprintf("anna%d@firma.test", i)
 			id := s.add(user, d, "Poczta", "imap", "anna", map[string]any{
@@ -189,7 +189,7 @@ func TestAdministratorsAreToldWhoSeesSenders(t *testing.T) {
 	left := s.add("anna@firma.test", d, "Poczta", "imap", "anna", map[string]any{"max_message_bytes": 1024})
 	s.state("anna@firma.test", left, "ok")
 	s.state("jan@firma.test", whole, "ok")
-	for _, dev := range owners {
+	for _, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
 			p := look(t, dev, s.link("root@firma.test", "--admin"))
 			p.until("document.querySelector('main h1')")

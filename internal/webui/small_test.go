@@ -17,7 +17,7 @@ func TestSmallThingsOnThePages(t *testing.T) {
 	const user = "anna@firma.test"
 	id := s.add(user, d, "Poczta", "imap", "anna")
 	s.state(user, id, "ok")
-	for _, dev := range owners {
+	for _, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
 			p := s.shown(t, dev, user)
 
@@ -69,7 +69,7 @@ func TestSmallThingsOnThePages(t *testing.T) {
 func TestNoPressOnContinueIsLost(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	for _, dev := range owners {
+	for _, dev := range some(t, owners) {
 		if dev.phone {
 			continue // A finger's target is where it came down.
 		}
@@ -106,7 +106,7 @@ func TestNoPressOnContinueIsLost(t *testing.T) {
 func TestAFingerPressesContinueOnce(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	for _, dev := range owners {
+	for _, dev := range some(t, owners) {
 		if !dev.phone {
 			continue
 		}
@@ -193,7 +193,7 @@ func TestTheFocusStaysNearWhatWasDone(t *testing.T) {
 	t.Parallel()
 	d := provider(t, 1, "anna")
 	s := newSite(t, d.CA)
-	for i, dev := range owners {
+	for i, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
 			user, id := s.fetched(i, d)
 			s.ask(user, "PATCH", "/v1/accounts/"+id, map[string]any{"enabled": false})

@@ -14,7 +14,7 @@ var noPassword = `![...document.querySelectorAll("input[type=password]")].some((
 func TestTheAddressComesFirstThenTheProvidersWay(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	for _, dev := range owners {
+	for _, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
 			p := s.adding(t, dev)
 			p.until(labelled(sayEmail.in(dev)) + " && " + noPassword)
@@ -84,7 +84,7 @@ func TestTheAddressComesFirstThenTheProvidersWay(t *testing.T) {
 func TestAMistypedDomainIsAskedAbout(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	for _, dev := range owners {
+	for _, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
 			p := s.adding(t, dev)
 			for typed, meant := range map[string]string{"gmial.com": "gmail.com", "gmail.con": "gmail.com", "wp.p": "wp.pl"} {
@@ -115,7 +115,7 @@ func TestAMistypedDomainIsAskedAboutInAnEditToo(t *testing.T) {
 	t.Parallel()
 	d := provider(t, 1, "anna")
 	s := newSite(t, d.CA)
-	for i, dev := range owners {
+	for i, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
 			user, id := s.fetched(i, d)
 			email := func() any { return s.ask(user, "GET", "/v1/accounts/"+id, nil)["email"] }
@@ -154,7 +154,7 @@ func TestAMistypedDomainIsAskedAboutInAnEditToo(t *testing.T) {
 func TestAProviderIsChosenByName(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	for _, dev := range owners {
+	for _, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
 			p := s.adding(t, dev)
 			for _, name := range []string{
@@ -190,7 +190,7 @@ func TestAProviderIsChosenByName(t *testing.T) {
 func TestAChosenProviderCanBeTakenBack(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	for _, dev := range owners {
+	for _, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
 			p := look(t, dev, s.link("anna@firma.test"))
 			chosen := said{"Chosen: Outlook", "Wybrano: Outlook"}.in(dev)
