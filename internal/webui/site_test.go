@@ -329,7 +329,8 @@ func (s *site) refused(user, id string) {
 		if !ok || status["state"] == "needs_attention" {
 			return ok
 		}
-		if n, ok := status["consecutive_failures"].(float64); ok && n > tries {
+		// An edit begins to count again: a visit that it overtook may have counted before.
+		if n, ok := status["consecutive_failures"].(float64); ok && n > 0 && n != tries {
 			tries = n
 			s.ask(user, "POST", "/v1/accounts/"+id+"/fetch", nil)
 		}
