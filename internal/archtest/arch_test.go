@@ -23,7 +23,7 @@ func TestHouse(t *testing.T) {
 		{"packages import only what the map allows", checkImports(module, files)},
 		{"no package may import what it does not", checkGrants(module, files, mayImport)},
 		{"the map is the document's", checkMap(string(document), mayImport)},
-		{"third parties are confined", checkConfined(files)},
+		{"third parties are confined", checkConfined(module, files)},
 		{"only outbound dials", checkDials(files)},
 		{"contexts end every wait", checkContexts(files, beginsContext)},
 		{"texts for people are in words", checkPolish(files, mayHavePolish)},
@@ -68,7 +68,7 @@ func TestRulesBite(t *testing.T) {
 			"docs/ARCHITECTURE.md: fetch may import \"fault\", not \"mail fault\"",
 			"docs/ARCHITECTURE.md: has no row for internal/mail",
 		}},
-		{"confined", checkConfined(files), []string{
+		{"confined", checkConfined("example.test/house", files), []string{
 			"internal/fault/fault.go: fault imports the standard library only, not github.com/google/uuid",
 			"internal/fetch/fetch.go: fetch must not import database/sql",
 			"internal/fetch/fetch.go: fetch must not import github.com/emersion/go-imap/v2",

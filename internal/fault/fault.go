@@ -1,7 +1,7 @@
 // Package fault is the one vocabulary of failure: a closed list of codes that
 // drives retries, HTTP answers, the words a user reads, and metrics.
 //
-// It imports nothing but the standard library and knows nothing of mail
+// It imports nothing of ours but the words for people, and knows nothing of mail
 // protocols. What a code means to a person (title, advice) is package
 // diagnose's business; when to try again is package schedule's.
 package fault
@@ -11,8 +11,8 @@ import (
 	"errors"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Code says why a visit to an external account failed. The list is the
@@ -191,30 +191,5 @@ func CodeOf(err error) Code {
 	return ""
 }
 
-// Clean makes a remote server's words fit to show: valid UTF-8, printable, on
-// one line, without bidirectional controls, at most limit bytes.
-func Clean(text string, limit int) string {
-	var b strings.Builder
-	space := false
-	for _, r := range text {
-		switch {
-		case unicode.IsSpace(r):
-			space = b.Len() > 0
-			continue
-		case r == utf8.RuneError, !unicode.IsPrint(r), unicode.Is(unicode.Bidi_Control, r):
-			continue
-		}
-		if space {
-			if b.Len()+1 > limit {
-				break
-			}
-			b.WriteByte(' ')
-			space = false
-		}
-		if b.Len()+utf8.RuneLen(r) > limit {
-			break
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
+// Clean is words.Clean.
+func Clean(text string, limit int) string { return words.Clean(text, limit) }

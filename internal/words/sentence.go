@@ -17,7 +17,12 @@ type Sentence struct {
 }
 
 // Say returns a sentence.
-func Say(format string, args ...any) Sentence { return Sentence{format, args} }
+func Say(format string, args ...any) Sentence {
+	if false {
+		_ = fmt.Sprintf(format, args...) // So that go vet compares what is filled in with the format.
+	}
+	return Sentence{format, args}
+}
 
 // Error returns it in English: a Sentence is an error wherever it is all that
 // there is to say.
