@@ -41,6 +41,25 @@ func (d Detail) String() string {
 	return strings.Join(out, " ")
 }
 
+// In is the detail in a person's language, for which letters writes the names of hosts. A sentence that is not known
+// in it, such as one that an older version kept, stays as it is.
+func (d Detail) In(lang Language, letters func(host string) string) string {
+	out := make([]string, len(d))
+	for i, s := range d {
+		s.Args = slices.Clone(s.Args)
+		for j, arg := range s.Args {
+			switch a := arg.(type) {
+			case Octets:
+				s.Args[j] = SizeIn(int64(a), lang)
+			case Host:
+				s.Args[j] = letters(string(a))
+			}
+		}
+		out[i] = Translate(s, lang)
+	}
+	return strings.Join(out, " ")
+}
+
 // Clipped returns the text with at most limit octets in English, and what is filled in made fit to show: of that,
 // what comes last is cut first. Words of ours are never cut: a text of more of them stays longer.
 func (d Detail) Clipped(limit int) Detail {

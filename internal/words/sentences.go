@@ -1,15 +1,27 @@
 package words
 
+import (
+	"slices"
+	"sync"
+)
+
 // Translate says a sentence in a person's language. One that is not known in it is
 // said in English.
 func Translate(s Sentence, lang Language) string {
-	for _, w := range sentences {
-		if w.En == s.Format {
-			return s.In(w.In(lang))
-		}
+	if w, known := byFormat()[s.Format]; known {
+		return s.In(w.In(lang))
 	}
 	return s.Error()
 }
+
+// byFormat are the phrases of all sentences by what they are in English.
+var byFormat = sync.OnceValue(func() map[string]Phrase {
+	all := map[string]Phrase{}
+	for _, w := range slices.Concat(sentences, details, serverDetails) {
+		all[w.En] = w
+	}
+	return all
+})
 
 // TooManyFailed is the answer to a request, and the detail of a diagnosis.
 var TooManyFailed = Phrase{
