@@ -249,7 +249,7 @@ func diagnosisOf(r fetch.Report) *account.Diagnosis {
 	if code == fault.Interrupted {
 		code = fault.Internal
 	}
-	return &account.Diagnosis{Code: code, Detail: f.Detail}
+	return &account.Diagnosis{Code: code, Detail: f.Detail.String()}
 }
 
 // printResults prints the table, and under it what to do about failures.

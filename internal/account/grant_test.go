@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // grants are what users allowed at a provider that serves Google's hosts.
@@ -98,7 +99,7 @@ func TestAGrantThatFailsIsKeptForAnotherTry(t *testing.T) {
 	}
 	// The provider is in the way: that is what the test found.
 	f.prober.report = account.TestReport{OK: true}
-	g.fail = fault.New(fault.ServerUnavailable, "asking", "out of order")
+	g.fail = fault.New(fault.ServerUnavailable, "asking", words.Say("out of order"))
 	if _, err := f.Create(t.Context(), f.anna, granted("hers")); !errors.As(err, &failed) ||
 		failed.Report.Diagnosis.Code != fault.ServerUnavailable {
 		t.Errorf("adding: %v", err)

@@ -91,7 +91,7 @@ func (r *Registry) untested(err error) (TestReport, bool) {
 	var f *fault.Error
 	var held *remote.HeldBackError
 	if !errors.As(err, &f) || errors.As(err, &held) || f.Code == fault.HostNotAllowed || f.Code == fault.Internal &&
-		f.Detail == "" {
+		f.Detail == nil {
 		return TestReport{}, false
 	}
 	step := remote.StepLogin
@@ -99,8 +99,8 @@ func (r *Registry) untested(err error) (TestReport, bool) {
 		step = remote.StepResolve
 	}
 	return TestReport{
-		Steps: []remote.Step{{Name: step, Detail: f.Detail}}, Diagnosis: &Diagnosis{
-			Code: f.Code, Detail: f.Detail,
+		Steps: []remote.Step{{Name: step, Detail: f.Detail.String()}}, Diagnosis: &Diagnosis{
+			Code: f.Code, Detail: f.Detail.String(),
 			Since: r.Now().UTC(),
 		},
 	}, true

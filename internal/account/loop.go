@@ -6,6 +6,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // refuseOwn refuses a server of the operator's own, where users' mailboxes
@@ -14,7 +15,8 @@ func (r *Registry) refuseOwn(ctx context.Context, s remote.Server) error {
 	if !r.Remotes.OwnHost(ctx, s.Host) {
 		return nil
 	}
-	return fault.New(fault.MailLoop, "checking the server", "This server holds the mailboxes of this service itself.")
+	return fault.New(fault.MailLoop, "checking the server",
+		words.Say("This server holds the mailboxes of this service itself."))
 }
 
 // probe runs a connection test, and fails one that leads into the owner's own

@@ -12,6 +12,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Options are what a Registry is made of. All interfaces are required.
@@ -328,7 +329,7 @@ func (r *Registry) test(ctx context.Context, a Account, login login) error {
 		return nil
 	}
 	if rep.Diagnosis != nil && rep.Diagnosis.Code == fault.HostNotAllowed {
-		return fault.New(fault.HostNotAllowed, "testing the connection", rep.Diagnosis.Detail)
+		return fault.New(fault.HostNotAllowed, "testing the connection", words.Plain(rep.Diagnosis.Detail)...)
 	}
 	return &TestFailedError{rep}
 }

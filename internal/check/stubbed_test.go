@@ -15,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mailtest/installation"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/store"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // migrated are the databases that these tests begin with.
@@ -106,7 +107,7 @@ func (r *remoteStub) Fetch(ctx context.Context, ws []mail.Want, take func(mail.F
 			}
 			body := r.bodies[w.Folder.Wire][it.ID.UID-1]
 			if why, ok := r.missing[body]; ok {
-				miss(w.Folder, it, fault.New(fault.MessageFailed, "fetching", why))
+				miss(w.Folder, it, fault.New(fault.MessageFailed, "fetching", words.Plain(why)...))
 				continue
 			}
 			if err := take(w.Folder, it, strings.NewReader(body)); err != nil {

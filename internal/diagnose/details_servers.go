@@ -75,6 +75,7 @@ var serverDetails = []phrase{
 	},
 
 	// What servers do.
+	{"The server refuses {}.", "Serwer odrzuca {}."},
 	{"Folder {} could not be read.", "Nie udało się odczytać folderu {}."},
 	{"The server does not come to an end of signing in.", "Serwer nie kończy logowania."},
 	{

@@ -1,6 +1,7 @@
 package diagnose_test
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -62,7 +63,7 @@ func TestFoldersThatFailAreToldFromTooManyOfThem(t *testing.T) {
 	for lang, number := range map[words.Language]string{"en": "10,000", "pl": "10 000"} {
 		some, fetched := diagnose.Explain(fault.FolderFailed, lang, diagnose.Context{Detail: "folder Sent: NO"})
 		many, nothing := diagnose.Explain(fault.FolderFailed, lang, diagnose.Context{
-			Detail: fault.TooManyFolders + ": more than 10000, so nothing was fetched.",
+			Detail: fmt.Sprintf(fault.TooManyFolders, 10_000),
 		})
 		if some == many || strings.Contains(fetched, number) || !strings.Contains(nothing, number) {
 			t.Errorf("%s: %s: %s; %s: %s", lang, some, fetched, many, nothing)
@@ -101,10 +102,10 @@ func TestEveryCodeIsExplainedInEveryLanguage(t *testing.T) {
 		{Wait: time.Hour},
 		{Wait: time.Hour, HeldBack: true},
 		{Wait: time.Hour, Admin: true},
-		{Detail: fault.NotThere + "Sent"},
-		{Detail: fault.NotThere + "Sent", Admin: true},
-		{Detail: fault.TooManyFolders + ": more"},
-		{Detail: fault.TooManyFolders + ": more", Admin: true},
+		{Detail: fmt.Sprintf(fault.NotThere, "Sent")},
+		{Detail: fmt.Sprintf(fault.NotThere, "Sent"), Admin: true},
+		{Detail: fmt.Sprintf(fault.TooManyFolders, 10_000)},
+		{Detail: fmt.Sprintf(fault.TooManyFolders, 10_000), Admin: true},
 		{Detail: fault.PasswordExpired + " The server says: no"},
 		{Detail: fault.PasswordExpired + " The server says: no", Admin: true},
 	}

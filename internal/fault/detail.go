@@ -7,10 +7,10 @@ import "strings"
 const (
 	// NotThere is of folder_failed, where chosen folders are not at the provider;
 	// their names follow.
-	NotThere = "Chosen folders that the provider does not have: "
+	NotThere = "Chosen folders that the provider does not have: %s"
 	// TooManyFolders is of folder_failed, where there are more than are fetched: then
 	// nothing is.
-	TooManyFolders = "The mailbox has too many folders"
+	TooManyFolders = "The mailbox has too many folders: more than %d, so nothing was fetched."
 	// PasswordExpired is of auth_failed, where the password was right once: it has to
 	// be set again at the provider. The server's words follow.
 	PasswordExpired = "The password has expired."
@@ -42,7 +42,7 @@ func ReasonOf(code Code, detail string) Reason {
 		{AuthFailed, PasswordExpired, CredentialExpired},
 		{RateLimited, HeldBack, LoginsHeldBack},
 	} {
-		if r.code == code && strings.HasPrefix(detail, r.begins) {
+		if begins, _, _ := strings.Cut(r.begins, "%"); r.code == code && strings.HasPrefix(detail, begins) {
 			return r.reason
 		}
 	}

@@ -13,17 +13,18 @@ import (
 	"unicode/utf8"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 func TestACodeSurvivesWrapping(t *testing.T) {
 	first := &fault.Error{
-		Code: fault.RateLimited, Op: "signing in", Detail: "too many", RetryAfter: time.Minute,
+		Code: fault.RateLimited, Op: "signing in", Detail: words.Detail{words.Say("too many")}, RetryAfter: time.Minute,
 		Err: io.EOF,
 	}
 	err := fmt.Errorf("visiting: %w", fault.Wrap(fault.Internal, "opening", fault.Wrap(fault.ServerUnavailable, "reading",
 		first)))
 	got := fault.Of(err)
-	if got.Code != fault.RateLimited || got.Detail != "too many" || got.RetryAfter != time.Minute ||
+	if got.Code != fault.RateLimited || got.Detail.String() != "too many" || got.RetryAfter != time.Minute ||
 		!errors.Is(err, io.EOF) {
 		t.Errorf("got %+v", got)
 	}

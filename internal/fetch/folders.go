@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/route"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // matchFolders matches the remote folders with the journal's, takes up new ones, and
@@ -71,7 +72,7 @@ func (v *visit) readable(remotes []mail.Folder, known map[string]*Folder, back b
 		}
 		if r.Problem != nil {
 			if !r.Shared || v.selects(r) {
-				v.noteFailure(fault.FolderFailed, "folder "+r.Name(), r.Problem)
+				v.noteFailure(fault.FolderFailed, folderWhat(r.Name()), r.Problem)
 			}
 			continue
 		}
@@ -146,8 +147,8 @@ func (v *visit) reportUnlisted(remotes []mail.Folder) {
 	}
 	for i := range v.folders {
 		if f := &v.folders[i]; f.Selected && f.Wire != "INBOX" && (f.Remaining > 0 || f.Fetched > 0) {
-			v.noteFailure(fault.FolderFailed, "folder "+f.Remote, fault.New(fault.FolderFailed, "listing folders",
-				"The server lists no folders, not even this one, which it had before."))
+			v.noteFailure(fault.FolderFailed, folderWhat(f.Remote), fault.New(fault.FolderFailed, "listing folders",
+				words.Say("The server lists no folders, not even this one, which it had before.")))
 		}
 	}
 }
@@ -162,8 +163,8 @@ func (v *visit) reportMissing(remotes []mail.Folder) {
 		})
 	})
 	if len(missing) > 0 {
-		v.noteFailure(fault.FolderFailed, fault.NotThere+strings.Join(missing, ", "), fault.New(fault.FolderFailed,
-			"choosing folders", ""))
+		v.noteFailure(fault.FolderFailed, what{alone: words.Say(fault.NotThere, strings.Join(missing, ", "))},
+			fault.New(fault.FolderFailed, "choosing folders"))
 	}
 }
 

@@ -180,7 +180,7 @@ func (p *pipeline) skip(pl *plan, at int, it mail.Item, why *fault.Error) {
 		p.visit.log.Info("too large", "folder", pl.name(), "listed", it.Size, "error", why)
 		return
 	}
-	p.visit.noteFailure(fault.MessageFailed, "a message in "+pl.name(), why)
+	p.visit.noteFailure(fault.MessageFailed, messageWhat(pl.name()), why)
 }
 
 // list puts a message on the list of those that were skipped, if there is room on it.

@@ -152,8 +152,8 @@ var failedTest = &account.TestFailedError{Report: account.TestReport{
 const inner = "SELECT from an inner table"
 
 func particular() []provoked {
-	hostRefused := fault.New(fault.HostNotAllowed, "checking", "port 22 is not one that an account may name")
-	unavailable := fault.New(fault.LocalMailboxUnavailable, "reading", "")
+	hostRefused := fault.New(fault.HostNotAllowed, "checking", words.Say("port 22 is not one that an account may name"))
+	unavailable := fault.New(fault.LocalMailboxUnavailable, "reading")
 	cases := []provoked{
 		{"getAutoconfig", 422, "validation_failed", nil, func(r *request) { r.Path = "/v1/autoconfig?email=nobody" }},
 		{"testConnection", 404, "not_found", nil, with("", `{"account_id":"`+bobsID+`"}`)},
@@ -171,7 +171,7 @@ func particular() []provoked {
 		{"finishOAuth", 400, "", oauth.ErrFlow, nil},
 		{"finishOAuth", 400, "", oauth.ErrNotLasting, nil},
 		{"finishOAuth", 400, "", &oauth.DeniedError{Code: "access_denied"}, nil},
-		{"finishOAuth", 502, "", fault.New(fault.ServerUnavailable, "asking", inner), nil},
+		{"finishOAuth", 502, "", fault.New(fault.ServerUnavailable, "asking", words.Plain(inner)...), nil},
 		{"finishOAuth", 500, "internal", errors.New(inner), nil},
 		{"createAccount", 409, "account_limit_reached", account.ErrLimitReached, nil},
 		{"createAccount", 422, "validation_failed", nil, with("", `{"email":"anna@gmail.com"}`)},

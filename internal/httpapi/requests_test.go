@@ -25,6 +25,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/route"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 func decode[T any](t *testing.T, rec *httptest.ResponseRecorder) T {
@@ -574,7 +575,7 @@ func TestHostNotAllowedNamesTheField(t *testing.T) {
 		f := newFixture(t)
 		f.fail = fault.Wrap(fault.Internal, "adding", &fault.Error{
 			Code: fault.HostNotAllowed, Op: "checking",
-			Detail: "port, unencrypted, the server must", Part: part,
+			Detail: words.Detail{words.Say("port, unencrypted, the server must")}, Part: part,
 		})
 		rec := f.do(request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"a@b.test","password":"x"}`})
 		if fieldsOf(t, rec) != want+":not_allowed" || rec.Code != 422 {

@@ -61,6 +61,11 @@ func sentencesIn(t *testing.T, name string, text []byte) (found, unseen []string
 			}
 			found = append(found, s)
 			return true
+		case *ast.BinaryExpr:
+			if s, ok := joined(arg); ok {
+				found = append(found, s)
+				return true
+			}
 		case *ast.Ident:
 			if arg.Name == "detail" {
 				return true
@@ -74,6 +79,20 @@ func sentencesIn(t *testing.T, name string, text []byte) (found, unseen []string
 		return true
 	})
 	return found, unseen
+}
+
+// joined is a string that is written in parts.
+func joined(e ast.Expr) (string, bool) {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		s, err := strconv.Unquote(e.Value)
+		return s, err == nil
+	case *ast.BinaryExpr:
+		left, isLeft := joined(e.X)
+		right, isRight := joined(e.Y)
+		return left + right, isLeft && isRight && e.Op == token.ADD
+	}
+	return "", false
 }
 
 // forms returns the x-form of every schema of the document.
@@ -207,11 +226,12 @@ func planted() {
 	return account.Say("one that is an error")
 	bad.Add("name", "invalid", err.Error())
 	bad.Add("name", "invalid", "put "+"together")
+	bad.Add("name", "invalid", "put "+name)
 	bad.Add("name", "invalid", fmt.Sprintf("printed %d", 1))
 	when.Add(time.Second)
 	r.Repository.Add(ctx, a, sealed, limit)
 }`))
-	if want := []string{"a plain one", "one of %d bytes", "one that is an error"}; !slices.Equal(found, want) {
+	if want := []string{"a plain one", "one of %d bytes", "one that is an error", "put together"}; !slices.Equal(found, want) {
 		t.Errorf("found %q", found)
 	}
 	if len(unseen) != 3 {

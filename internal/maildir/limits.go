@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/spool"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // limitsNote is, beside the spools, the file with the first line that we wrote into
@@ -135,17 +136,19 @@ func forFetched(own owner.Limit) owner.Limit {
 
 // over says why u does not fit what Mailbrook or the mail server allows; ""
 // when it does.
-func (d *Delivery) over(used, wanted usage) string {
-	if why := overBy(d.limit, used, wanted); why != "" {
+func (d *Delivery) over(used, wanted usage) words.Detail {
+	if why := overBy(d.limit, used, wanted); why != nil {
 		return why
 	}
-	if overBy(forFetched(d.own), used, wanted) == "" {
-		return ""
+	if overBy(forFetched(d.own), used, wanted) == nil {
+		return nil
 	}
-	if why := overBy(d.own, used, wanted); why != "" {
+	if why := overBy(d.own, used, wanted); why != nil {
 		return why
 	}
-	return "The mailbox is nearly full; what is left is kept free for the mail that comes there by itself."
+	return words.Detail{
+		words.Say("The mailbox is nearly full; what is left is kept free for the mail that comes there by itself."),
+	}
 }
 
 // renewQuotaFile rewrites the quota file. What the mail server wrote into its

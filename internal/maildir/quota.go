@@ -251,19 +251,19 @@ func (d *Delivery) limited() bool { return limits(d.limit) || limits(d.own) }
 
 func limits(l owner.Limit) bool { return l.Bytes != nil || l.Messages != nil }
 
-// overBy says why u does not fit the limit; "" when it does.
-func overBy(l owner.Limit, used, wanted usage) string {
+// overBy says why u does not fit the limit; nil when it does.
+func overBy(l owner.Limit, used, wanted usage) words.Detail {
 	switch {
 	case l.Bytes != nil && wanted.bytes <= 1 && used.bytes+wanted.bytes > *l.Bytes: // Whether there is room at all.
-		return fmt.Sprintf("The mailbox holds %s of the %s allowed: nothing more fits.",
-			words.Size(used.bytes), words.Size(*l.Bytes))
+		return words.Detail{words.Say("The mailbox holds %s of the %s allowed: nothing more fits.",
+			words.Octets(used.bytes), words.Octets(*l.Bytes))}
 	case l.Bytes != nil && used.bytes+wanted.bytes > *l.Bytes:
-		return fmt.Sprintf("The mailbox holds %s of the %s allowed; the next %s do not fit.",
-			words.Size(used.bytes), words.Size(*l.Bytes), words.Size(wanted.bytes))
+		return words.Detail{words.Say("The mailbox holds %s of the %s allowed; the next %s do not fit.",
+			words.Octets(used.bytes), words.Octets(*l.Bytes), words.Octets(wanted.bytes))}
 	case l.Messages != nil && used.messages+wanted.messages > *l.Messages:
-		return fmt.Sprintf("The mailbox holds %d of the %d messages allowed.", used.messages, *l.Messages)
+		return words.Detail{words.Say("The mailbox holds %d of the %d messages allowed.", used.messages, *l.Messages)}
 	}
-	return ""
+	return nil
 }
 
 // Reserve makes room for messages about to be staged, against the limits of
@@ -296,7 +296,8 @@ func (d *Delivery) Reserve(ctx context.Context, messages, bytes int64) error {
 		}
 		measured = true
 	}
-	return disk.Unavailable("measuring the mailbox", "The local mailbox changes faster than it can be measured.")
+	return disk.Unavailable("measuring the mailbox",
+		words.Say("The local mailbox changes faster than it can be measured."))
 }
 
 // What has to be done before room can be reserved or refused. Both look through the
@@ -326,13 +327,13 @@ func (d *Delivery) reserve(n usage, measured bool, unchanged disk.Stat) (need, d
 		if next, file, err := d.look(measured, unchanged); err != nil || next != needNothing {
 			return next, file, err
 		}
-		if over := d.over(t.used.plus(t.reserved), n); over != "" {
+		if over := d.over(t.used.plus(t.reserved), n); over != nil {
 			if !measured {
 				if next, file := d.doubt(unchanged); next != needNothing {
 					return next, file, nil
 				}
 			}
-			return needNothing, disk.Stat{}, fault.New(fault.LocalOverQuota, "reserving room in the mailbox", over)
+			return needNothing, disk.Stat{}, fault.New(fault.LocalOverQuota, "reserving room in the mailbox", over...)
 		}
 	}
 	t.reserved = t.reserved.plus(n)

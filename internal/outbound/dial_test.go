@@ -77,7 +77,7 @@ func TestInnerServersAreRefusedInTheSameWords(t *testing.T) {
 			words := map[string]bool{}
 			for _, host := range alike {
 				_, err := d.Resolve(t.Context(), host)
-				words[strings.ReplaceAll(fault.Of(err).Detail, host, "HOST")] = true
+				words[strings.ReplaceAll(fault.Of(err).Detail.String(), host, "HOST")] = true
 			}
 			if len(words) != 1 {
 				t.Errorf("the answers differ: %v", words)

@@ -1,11 +1,11 @@
 package schedule
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 const (
@@ -181,7 +181,7 @@ func spaced(delay, least time.Duration, rnd float64) time.Duration {
 // dailyLimit is why an account rests that has brought what its provider allows.
 func dailyLimit(l Allowance) *fault.Error {
 	return fault.New(fault.RateLimited, "visiting the account",
-		fmt.Sprintf("As much was fetched within a day as the provider allows: %d MB.", l.BytesPerDay/1_000_000))
+		words.Say("As much was fetched within a day as the provider allows: %d MB.", l.BytesPerDay/1_000_000))
 }
 
 // interval is the time between two visits that go well.
@@ -219,7 +219,7 @@ func diagnosis(prior *account.Diagnosis, e *fault.Error, now time.Time) *account
 	if e == nil {
 		return nil
 	}
-	d := &account.Diagnosis{Code: e.Code, Detail: e.Detail, Since: now}
+	d := &account.Diagnosis{Code: e.Code, Detail: e.Detail.String(), Since: now}
 	if prior != nil && prior.Code == e.Code && !prior.Since.IsZero() && !prior.Since.After(now) {
 		d.Since = prior.Since
 	}

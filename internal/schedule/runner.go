@@ -305,9 +305,9 @@ func witness(rep fetch.Report, settled bool) *fault.Error {
 	e := fault.Of(rep.Err)
 	switch {
 	case e == nil && rep.Busy && rep.Messages == 0:
-		return fault.New(fault.Interrupted, "visiting the account", "")
+		return fault.New(fault.Interrupted, "visiting the account")
 	case e != nil && hostFailed(e.Code) && (rep.Messages > 0 || !settled):
-		return fault.New(fault.Interrupted, "visiting the account", "")
+		return fault.New(fault.Interrupted, "visiting the account")
 	}
 	return e
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 const (
@@ -180,7 +181,10 @@ func (c *imapConn) failed(op string, err error) error {
 	if errors.As(err, &known) {
 		return known
 	}
-	f := &fault.Error{Code: fault.ProtocolError, Op: op, Detail: "The server's answers cannot be used.", Err: err}
+	f := &fault.Error{
+		Code: fault.ProtocolError, Op: op, Err: err,
+		Detail: words.Detail{words.Say("The server's answers cannot be used.")},
+	}
 	if said := c.lastWords(op, f); said != nil {
 		f = said
 	}

@@ -212,5 +212,5 @@ func told(err error) string {
 	if !errors.As(err, &f) {
 		return "untyped error " + err.Error()
 	}
-	return strings.TrimSuffix(string(f.Code)+": "+f.Detail, ": ")
+	return strings.TrimSuffix(string(f.Code)+": "+f.Detail.String(), ": ")
 }

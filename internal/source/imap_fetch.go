@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 
@@ -34,10 +33,10 @@ type batch struct {
 	items   []mail.Item // Neither taken nor missed yet.
 	size    int64       // Declared.
 	stage   stage
-	tries   int    // How often the connection ended over it while it was one message.
-	brought int    // What the run had brought when it first did.
-	bye     bool   // The server said BYE over this one message in an earlier visit.
-	doubt   string // Why a message that came for it counts as none; "": none did.
+	tries   int          // How often the connection ended over it while it was one message.
+	brought int          // What the run had brought when it first did.
+	bye     bool         // The server said BYE over this one message in an earlier visit.
+	doubt   words.Detail // Why a message that came for it counts as none; nil: none did.
 }
 
 // stage is how a message is asked for.
@@ -202,7 +201,7 @@ func (r *fetchRun) plan(wants []mail.Want, expected []*speculativeRequest) (want
 		for _, it := range w.Items {
 			switch {
 			case it.ID.UID == 0:
-				r.missed(w, it, "The message has no number (UID).")
+				r.missed(w, it, words.Detail{words.Say("The message has no number (UID).")})
 			case it.Size > limit && !r.headers:
 				r.missedLarge(w, it, it.Size)
 			case e.lo <= it.ID.UID && it.ID.UID <= e.hi:
@@ -258,13 +257,15 @@ func (r *fetchRun) group(w *mail.Want, items []mail.Item) (batches []*batch) {
 	return batches
 }
 
-func tooLarge(size, limit int64) string {
-	return fmt.Sprintf("The message is larger (%s) than allowed (%s).", words.Size(size), words.Size(limit))
+func tooLarge(size, limit int64) words.Detail {
+	return words.Detail{
+		words.Say("The message is larger (%s) than allowed (%s).", words.Octets(size), words.Octets(limit)),
+	}
 }
 
-func (r *fetchRun) missed(w *mail.Want, it mail.Item, why string) {
+func (r *fetchRun) missed(w *mail.Want, it mail.Item, why words.Detail) {
 	r.settled++
-	r.miss(w.Folder, it, fault.New(fault.MessageFailed, "fetching from folder "+displayName(w.Folder), why))
+	r.miss(w.Folder, it, fault.New(fault.MessageFailed, "fetching from folder "+displayName(w.Folder), why...))
 }
 
 // missedLarge misses a message of more octets than are taken.

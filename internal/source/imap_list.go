@@ -11,6 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // question is one folder's listing under way.
@@ -220,7 +221,7 @@ func (c *imapConn) answer(ctx context.Context, into *collector, q question) (l m
 	}
 	if opened.UIDValidity == 0 {
 		return mail.Listing{Folder: l.Folder}, fault.New(fault.FolderFailed, op,
-			"Folder "+name+" cannot be fetched: the server gives its messages no lasting numbers (UIDVALIDITY)."), nil
+			words.Say("Folder %s cannot be fetched: the server gives its messages no lasting numbers (UIDVALIDITY).", name)), nil
 	}
 	if err := listed.fill(&l); err != nil {
 		return l, nil, err

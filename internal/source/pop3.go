@@ -14,6 +14,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/memory"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 const (
@@ -154,8 +155,8 @@ func (s *pop3Session) stat(ctx context.Context) error {
 		return err
 	}
 	if s.count, s.counted = parseSTAT(text); !s.counted {
-		return s.link.Abort(fault.New(fault.ProtocolError, "counting messages", "The server does not say how many messages "+
-			"there are."))
+		return s.link.Abort(fault.New(fault.ProtocolError, "counting messages",
+			words.Say("The server does not say how many messages there are.")))
 	}
 	return nil
 }
@@ -189,7 +190,7 @@ func (s *pop3Session) List(ctx context.Context, queries []mail.Query, yield yiel
 }
 
 func noSuchFolder() *fault.Error {
-	return fault.New(fault.FolderFailed, "listing messages", "By POP3 there is only the inbox.")
+	return fault.New(fault.FolderFailed, "listing messages", words.Say("By POP3 there is only the inbox."))
 }
 
 func (s *pop3Session) survey(ctx context.Context) (mail.Listing, *fault.Error, error) {
@@ -323,7 +324,8 @@ func (s *pop3Session) reopen(ctx context.Context) error {
 	s.link.Close()
 	s.moved = true
 	if s.reopens++; s.reopens > maxReopens {
-		return fault.New(fault.ServerUnavailable, "reconnecting", "The server broke the connection off again and again.")
+		return fault.New(fault.ServerUnavailable, "reconnecting",
+			words.Say("The server broke the connection off again and again."))
 	}
 	return s.another(ctx)
 }

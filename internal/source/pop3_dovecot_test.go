@@ -200,7 +200,8 @@ func TestAWrongPasswordIsSaidSo(t *testing.T) {
 		Host: "localhost",
 		Port: d.IMAPS, Security: remote.TLS,
 	}, Protocol: remote.POP3}, credential("anna", "sekret"))
-	if f := fault.Of(err); f == nil || f.Code != fault.ProtocolError || f.Detail != "This port speaks IMAP, not POP3." {
+	if f := fault.Of(err); f == nil || f.Code != fault.ProtocolError ||
+		f.Detail.String() != "This port speaks IMAP, not POP3." {
 		t.Errorf("POP3 on IMAP's port: %v", err)
 	}
 }

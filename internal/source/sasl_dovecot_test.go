@@ -128,7 +128,7 @@ func TestNoCommonMechanismIsSaidAndNothingIsSent(t *testing.T) {
 	for _, a := range servers(d) {
 		sent, _, err := attempts(t, d, a, credential("anna", "sekret"))
 		f := fault.Of(err)
-		if f == nil || f.Code != fault.AuthMechanismUnsupported || !strings.Contains(f.Detail, "DIGEST-MD5") {
+		if f == nil || f.Code != fault.AuthMechanismUnsupported || !strings.Contains(f.Detail.String(), "DIGEST-MD5") {
 			t.Errorf("%s by %s: %v", a.Protocol, a.Server.Security, err)
 		}
 		if a.Protocol == remote.IMAP && containsAny(sent, []string{"LOGIN", "AUTHENTICATE"}) { // By POP3 it lists USER.

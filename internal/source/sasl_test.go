@@ -201,7 +201,7 @@ func TestARefusalShowsNothingThatWasSent(t *testing.T) {
 			})
 			script.Close()
 			var f *fault.Error
-			if !errors.As(err, &f) || !strings.Contains(f.Detail, "***") {
+			if !errors.As(err, &f) || !strings.Contains(f.Detail.String(), "***") {
 				t.Errorf("%s, %q: %v", protocol, echo, err)
 				continue
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // logbook writes down what it is asked and told.
@@ -87,7 +88,7 @@ func TestEachLoginIsAdmittedAndItsEndTold(t *testing.T) {
 // open it sees one.
 func TestWhoIsNotAdmittedDialsNobody(t *testing.T) {
 	for _, protocol := range []remote.Protocol{remote.IMAP, remote.POP3} {
-		for _, closed := range []error{nil, fault.New(fault.RateLimited, "signing in", fault.HeldBack)} {
+		for _, closed := range []error{nil, fault.New(fault.RateLimited, "signing in", words.Say(fault.HeldBack))} {
 			s := mailtest.Play(t, "S: * BYE\nCLOSE\n", mailtest.ScriptOptions{Lenient: true, Repeat: true})
 			p := mailtest.StartProxy(t, s.Addr())
 			c := loopback(nil, func(o *Options) { o.Gate = &logbook{closed: closed} })

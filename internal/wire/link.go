@@ -185,7 +185,7 @@ func Timed[T any](observe func(remote.Step), name remote.StepName, do func() (T,
 	s := remote.Step{Name: name, OK: err == nil, Took: time.Since(began), Detail: detail}
 	if err != nil {
 		f := fault.Of(err)
-		if s.Detail = f.Detail; s.Detail == "" {
+		if s.Detail = f.Detail.String(); s.Detail == "" {
 			s.Detail = string(f.Code)
 		}
 	}
@@ -202,8 +202,8 @@ func (l *Link) Upgrade(ctx context.Context) error {
 	_, err := Timed(l.observe, remote.StepTLS, func() (struct{}, string, error) {
 		var none struct{}
 		if l.r.Buffered() > 0 {
-			return none, "", l.Abort(fault.New(fault.TLSFailure, "securing the connection", "The server sent data ahead of the "+
-				"TLS handshake."))
+			return none, "", l.Abort(fault.New(fault.TLSFailure, "securing the connection",
+				words.Say("The server sent data ahead of the TLS handshake.")))
 		}
 		l.mu.Lock()
 		conn, err := l.conn, l.err

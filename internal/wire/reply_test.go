@@ -165,7 +165,7 @@ func TestAnExpiredPasswordIsToldFromAWrongOne(t *testing.T) {
 	} {
 		for name, r := range map[string]Reply{"POP3": POP3Reply(said), "NO": asIMAP(NO, said)} {
 			f := r.Judge(SigningIn, "signing in", remote.Credential{})
-			if told := strings.HasPrefix(f.Detail, fault.PasswordExpired+" The server says: "); told != expired ||
+			if told := strings.HasPrefix(f.Detail.String(), fault.PasswordExpired+" The server says: "); told != expired ||
 				expired && f.Code != fault.AuthFailed {
 				t.Errorf("%s %q is reported as %s: %q", name, said, f.Code, f.Detail)
 			}
