@@ -105,7 +105,7 @@ func TestAGrantThatFailsIsKeptForAnotherTry(t *testing.T) {
 		t.Errorf("adding: %v", err)
 	}
 	if rep, err := f.Test(t.Context(), f.anna, granted("hers")); err != nil || rep.OK ||
-		rep.Diagnosis.Detail != "out of order" || len(rep.Steps) != 1 {
+		rep.Diagnosis.Detail.String() != "out of order" || len(rep.Steps) != 1 {
 		t.Errorf("trying: %+v, %v", rep, err)
 	}
 }

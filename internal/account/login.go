@@ -99,8 +99,8 @@ func (r *Registry) untested(err error) (TestReport, bool) {
 		step = remote.StepResolve
 	}
 	return TestReport{
-		Steps: []remote.Step{{Name: step, Detail: f.Detail.String()}}, Diagnosis: &Diagnosis{
-			Code: f.Code, Detail: f.Detail.String(),
+		Steps: []remote.Step{{Name: step, Detail: f.Detail}}, Diagnosis: &Diagnosis{
+			Code: f.Code, Detail: f.Detail,
 			Since: r.Now().UTC(),
 		},
 	}, true

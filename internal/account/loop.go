@@ -41,7 +41,7 @@ func (r *Registry) probe(ctx context.Context, a Account, l login) TestReport {
 	if !rep.OK || challenge == "" || !slices.Contains(rep.Folders, challenge) {
 		return rep
 	}
-	const detail = "This is your own mailbox, and would be fetched into itself."
+	detail := words.Detail{words.Say("This is your own mailbox, and would be fetched into itself.")}
 	rep.OK, rep.Folders, rep.Shared, rep.Messages, rep.Warning = false, nil, nil, 0, nil
 	rep.Diagnosis = &Diagnosis{Code: fault.MailLoop, Detail: detail, Since: r.Now().UTC()}
 	if last := len(rep.Steps) - 1; last >= 0 {

@@ -12,7 +12,6 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
-	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Options are what a Registry is made of. All interfaces are required.
@@ -329,7 +328,7 @@ func (r *Registry) test(ctx context.Context, a Account, login login) error {
 		return nil
 	}
 	if rep.Diagnosis != nil && rep.Diagnosis.Code == fault.HostNotAllowed {
-		return fault.New(fault.HostNotAllowed, "testing the connection", words.Plain(rep.Diagnosis.Detail)...)
+		return fault.New(fault.HostNotAllowed, "testing the connection", rep.Diagnosis.Detail...)
 	}
 	return &TestFailedError{rep}
 }

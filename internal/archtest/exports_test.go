@@ -16,8 +16,6 @@ var keptExports = map[string]string{
 	"remote.Secret.GoString":    "fmt calls it",
 	"remote.Secret.LogValue":    "log/slog calls it",
 	"remote.Secret.MarshalText": "encoding/json and its kin call it",
-	"diagnose.English":          "a detail is asked for by it until details are in package words",
-	"diagnose.Polish":           "as diagnose.English",
 }
 
 // name is an exported name of a package: one at its top, or Type.Method.

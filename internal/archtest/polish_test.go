@@ -12,13 +12,11 @@ import (
 // mayHavePolish are the files and directories outside of package words whose texts have Polish letters, with the
 // reason. What the server says to people is in words; what is here is read, or is other people's.
 var mayHavePolish = map[string]string{
-	"internal/demo":                        "mail and folders of the people in the demo",
-	"internal/mailtest":                    "mail and folders of tests",
-	"internal/mail/date.go":                "a month, as other programs write it into dates",
-	"internal/remote/redact.go":            "words of servers' refusals",
-	"internal/wire/reply_words.go":         "letters that servers' refusals may have, with those they are compared as",
-	"internal/diagnose/details.go":         "details are still found by their English sentence, not shown from words",
-	"internal/diagnose/details_servers.go": "as details.go",
+	"internal/demo":                "mail and folders of the people in the demo",
+	"internal/mailtest":            "mail and folders of tests",
+	"internal/mail/date.go":        "a month, as other programs write it into dates",
+	"internal/remote/redact.go":    "words of servers' refusals",
+	"internal/wire/reply_words.go": "letters that servers' refusals may have, with those they are compared as",
 }
 
 // polishLetters are those that English has not.

@@ -22,7 +22,7 @@ var mayImport = map[string][]string{
 	"hostname": {},
 	"words":    {},
 	"owner":    {"words"},
-	"remote":   {"owner"},
+	"remote":   {"words", "owner"},
 	"route":    {"words", "owner", "remote"},
 	"account":  {"fault", "words", "hostname", "owner", "remote", "route"},
 	"audit":    {"account", "owner"},

@@ -70,7 +70,7 @@ func (d *Doctor) Probe(ctx context.Context, a account.Account, c remote.Credenti
 	f := d.explainable(ctx, step, a, err)
 	t.fail(f)
 	rep := account.TestReport{Steps: t.steps, Diagnosis: &account.Diagnosis{
-		Code: f.Code, Detail: f.Detail.String(),
+		Code: f.Code, Detail: f.Detail,
 		Since: d.now().UTC(),
 	}}
 	if held := (*remote.HeldBackError)(nil); errors.As(err, &held) {
@@ -90,7 +90,7 @@ func (d *Doctor) unmet(rules route.FolderRules, folders []mail.Folder) *account.
 	if len(missing) == 0 {
 		return nil
 	}
-	detail := words.Detail{words.Say(fault.NotThere, strings.Join(missing, ", "))}.Clipped(1000).String()
+	detail := words.Detail{words.Say(fault.NotThere, strings.Join(missing, ", "))}.Clipped(1000)
 	return &account.Diagnosis{Code: fault.FolderFailed, Detail: detail, Since: d.now().UTC()}
 }
 
@@ -173,8 +173,8 @@ func (t *test) fail(f *fault.Error) {
 		t.steps = append(t.steps, remote.Step{Name: t.next(s.Name), Took: t.now().Sub(t.began)})
 	}
 	s := &t.steps[len(t.steps)-1]
-	if s.Detail = f.Detail.String(); s.Detail == "" {
-		s.Detail = Sentence(f.Code, "en")
+	if s.Detail = f.Detail; s.Detail == nil {
+		s.Detail = words.Plain(Sentence(f.Code, words.English))
 	}
 }
 

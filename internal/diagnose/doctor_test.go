@@ -60,7 +60,7 @@ func (s script) Probe(ctx context.Context, a remote.Mailbox, _ remote.Credential
 // ok are steps that went well.
 func ok(names ...remote.StepName) (steps []remote.Step) {
 	for _, n := range names {
-		steps = append(steps, remote.Step{Name: n, OK: true, Took: time.Millisecond, Detail: "fine"})
+		steps = append(steps, remote.Step{Name: n, OK: true, Took: time.Millisecond, Detail: words.Detail{words.Say("fine")}})
 	}
 	return steps
 }
@@ -68,7 +68,7 @@ func ok(names ...remote.StepName) (steps []remote.Step) {
 // failing is ok, and then one step that failed.
 func failing(f *fault.Error, at remote.StepName, before ...remote.StepName) script {
 	return script{
-		steps: append(ok(before...), remote.Step{Name: at, Detail: f.Detail.String(), Took: time.Millisecond}),
+		steps: append(ok(before...), remote.Step{Name: at, Detail: f.Detail, Took: time.Millisecond}),
 		err:   fmt.Errorf("probing: %w", f),
 	}
 }
@@ -208,10 +208,10 @@ func TestEveryTroubleHasItsOwnDiagnosis(t *testing.T) {
 				!slices.Equal(names, tc.steps) {
 				t.Fatalf("%+v, %+v", rep, rep.Diagnosis)
 			}
-			if last := rep.Steps[len(rep.Steps)-1]; last.Detail != tc.detail {
+			if last := rep.Steps[len(rep.Steps)-1]; last.Detail.String() != tc.detail {
 				t.Errorf("the failed step says %q, want %q", last.Detail, tc.detail)
 			}
-			if d := rep.Diagnosis.Detail; d != "" && d != tc.detail {
+			if d := rep.Diagnosis.Detail.String(); d != "" && d != tc.detail {
 				t.Errorf("the diagnosis says %q", d)
 			}
 			if asked != tc.server {
@@ -235,7 +235,7 @@ func TestATestEndsAfterItsPatienceWhoeverWaits(t *testing.T) {
 		}
 		last := rep.Steps[len(rep.Steps)-1]
 		if rep.OK || rep.Diagnosis.Code != fault.ConnectTimeout || last.Name != greeting || last.OK ||
-			last.Took != diagnose.Patience || !strings.Contains(rep.Diagnosis.Detail, "too slowly: after 90 seconds") {
+			last.Took != diagnose.Patience || !strings.Contains(rep.Diagnosis.Detail.String(), "too slowly: after 90 seconds") {
 			t.Errorf("%+v, %+v", rep, rep.Diagnosis)
 		}
 	})
@@ -308,7 +308,7 @@ func TestATestReportsChosenFoldersThatAreNotThere(t *testing.T) {
 			}
 			rep := diagnose.NewDoctor(s, catalog(t)).Probe(t.Context(), a, remote.Credential{})
 			if w := rep.Warning; !rep.OK || rep.Diagnosis != nil || (w != nil) != (c.told != "") ||
-				w != nil && (w.Code != fault.FolderFailed || w.Detail != fmt.Sprintf(fault.NotThere, c.told)) {
+				w != nil && (w.Code != fault.FolderFailed || w.Detail.String() != fmt.Sprintf(fault.NotThere, c.told)) {
 				t.Errorf("report %+v, warning %+v", rep, w)
 			}
 		})

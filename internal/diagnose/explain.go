@@ -19,10 +19,10 @@ type Context struct {
 	Host     string
 	Port     int
 	Email    string
-	SignIn   bool   // Whether users can sign in on the provider's own page here.
-	HeldBack bool   // For rate_limited: it is we who make a pause, after logins that failed.
-	Admin    bool   // Whether an administrator reads it, and not the account's user.
-	Detail   string // The diagnosis's own: some tell which of several situations a code means.
+	SignIn   bool         // Whether users can sign in on the provider's own page here.
+	HeldBack bool         // For rate_limited: it is we who make a pause, after logins that failed.
+	Admin    bool         // Whether an administrator reads it, and not the account's user.
+	Detail   words.Detail // The diagnosis's own: some tell which of several situations a code means.
 	// Wait is how long until the account is tried again by itself, or may be; 0: not
 	// known.
 	Wait time.Duration

@@ -1,15 +1,12 @@
 package diagnose
 
-import "github.com/mailbrook/mailbrook/internal/words"
-
-// The languages that details are said in.
-const (
-	English = string(words.English)
-	Polish  = string(words.Polish)
+import (
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
-// phrase is a detail in each language.
-type phrase struct{ en, pl string }
-
-// tooManyFailed is the answer to a request, and the detail of a diagnosis.
-var tooManyFailed = phrase{words.TooManyFailed.En, words.TooManyFailed.Pl}
+// TellDetail says a diagnosis's or a step's detail in a person's language. Names of hosts are in letters; a server's
+// own words, and other names, stay as they are.
+func TellDetail(detail words.Detail, lang words.Language) string {
+	return detail.In(lang, account.Letters)
+}

@@ -156,7 +156,7 @@ func TestATestDoesNotListenToAServerThatOnlyTalks(t *testing.T) {
 			cred := remote.Credential{Auth: remote.Password, Username: "anna", Secret: remote.NewSecret("secret")}
 			rep := diagnose.NewDoctor(client, catalog(t)).Probe(t.Context(), a, cred)
 			if rep.OK || rep.Diagnosis == nil || rep.Diagnosis.Code != fault.ConnectTimeout ||
-				!strings.Contains(rep.Diagnosis.Detail, "too slow") {
+				!strings.Contains(rep.Diagnosis.Detail.String(), "too slow") {
 				t.Errorf("%+v, %+v", rep, rep.Diagnosis)
 			}
 			l.Close()

@@ -1,7 +1,6 @@
 package diagnose_test
 
 import (
-	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -23,6 +22,8 @@ var (
 	polish = regexp.MustCompile(`(?i)[ąćęłńóśźż]|\b(nie|jest|dostawca|konto|serwer)\b`)
 	names  = regexp.MustCompile(`(?i)https://\S+|„[^”]*”|[a-z0-9-]+(\.[a-z0-9-]+)+`) // Links, quotations, hosts.
 )
+
+var serverSaysNo = words.Say("The server says: %s", "no")
 
 // Newcomer N13, N19: when it is tried again is said as it is.
 func TestTheAdviceSaysWhenItIsTriedAgain(t *testing.T) {
@@ -61,9 +62,11 @@ func TestTheAdviceSaysWhenItIsTriedAgain(t *testing.T) {
 // Newcomer N11: of four folders nobody reads what happens with ten thousand.
 func TestFoldersThatFailAreToldFromTooManyOfThem(t *testing.T) {
 	for lang, number := range map[words.Language]string{"en": "10,000", "pl": "10 000"} {
-		some, fetched := diagnose.Explain(fault.FolderFailed, lang, diagnose.Context{Detail: "folder Sent: NO"})
+		some, fetched := diagnose.Explain(fault.FolderFailed, lang, diagnose.Context{
+			Detail: words.Detail{words.Say("folder %s:", "Sent"), serverSaysNo},
+		})
 		many, nothing := diagnose.Explain(fault.FolderFailed, lang, diagnose.Context{
-			Detail: fmt.Sprintf(fault.TooManyFolders, 10_000),
+			Detail: words.Detail{words.Say(fault.TooManyFolders, 10_000)},
 		})
 		if some == many || strings.Contains(fetched, number) || !strings.Contains(nothing, number) {
 			t.Errorf("%s: %s: %s; %s: %s", lang, some, fetched, many, nothing)
@@ -73,7 +76,7 @@ func TestFoldersThatFailAreToldFromTooManyOfThem(t *testing.T) {
 
 // Newcomer N8: an expired password is not entered again, but replaced by a new one first.
 func TestAnExpiredPasswordIsReplacedAtTheProviderFirst(t *testing.T) {
-	expired := diagnose.Context{Detail: fault.PasswordExpired + ` The server says: "no"`}
+	expired := diagnose.Context{Detail: words.Detail{words.Say(fault.PasswordExpired), serverSaysNo}}
 	for lang, want := range map[words.Language][2]string{
 		"en": {"The password has expired", "Set a new password at the provider first"},
 		"pl": {"Hasło wygasło", "Najpierw zmień hasło u dostawcy"},
@@ -82,7 +85,7 @@ func TestAnExpiredPasswordIsReplacedAtTheProviderFirst(t *testing.T) {
 		if title != want[0] || !strings.HasPrefix(advice, want[1]) {
 			t.Errorf("%s: %s. %s", lang, title, advice)
 		}
-		wrong, _ := diagnose.Explain(fault.AuthFailed, lang, diagnose.Context{Detail: "The server says: no"})
+		wrong, _ := diagnose.Explain(fault.AuthFailed, lang, diagnose.Context{Detail: words.Detail{serverSaysNo}})
 		other, _ := diagnose.Explain(fault.RateLimited, lang, expired)
 		if wrong == title || other == title {
 			t.Errorf("%s: the controls are shown as %q and %q", lang, wrong, other)
@@ -102,12 +105,12 @@ func TestEveryCodeIsExplainedInEveryLanguage(t *testing.T) {
 		{Wait: time.Hour},
 		{Wait: time.Hour, HeldBack: true},
 		{Wait: time.Hour, Admin: true},
-		{Detail: fmt.Sprintf(fault.NotThere, "Sent")},
-		{Detail: fmt.Sprintf(fault.NotThere, "Sent"), Admin: true},
-		{Detail: fmt.Sprintf(fault.TooManyFolders, 10_000)},
-		{Detail: fmt.Sprintf(fault.TooManyFolders, 10_000), Admin: true},
-		{Detail: fault.PasswordExpired + " The server says: no"},
-		{Detail: fault.PasswordExpired + " The server says: no", Admin: true},
+		{Detail: words.Detail{words.Say(fault.NotThere, "Sent")}},
+		{Detail: words.Detail{words.Say(fault.NotThere, "Sent")}, Admin: true},
+		{Detail: words.Detail{words.Say(fault.TooManyFolders, 10_000)}},
+		{Detail: words.Detail{words.Say(fault.TooManyFolders, 10_000)}, Admin: true},
+		{Detail: words.Detail{words.Say(fault.PasswordExpired), serverSaysNo}},
+		{Detail: words.Detail{words.Say(fault.PasswordExpired), serverSaysNo}, Admin: true},
 	}
 	for _, p := range catalog(t).All() {
 		contexts = append(contexts,

@@ -212,7 +212,7 @@ func TestWhatWasFetchedForTheRemotesUserIsSkipped(t *testing.T) {
 				return
 			}
 			for k, s := range w.journal.skips {
-				if s.Code != fault.MailLoop || !s.Held || s.Detail == "" {
+				if s.Code != fault.MailLoop || !s.Held || s.Detail.String() == "" {
 					t.Errorf("skipped as %+v", s)
 				}
 				s.Requested = true

@@ -11,6 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/route"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // ErrFenced says that the lease is no longer held: another worker took the
@@ -239,7 +240,7 @@ type Skipped struct {
 	ID          mail.ID
 	Size        int64
 	Code        fault.Code
-	Detail      string
+	Detail      words.Detail
 	Attempts    int
 	FirstAt     time.Time
 	LastAt      time.Time

@@ -86,7 +86,7 @@ func (v *visit) skippedNow(p *plan, it mail.Item, why *fault.Error) Skipped {
 	now := v.Now()
 	s := Skipped{
 		FolderID: p.folder.ID, FolderEpoch: p.folder.Epoch, ID: it.ID, Size: it.Size,
-		Code: why.Code, Detail: why.Detail.Clipped(200).String(), Attempts: 1, FirstAt: now, LastAt: now, NextAt: now,
+		Code: why.Code, Detail: why.Detail.Clipped(200), Attempts: 1, FirstAt: now, LastAt: now, NextAt: now,
 	}
 	if old, ok := p.waiting[it.ID]; ok {
 		s.Attempts, s.FirstAt, s.Requested = old.Attempts+1, old.FirstAt, old.Requested
@@ -130,7 +130,7 @@ func (v *visit) waiting() *fault.Error {
 		if !current || s.Held || v.overcome[s.ref()] {
 			continue
 		}
-		detail := append(words.Detail{messageWhat(name).before}, words.Plain(s.Detail)...)
+		detail := append(words.Detail{messageWhat(name).before}, s.Detail...)
 		return fault.New(fault.MessageFailed, "visiting", detail.Clipped(200)...)
 	}
 	return nil

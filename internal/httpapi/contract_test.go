@@ -144,8 +144,8 @@ func with(path, body string) func(*request) {
 }
 
 var failedTest = &account.TestFailedError{Report: account.TestReport{
-	Steps:     []remote.Step{{Name: remote.StepLogin, Detail: "refused"}},
-	Diagnosis: &account.Diagnosis{Code: fault.AuthFailed, Detail: "Invalid credentials"},
+	Steps:     []remote.Step{{Name: remote.StepLogin, Detail: words.Plain("refused")}},
+	Diagnosis: &account.Diagnosis{Code: fault.AuthFailed, Detail: words.Detail{words.Say("Invalid credentials")}},
 }}
 
 // inner is a reason that only the log may have.

@@ -126,7 +126,7 @@ func newWorld(t testing.TB) *world {
 		tickets: map[string]bool{},
 		report: account.TestReport{OK: true, Steps: []remote.Step{{
 			Name: remote.StepResolve, OK: true,
-			Took: 3 * time.Millisecond, Detail: "2 addresses",
+			Took: 3 * time.Millisecond, Detail: words.Detail{words.Say("%d addresses", 2)},
 		}}, Folders: []string{"INBOX"}, Messages: 7},
 	}
 }
@@ -306,7 +306,7 @@ func (w *world) Runs(_ context.Context, o owner.Owner, id account.ID, limit int)
 	_, err = w.get(o, id, err)
 	runs := []account.Run{{ID: "2", StartedAt: w.now}, {
 		ID: "1", StartedAt: w.now, FinishedAt: w.now,
-		Diagnosis: &account.Diagnosis{Code: fault.AuthFailed, Detail: "no", Since: w.now},
+		Diagnosis: &account.Diagnosis{Code: fault.AuthFailed, Detail: words.Detail{words.Say("no")}, Since: w.now},
 	}}
 	return runs[:min(limit, 2)], err
 }
@@ -314,7 +314,7 @@ func (w *world) Runs(_ context.Context, o owner.Owner, id account.ID, limit int)
 func (w *world) skipped() account.Skipped {
 	return account.Skipped{
 		SID: skippedID, Folder: "INBOX", LocalFolder: "Gmail", Message: "UID 7", Size: 70 << 20,
-		Code: fault.MessageFailed, Detail: "large", Attempts: 1, FirstAt: w.now, LastAt: w.now,
+		Code: fault.MessageFailed, Detail: words.Detail{words.Say("large")}, Attempts: 1, FirstAt: w.now, LastAt: w.now,
 		Sender: "Anna Nowak", Subject: "Zdjęcia", SentAt: w.now,
 	}
 }

@@ -317,7 +317,7 @@ func TestSlotsWaitTheirTurn(t *testing.T) {
 type titles struct{}
 
 func (titles) Explain(code fault.Code, a account.Account, _ words.Language) (title, advice string) {
-	return string(code), a.Status.Diagnosis.Detail
+	return string(code), a.Status.Diagnosis.Detail.String()
 }
 
 func (titles) ExplainDelay(account.Account, words.Language) diagnose.Delay { return diagnose.Delay{} }
@@ -329,7 +329,7 @@ func TestASkippedMessageIsReportedAsOne(t *testing.T) {
 	for code, want := range map[fault.Code]string{
 		fault.FolderFailed: "message_failed", fault.MessageFailed: "message_failed", fault.RateLimited: "rate_limited",
 	} {
-		got := s.skippedJSON(t.Context(), account.Skipped{Code: code, Detail: "of this one"}, account.Account{})
+		got := s.skippedJSON(t.Context(), account.Skipped{Code: code, Detail: words.Plain("of this one")}, account.Account{})
 		if got.Title != want || got.Advice != "of this one" || string(got.Code) != string(code) {
 			t.Errorf("%s is shown as %+v", code, got)
 		}

@@ -48,7 +48,7 @@ func (s *server) skippedJSON(ctx context.Context, m account.Skipped, a account.A
 	return api.SkippedMessage{
 		Sid: m.SID, Folder: m.Folder, LocalFolder: m.LocalFolder, Message: m.Message, Size: m.Size, Code: api.FaultCode(
 			m.Code), Title: title,
-		Detail: diagnose.TellDetail(m.Detail, string(languageOf(ctx))), Advice: advice, Attempts: m.Attempts,
+		Detail: diagnose.TellDetail(m.Detail, languageOf(ctx)), Advice: advice, Attempts: m.Attempts,
 		FirstAt: utc(m.FirstAt), LastAt: utc(m.LastAt), NextAt: when(
 			m.NextAt),
 		Sender: text(m.Sender), Subject: text(m.Subject), Date: when(m.SentAt),
@@ -102,7 +102,7 @@ func DiagnosisJSON(d *account.Diagnosis, a account.Account, explain Explainer, l
 	}
 	title, advice := explain.Explain(d.Code, a, lang)
 	return &api.Diagnosis{
-		Code: api.FaultCode(d.Code), Title: title, Detail: diagnose.TellDetail(d.Detail, string(lang)), Advice: advice,
+		Code: api.FaultCode(d.Code), Title: title, Detail: diagnose.TellDetail(d.Detail, lang), Advice: advice,
 		Retryable: d.Code.Retryable(),
 		Since:     when(d.Since),
 	}
@@ -113,7 +113,7 @@ func stepsJSON(steps []remote.Step, lang words.Language) []api.TestStep {
 	for i, st := range steps {
 		out[i] = api.TestStep{
 			Name: api.TestStepName(st.Name), Ok: st.OK, Millis: st.Took.Milliseconds(),
-			Detail: diagnose.TellDetail(st.Detail, string(lang)),
+			Detail: diagnose.TellDetail(st.Detail, lang),
 		}
 	}
 	return out

@@ -162,8 +162,9 @@ func (s *server) problemOf(err error, h http.Header, t teller) api.Problem {
 		return t.problem(api.ProblemCodeNotReady, words.Say("the keys of the tokens' issuer cannot be had now"))
 	case errors.As(err, &held):
 		h.Set(echo.HeaderRetryAfter, strconv.Itoa(wholeSeconds(held.Wait)))
-		p := t.problem(api.ProblemCodeRateLimited, words.Sentence{Format: fault.HeldBack})
-		why := account.Diagnosis{Code: fault.RateLimited, Detail: fault.HeldBack, Since: s.Now()}
+		detail := words.Sentence{Format: fault.HeldBack}
+		p := t.problem(api.ProblemCodeRateLimited, detail)
+		why := account.Diagnosis{Code: fault.RateLimited, Detail: words.Detail{detail}, Since: s.Now()}
 		// As of an account that rests for so long.
 		rests := account.Account{Status: account.Status{NextPollAt: s.Now().Add(held.Wait), Diagnosis: &why}}
 		p.Diagnosis = DiagnosisJSON(&why, rests, s.Explain, t.lang)

@@ -553,7 +553,7 @@ func TestFailedTestInAnswer(t *testing.T) {
 	f := newFixture(t)
 	f.report = account.TestReport{Steps: []remote.Step{{
 		Name: remote.StepTLS, Took: 1500 * time.Millisecond,
-		Detail: "expired",
+		Detail: words.Plain("expired"),
 	}}, Diagnosis: &account.Diagnosis{Code: fault.TLSCertificateInvalid}}
 	rec := f.do(request{
 		Method: "POST", Path: "/v1/connection-tests", As: anna,

@@ -231,7 +231,8 @@ func planted() {
 	when.Add(time.Second)
 	r.Repository.Add(ctx, a, sealed, limit)
 }`))
-	if want := []string{"a plain one", "one of %d bytes", "one that is an error", "put together"}; !slices.Equal(found, want) {
+	want := []string{"a plain one", "one of %d bytes", "one that is an error", "put together"}
+	if !slices.Equal(found, want) {
 		t.Errorf("found %q", found)
 	}
 	if len(unseen) != 3 {

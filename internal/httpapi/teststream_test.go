@@ -86,7 +86,9 @@ func TestAConnectionTestTellsItsStepsAsTheyEnd(t *testing.T) {
 // TestTheResultOfAStreamIsThatOfAnAnswer, and who does not ask for a stream gets none.
 func TestTheResultOfAStreamIsThatOfAnAnswer(t *testing.T) {
 	f := newFixture(t)
-	f.told = []remote.Step{{Name: remote.StepResolve, OK: true}, {Name: remote.StepConnect, Detail: "10.1.2.3 refused"}}
+	f.told = []remote.Step{
+		{Name: remote.StepResolve, OK: true}, {Name: remote.StepConnect, Detail: words.Plain("10.1.2.3 refused")},
+	}
 	streamed := f.do(testRequest())
 	if got := kinds(streamed.Body.String()); len(got) != 2 || got[0] != "step" || got[1] != "result" {
 		t.Errorf("told were %v", got)

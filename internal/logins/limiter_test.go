@@ -105,7 +105,7 @@ func TestWhoIsHeldBackIsToldUntilWhen(t *testing.T) {
 		l.Held() != 1 {
 		t.Errorf("%v, %d held", err, l.Held())
 	}
-	if d := (&account.Diagnosis{Code: f.Code, Detail: f.Detail.String()}); !d.HeldBack() {
+	if d := (&account.Diagnosis{Code: f.Code, Detail: f.Detail}); !d.HeldBack() {
 		t.Error("its diagnosis is not known again")
 	}
 }

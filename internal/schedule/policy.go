@@ -219,7 +219,7 @@ func diagnosis(prior *account.Diagnosis, e *fault.Error, now time.Time) *account
 	if e == nil {
 		return nil
 	}
-	d := &account.Diagnosis{Code: e.Code, Detail: e.Detail.String(), Since: now}
+	d := &account.Diagnosis{Code: e.Code, Detail: e.Detail, Since: now}
 	if prior != nil && prior.Code == e.Code && !prior.Since.IsZero() && !prior.Since.After(now) {
 		d.Since = prior.Since
 	}

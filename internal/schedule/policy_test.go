@@ -281,14 +281,14 @@ func TestDiagnosisIsDatedFromTheFirstFailureOfItsKind(t *testing.T) {
 	}{
 		{"the same code keeps its date", Outcome{Err: fault.New(fault.ConnectTimeout, "",
 			words.Say("again"))}, &account.Diagnosis{
-			Code: fault.ConnectTimeout, Detail: "again", Since: noon.Add(-time.Hour),
+			Code: fault.ConnectTimeout, Detail: words.Detail{words.Say("again")}, Since: noon.Add(-time.Hour),
 		}},
 		{"another code is new", Outcome{Err: fault.New(fault.DNSFailure, "", words.Say("other"))}, &account.Diagnosis{
-			Code: fault.DNSFailure, Detail: "other", Since: noon,
+			Code: fault.DNSFailure, Detail: words.Detail{words.Say("other")}, Since: noon,
 		}},
 		{"partly", Outcome{Partial: fault.New(fault.FolderFailed, "", words.Say("Sent"))}, &account.Diagnosis{
 			Code:   fault.FolderFailed,
-			Detail: "Sent", Since: noon,
+			Detail: words.Detail{words.Say("Sent")}, Since: noon,
 		}},
 		{"well", Outcome{}, nil},
 	} {

@@ -136,12 +136,12 @@ func openIMAP(ctx context.Context, c *Client, who *wire.Signer, cred remote.Cred
 func signInIMAP(ctx context.Context, c *Client, who *wire.Signer, l *wire.Link, cred remote.Credential,
 	known imap.CapSet, pipelining bool,
 ) (*imapConn, error) {
-	caps, words, err := wire.Welcome(ctx, l)
+	caps, said, err := wire.Welcome(ctx, l)
 	if err != nil {
 		return nil, err
 	}
 	if len(known) == 0 {
-		known = softwareCapabilities(words)
+		known = softwareCapabilities(said)
 	}
 	conn := &imapConn{link: l, wire: wire.NewIMAP(l)}
 	l.Expect(false)
@@ -155,8 +155,8 @@ func signInIMAP(ctx context.Context, c *Client, who *wire.Signer, l *wire.Link, 
 		conn.end()
 		return nil, err
 	}
-	_, err = wire.Timed(l.Observe, remote.StepLogin, func() (struct{}, string, error) {
-		return struct{}{}, "", conn.login(cred, known, pipelining, c.opts.Version)
+	_, err = wire.Timed(l.Observe, remote.StepLogin, func() (struct{}, words.Detail, error) {
+		return struct{}{}, nil, conn.login(cred, known, pipelining, c.opts.Version)
 	})
 	if err != nil {
 		conn.end()

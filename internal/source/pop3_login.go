@@ -74,11 +74,11 @@ type pop3Login struct {
 // run takes a link from the greeting to the login, and further where commands
 // are pipelined. The link stays open whatever comes.
 func (p *pop3Login) run(ctx context.Context, c *Client, l *wire.Link) error {
-	_, err := wire.Timed(l.Observe, remote.StepGreeting, func() (struct{}, string, error) {
+	_, err := wire.Timed(l.Observe, remote.StepGreeting, func() (struct{}, words.Detail, error) {
 		defer l.WithinGreeting(ctx)()
 		w, err := wire.NewPOP3(l)
 		p.POP3 = w
-		return struct{}{}, "", greetingFault(w, err)
+		return struct{}{}, nil, greetingFault(w, err)
 	})
 	if err != nil {
 		return err
@@ -94,9 +94,9 @@ func (p *pop3Login) run(ctx context.Context, c *Client, l *wire.Link) error {
 	late := (p.memory.noPipelinedLogin || p.memory.noPipelining) && p.memory.capas.equal(p.capas)
 	p.pipelining = p.mayPipeline && p.capas.has("PIPELINING") && !late && p.way(p.capas).whole() &&
 		!p.capas.losesPipelined() && !p.capas.has("UTF8")
-	_, err = wire.Timed(l.Observe, remote.StepLogin, func() (struct{}, string, error) {
+	_, err = wire.Timed(l.Observe, remote.StepLogin, func() (struct{}, words.Detail, error) {
 		defer l.Within(ctx, pop3Patience)()
-		return struct{}{}, "", p.signIn()
+		return struct{}{}, nil, p.signIn()
 	})
 	if err != nil {
 		return err

@@ -197,7 +197,7 @@ func TestARefusalShowsNothingThatWasSent(t *testing.T) {
 			a := remote.Mailbox{Protocol: protocol, Server: server}
 			var steps strings.Builder
 			_, err := c.Probe(t.Context(), a, credential("anna", secret), func(s remote.Step) {
-				steps.WriteString(s.Detail + "\n")
+				steps.WriteString(s.Detail.String() + "\n")
 			})
 			script.Close()
 			var f *fault.Error

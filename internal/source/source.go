@@ -213,15 +213,23 @@ func (c *Client) Probe(ctx context.Context, m remote.Mailbox, cred remote.Creden
 	if reads, ok := session.(*imapSession); ok {
 		reads.conn.countUntil = time.Now().Add(probeCounts)
 	}
-	folders, err := wire.Timed(observe, remote.StepFolders, func() ([]mail.Folder, string, error) {
+	folders, err := wire.Timed(observe, remote.StepFolders, func() ([]mail.Folder, words.Detail, error) {
 		fs, err := session.Folders(ctx)
 		if reads, ok := session.(*imapSession); ok && err == nil {
 			err = reads.opensAny(ctx, fs)
 		}
-		return fs, words.Count(int64(own(fs)), "folder", "folders"), err
+		return fs, countOf(own(fs)), err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return folders, session.Leave(ctx)
+}
+
+// countOf says how many folders there are.
+func countOf(folders int) words.Detail {
+	if folders == 1 {
+		return words.Detail{words.Say("1 folder")}
+	}
+	return words.Detail{words.Say("%d folders", folders)}
 }

@@ -73,7 +73,7 @@ func startTLS(ctx context.Context, l *Link, caps string) error {
 	}()
 	if err != nil {
 		if l.observe != nil {
-			l.observe(remote.Step{Name: remote.StepTLS, Detail: fault.Of(err).Detail.String()})
+			l.observe(remote.Step{Name: remote.StepTLS, Detail: fault.Of(err).Detail})
 		}
 		return l.Abort(err)
 	}
@@ -129,9 +129,9 @@ func plainCommand(l *Link, tag, verb string) (caps string, err error) {
 // Welcome reads an IMAP server's greeting and, by STARTTLS, secures the connection.
 // It returns the capabilities in the greeting, and its words, if they count.
 func Welcome(ctx context.Context, l *Link) (caps, said string, err error) {
-	caps, err = Timed(l.observe, remote.StepGreeting, func() (caps string, detail string, err error) {
+	caps, err = Timed(l.observe, remote.StepGreeting, func() (caps string, detail words.Detail, err error) {
 		caps, said, err = greetIMAP(ctx, l)
-		return caps, "", err
+		return caps, nil, err
 	})
 	if err != nil {
 		return "", "", err

@@ -61,7 +61,8 @@ func (d Detail) In(lang Language, letters func(host string) string) string {
 }
 
 // Clipped returns the text with at most limit octets in English, and what is filled in made fit to show: of that,
-// what comes last is cut first. Words of ours are never cut: a text of more of them stays longer.
+// what comes last is cut first. Words of ours are never cut: a text of more of them stays longer. What an older version
+// kept is not known to be ours.
 func (d Detail) Clipped(limit int) Detail {
 	out := make(Detail, len(d))
 	for i, s := range d {
@@ -73,12 +74,18 @@ func (d Detail) Clipped(limit int) Detail {
 	}
 	over := len(out.String()) - limit
 	for i := len(out) - 1; i >= 0 && over > 0; i-- {
+		if _, ours := byFormat()[out[i].Format]; !ours && len(out[i].Args) == 0 {
+			old := out[i].Format
+			out[i].Format = Clean(old, max(len(old)-over, 0))
+			over -= len(old) - len(out[i].Format)
+		}
 		for j := len(out[i].Args) - 1; j >= 0 && over > 0; j-- {
 			old := fmt.Sprint(out[i].Args[j])
 			out[i].Args[j] = cleaned(out[i].Args[j], max(len(old)-over, 0))
 			over -= len(old) - len(fmt.Sprint(out[i].Args[j]))
 		}
 	}
+	out = slices.DeleteFunc(out, func(s Sentence) bool { return s.Format == "" })
 	if len(out) == 0 {
 		return nil
 	}

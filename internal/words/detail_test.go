@@ -28,7 +28,7 @@ var texts = []words.Detail{
 	words.Plain(`[1,"no form of ours"]`),
 	words.Plain("A % sign, 100 %d"),
 	{words.Say("%d of %s", 3, words.Octets(7_900_000))},
-	{words.Say("%s and %s", words.Host("xn--w-uga1v8h.test"), "ż <&> \"\x00")},
+	{words.Say("%s and %s", words.Host("xn--w-uga1v8h.test"), "ż <&> \"\n")},
 	{words.Say("An empty name: %s.", "")},
 }
 
@@ -41,6 +41,10 @@ func TestADetailIsReadAsItWasKept(t *testing.T) {
 		if strings.ContainsAny(kept, "\x00\n") {
 			t.Errorf("%q cannot be in a column", kept)
 		}
+	}
+	unsound := words.Detail{words.Say("NUL\x00: %s, %s", "\x00", words.Host("\xff"))}
+	if got := words.Kept(unsound.Keep()).String(); got != "NUL\uFFFD: \uFFFD, \uFFFD" {
+		t.Errorf("what no column takes is kept as %q", got)
 	}
 }
 
@@ -65,15 +69,17 @@ func FuzzKept(f *testing.F) {
 	f.Add(`[1,["%[2]s%[1]d",2,"a"]]`)
 	f.Fuzz(func(t *testing.T, kept string) {
 		text := words.Kept(kept)
-		again := words.Kept(text.Keep())
-		if utf8.ValidString(kept) && again.String() != text.String() {
+		again, sound := words.Kept(text.Keep()), func(d words.Detail) string {
+			return strings.ReplaceAll(strings.ToValidUTF8(d.String(), "\uFFFD"), "\x00", "\uFFFD")
+		}
+		if utf8.ValidString(kept) && again.String() != sound(text) {
 			t.Errorf("%q is shown as %q, and kept again as %q", kept, text, again)
 		}
 		if shown := text.String(); shown != kept && strings.Contains(shown, "%!") && !strings.Contains(kept, "%!") {
 			t.Errorf("%q is shown as %q", kept, shown)
 		}
-		if cut := text.Clipped(20); len(words.Kept(cut.Keep())) != len(text) {
-			t.Errorf("%q lost a sentence by being cut", kept)
+		if cut := text.Clipped(20); utf8.ValidString(kept) && words.Kept(cut.Keep()).String() != sound(cut) {
+			t.Errorf("%q, cut, is kept as %q", kept, cut.Keep())
 		}
 	})
 }
@@ -95,6 +101,13 @@ func TestWhatIsFilledInIsCut(t *testing.T) {
 		if got := words.Kept(cut.Keep()).String(); got != want { // The form is never cut.
 			t.Errorf("%d: kept as %q", limit, got)
 		}
+	}
+	old := append(words.Detail{words.Say("a message in %s:", "INBOX")}, words.Kept("Kept before: "+long)...)
+	if got := old.Clipped(50).String(); got != "a message in INBOX: Kept before: "+strings.Repeat("ż", 8) {
+		t.Errorf("what an older version kept is cut to %q", got)
+	}
+	if got := old.Clipped(5).Keep(); got != `[1,["a message in %s:",""]]` {
+		t.Errorf("of nothing else %q is kept", got)
 	}
 	if text[1].Args[0] != "so\n"+long {
 		t.Error("what was cut is another's")

@@ -23,15 +23,21 @@ func (d Detail) Keep() string {
 	}
 	all := []any{1}
 	for _, s := range d {
+		if s.Format == "" {
+			continue // It says nothing.
+		}
 		if len(s.Args) == 0 {
-			all = append(all, s.Format)
+			all = append(all, sound(s.Format))
 			continue
 		}
-		one := []any{s.Format}
+		one := []any{sound(s.Format)}
 		for _, a := range s.Args {
 			one = append(one, keptArg(a))
 		}
 		all = append(all, one)
+	}
+	if len(all) == 1 {
+		return ""
 	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -49,10 +55,13 @@ func keptArg(arg any) any {
 	case Octets:
 		return map[string]int64{"b": int64(a)}
 	case Host:
-		return map[string]string{"h": string(a)}
+		return map[string]string{"h": sound(string(a))}
 	}
-	return fmt.Sprint(arg)
+	return sound(fmt.Sprint(arg))
 }
+
+// sound is a text without NUL, which no column of PostgreSQL takes, whatever it is written as.
+func sound(text string) string { return strings.ReplaceAll(text, "\x00", "\uFFFD") }
 
 // Kept reads what Keep wrote. Anything else is the English text that older versions kept: it is shown as it is.
 func Kept(text string) Detail {

@@ -23,12 +23,6 @@ var byFormat = sync.OnceValue(func() map[string]Phrase {
 	return all
 })
 
-// TooManyFailed is the answer to a request, and the detail of a diagnosis.
-var TooManyFailed = Phrase{
-	"Too many logins at this mailbox failed lately; nothing is tried there until some time has passed.",
-	"Ostatnio było zbyt wiele nieudanych logowań do tej skrzynki; przez pewien czas nie będziemy próbować ponownie.",
-}
-
 // sentences are what people read about their requests, in the order of the
 // alphabet. Numbers come where no word must agree with them.
 var sentences = []Phrase{
@@ -61,7 +55,10 @@ var sentences = []Phrase{
 	{"There is nothing here", "Nic tu nie ma"},
 	{"This external account was added already", "To konto zewnętrzne jest już dodane"},
 	{"This is not allowed", "To nie jest dozwolone"},
-	TooManyFailed,
+	{ // And the detail of a diagnosis.
+		"Too many logins at this mailbox failed lately; nothing is tried there until some time has passed.",
+		"Ostatnio było zbyt wiele nieudanych logowań do tej skrzynki; przez pewien czas nie będziemy próbować ponownie.",
+	},
 	{"Too many requests", "Zbyt wiele żądań"},
 	{"You are not signed in", "Nie udało się zalogować"},
 	{"a body in JSON is needed", "potrzebna jest treść w formacie JSON"},
