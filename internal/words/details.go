@@ -247,8 +247,8 @@ var details = []Phrase{
 	{"The message has no number (UID).", "Wiadomość nie ma numeru (UID)."},
 	{"The message is larger (%s) than allowed (%s).", "Rozmiar wiadomości (%s) przekracza dozwolony (%s)."},
 	{
-		"As much was fetched within a day as the provider allows: %d MB.",
-		"W ciągu doby pobrano tyle, na ile pozwala dostawca: %d MB.",
+		"As much was fetched within a day as the provider allows: %s.",
+		"W ciągu doby pobrano tyle, na ile pozwala dostawca: %s.",
 	},
 	{
 		"Folder %s cannot be fetched: the server gives its messages no lasting numbers (UIDVALIDITY).",
