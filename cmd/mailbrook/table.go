@@ -14,7 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/mailbrook/mailbrook/internal/account"
-	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // cellLimit is the most bytes of one cell that are shown, wholeLimit of one that is not
@@ -43,7 +43,7 @@ func (t *table) add(cells ...string) {
 		if t.whole(i) {
 			limit = wholeLimit
 		}
-		row[i] = fault.Clean(cells[i], limit)
+		row[i] = words.Clean(cells[i], limit)
 	}
 	t.rows = append(t.rows, row)
 }

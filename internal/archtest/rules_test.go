@@ -32,7 +32,7 @@ var mayImport = map[string][]string{
 	"vault":    {"account", "fault", "remote", "words"},
 	"logins":   {"fault", "hostname", "owner", "remote", "words"},
 	"oauth":    {"account", "fault", "owner", "remote", "words"},
-	"oidc":     {"fault", "owner", "remote"},
+	"oidc":     {"owner", "remote", "words"},
 	"wire":     {"fault", "mail", "outbound", "words", "remote"},
 	"source":   {"fault", "mail", "memory", "outbound", "wire", "words", "remote"},
 	"disk":     {"fault", "words"},

@@ -137,7 +137,7 @@ func report(steps []remote.Step, folders []mail.Folder) account.TestReport {
 
 // folderName is for people; what a server put into a name is made fit to show.
 func folderName(f mail.Folder) string {
-	return fault.Clean(f.Name(), 1000)
+	return words.Clean(f.Name(), 1000)
 }
 
 // test is one connection test under way.

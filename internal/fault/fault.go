@@ -192,6 +192,3 @@ func CodeOf(err error) Code {
 	}
 	return ""
 }
-
-// Clean is words.Clean.
-func Clean(text string, limit int) string { return words.Clean(text, limit) }

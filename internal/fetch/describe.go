@@ -11,6 +11,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 const (
@@ -86,7 +87,7 @@ func (v *visit) describeSkipped(ctx context.Context) error {
 		}
 		if s, ok := rows[Ref{p.folder.ID, p.folder.Epoch, it.ID}]; ok {
 			s.About = mail.ParseEnvelope(header, decoding)
-			s.About.Sender, s.About.Subject = fault.Clean(s.About.Sender, mostAbout), fault.Clean(s.About.Subject, mostAbout)
+			s.About.Sender, s.About.Subject = words.Clean(s.About.Sender, mostAbout), words.Clean(s.About.Subject, mostAbout)
 			s.Requested = false // What its owner asked for meanwhile stands.
 			told = append(told, s)
 		}

@@ -18,8 +18,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
-	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // ErrToken says that a bearer token is not valid. Whoever sent it is not told
@@ -127,7 +127,7 @@ func (c claims) userID(claim string) (id owner.UserID, err error) {
 	case json.Number:
 		id, _ = owner.NumberID(v.String())
 	}
-	if said := id.String(); said == "" || len(said) > maxUserID || fault.Clean(said, maxUserID) != said {
+	if said := id.String(); said == "" || len(said) > maxUserID || words.Clean(said, maxUserID) != said {
 		return owner.UserID{}, errTokenUserID
 	}
 	return id, nil

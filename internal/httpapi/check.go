@@ -21,7 +21,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/mailbrook/mailbrook/internal/account"
-	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -404,4 +403,4 @@ func unprintable(r rune) bool {
 
 // clean makes a member's name, which anybody may have written, fit to show.
 // What has none is the body as a whole.
-func clean(field string) string { return cmp.Or(fault.Clean(field, 200), "body") }
+func clean(field string) string { return cmp.Or(words.Clean(field, 200), "body") }

@@ -166,7 +166,7 @@ func (s *server) FinishOAuth(ctx context.Context, r api.FinishOAuthRequestObject
 	default:
 		return nil, err
 	}
-	s.Log.WarnContext(ctx, "a sign-in on a provider's page came to nothing", "registration", fault.Clean(r.Registration,
+	s.Log.WarnContext(ctx, "a sign-in on a provider's page came to nothing", "registration", words.Clean(r.Registration,
 		40), "error", err)
 	return page, nil
 }

@@ -13,8 +13,8 @@ import (
 	gooidc "github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
-	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // claims are what the provider says of somebody.
@@ -36,21 +36,21 @@ func (p *Provider) person(ctx context.Context, m *metadata, f Flow, id *gooidc.I
 		return Person{}, refuse("false", "the id token names nobody: it has no sub")
 	}
 	if azp, there := says["azp"]; there && says.text("azp") != p.opts.ClientID || !there && len(id.Audience) > 1 {
-		return Person{}, refuse("false", "the id token is for another client, %s", fault.Clean(string(azp), shown))
+		return Person{}, refuse("false", "the id token is for another client, %s", words.Clean(string(azp), shown))
 	}
 	if says.after("iat", p.opts.Now().Add(leeway)) {
-		return Person{}, refuse("false", "the id token is of a time to come, %s", fault.Clean(string(says["iat"]), shown))
+		return Person{}, refuse("false", "the id token is of a time to come, %s", words.Clean(string(says["iat"]), shown))
 	}
 	if err := p.complete(ctx, m, says, id, token); err != nil {
 		return Person{}, err
 	}
 	if p.opts.Claim == "email" && !p.opts.Unverified && !says.true("email_verified") {
-		return Person{}, vouched("address", "the address of %q is not verified", fault.Clean(id.Subject, shown))
+		return Person{}, vouched("address", "the address of %q is not verified", words.Clean(id.Subject, shown))
 	}
 	o, err := owner.Parse(says.text(p.opts.Claim))
 	if err != nil {
 		return Person{}, vouched("address", "the claim %s of %q is no user's address: %w", p.opts.Claim,
-			fault.Clean(id.Subject, shown), err)
+			words.Clean(id.Subject, shown), err)
 	}
 	who := Person{Owner: o}
 	if c := p.opts.UserIDClaim; c != "" {
@@ -140,7 +140,7 @@ func (c claims) id(name string) owner.UserID {
 		id, _ := owner.NumberID(string(c[name]))
 		return id
 	}
-	if len(text) > maxID || fault.Clean(text, maxID) != text || text == owner.AnyUser {
+	if len(text) > maxID || words.Clean(text, maxID) != text || text == owner.AnyUser {
 		return owner.UserID{}
 	}
 	return owner.TextID(text)

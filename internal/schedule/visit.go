@@ -197,7 +197,7 @@ func (r *Runner) report(ctx context.Context, l Lease, rep fetch.Report, took tim
 func (r *Runner) guarded(ctx context.Context, l Lease) (rep fetch.Report) {
 	defer func() {
 		if p := recover(); p != nil {
-			r.o.Log.ErrorContext(ctx, "visit panicked", "account", l.Route.ID, "panic", fault.Clean(fmt.Sprint(p), 300),
+			r.o.Log.ErrorContext(ctx, "visit panicked", "account", l.Route.ID, "panic", words.Clean(fmt.Sprint(p), 300),
 				"stack", string(debug.Stack()))
 			rep = fetch.Report{Err: fault.New(fault.Internal, "visiting the account")}
 		}

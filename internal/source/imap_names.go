@@ -66,7 +66,7 @@ func folderFrom(raw string, long bool, delim string, ns namespaces) mail.Folder 
 		f.Problem = badName(words.Say("This folder cannot be fetched: its name is longer than 1000 octets."))
 	}
 	if f.Problem != nil && len(f.Path) == 0 {
-		f.Path = []string{fault.Clean(wire.ReadableName(raw), 200)}
+		f.Path = []string{words.Clean(wire.ReadableName(raw), 200)}
 	}
 	return f
 }
@@ -101,5 +101,5 @@ func badName(why words.Sentence) error {
 
 // displayName is a folder's name for people.
 func displayName(f mail.Folder) string {
-	return fault.Clean(f.Name(), 200)
+	return words.Clean(f.Name(), 200)
 }

@@ -101,7 +101,7 @@ func skippedRow(r rowScanner) (m account.Skipped, err error) {
 	m.Detail = words.Kept(detail)
 	m.Code, m.FirstAt, m.LastAt = fault.Code(code), fromMillis(first), fromMillis(last)
 	if m.Message = fmt.Sprintf("UID %d", uid); uid == 0 {
-		m.Message = "UIDL " + fault.Clean(string(uidl), 255)
+		m.Message = "UIDL " + words.Clean(string(uidl), 255)
 	}
 	if held == 0 || requested != 0 {
 		m.NextAt = fromMillis(next)

@@ -338,7 +338,7 @@ func (l *Link) arm() {
 // what we sent and "S" for what came.
 func (l *Link) note(dir, line string) {
 	if l.transcript != nil {
-		l.transcript(dir, fault.Clean(line, 500))
+		l.transcript(dir, words.Clean(line, 500))
 	}
 }
 

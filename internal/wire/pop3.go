@@ -62,7 +62,7 @@ func (c POP3Command) Line() string {
 type POP3Refusal struct{ Text string }
 
 // Error implements error.
-func (r *POP3Refusal) Error() string { return "the server refused: " + fault.Clean(r.Text, 200) }
+func (r *POP3Refusal) Error() string { return "the server refused: " + words.Clean(r.Text, 200) }
 
 // POP3 is one connection in POP3's terms. go-pop3 writes the commands and
 // reads the status lines, as a codec; below it stand the guard, and a reader
