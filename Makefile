@@ -37,7 +37,7 @@ build: ## Build bin/mailbrook
 	CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION) -X 'main.revision=$(REVISION)'" -o $(BIN)/mailbrook ./cmd/mailbrook
 
 .PHONY: quick
-quick: ## Run each package's tests, in minutes: no race detector, proofs at a stride; says what it left
+quick: ## Run each package's tests, in a minute: no race detector, proofs at a stride; says what it left
 	@.ci/quick $(TESTARGS)
 
 .PHONY: test

@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/store"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // quotas is the users' quotas.
@@ -65,7 +66,7 @@ func (a admin) SetDefaultLimit(ctx context.Context, domain string, l *owner.Limi
 // providers shows the catalogue.
 type providers struct{ app *app }
 
-func (p providers) Providers(lang string) []provider.Shown {
+func (p providers) Providers(lang words.Language) []provider.Shown {
 	return p.app.catalog.Shown(lang, p.app.oauth.Offers)
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/logins"
 	"github.com/mailbrook/mailbrook/internal/maildir"
+	"github.com/mailbrook/mailbrook/internal/memory"
 	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/provider"
@@ -206,6 +207,12 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 		Limit:         cfg.Accounts.MaxPerUser, PollInterval: cfg.Poll.Interval, MinInterval: cfg.Poll.MinInterval,
 		AllowPlaintext: cfg.Remote.AllowPlaintext, Log: log, Now: a.store.Now,
 	})
+	a.registerMetrics(budget)
+	return a, nil
+}
+
+// registerMetrics has the metrics shown that are not registered where they are counted.
+func (a *app) registerMetrics(budget *memory.Budget) {
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.metrics.MustRegister(memoryMetrics(budget)...)
 	a.metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
@@ -227,7 +234,6 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 		Name: "mailbrook_logins_held_total",
 		Help: "Logins that were not made because too many had failed for that user or at that mailbox.",
 	}, func() float64 { return float64(a.logins.Held()) }))
-	return a, nil
 }
 
 func (a *app) close() {

@@ -16,15 +16,18 @@ import (
 )
 
 type checkCmd struct {
-	User    string `help:"Only this user."`
-	Account string `help:"Only what concerns this account." placeholder:"ID"`
-	JSON    bool   `name:"json" help:"Print one JSON object per user."`
-	Explain string `help:"Print all about one message, by its name (F...), UID or UIDL." placeholder:"TOKEN|UID|UIDL"`
+	User    string  `help:"Only this user."`
+	Account string  `help:"Only what concerns this account." placeholder:"ID"`
+	JSON    bool    `name:"json" help:"Print one JSON object per user."`
+	Explain *string `help:"Print all about one message, by its name (F...), UID or UIDL." placeholder:"TOKEN|UID|UIDL"`
 }
 
 // Run compares journals, spools and mailboxes. It ends with status 1 when
 // something is wrong, or when the message to explain is not known.
 func (c checkCmd) Run(ctx context.Context, t terminal, load loader) error {
+	if c.Explain != nil && *c.Explain == "" { // Not left out: a script's variable was empty, perhaps.
+		return usageError{errors.New("--explain: a message's name, UID or UIDL is needed, and this is empty")}
+	}
 	return withApp(ctx, t, load, func(a *app) error {
 		whole, err := c.database(ctx, t, a)
 		if err != nil {
@@ -50,7 +53,7 @@ func (c checkCmd) Run(ctx context.Context, t terminal, load loader) error {
 			if c.Account != "" {
 				f.Only(account.ID(c.Account))
 			}
-			if c.Explain != "" {
+			if c.Explain != nil {
 				n, err := c.explain(t, f)
 				if err != nil {
 					return err
@@ -69,8 +72,8 @@ func (c checkCmd) Run(ctx context.Context, t terminal, load loader) error {
 			}
 		}
 		switch {
-		case c.Explain != "" && explained == 0:
-			return fmt.Errorf("no journal and no mailbox knows %q", c.Explain)
+		case c.Explain != nil && explained == 0:
+			return fmt.Errorf("no journal and no mailbox knows %q", *c.Explain)
 		case len(owners) == 0 && !c.JSON:
 			fmt.Fprintln(t.out, "no accounts to check")
 		}
@@ -84,7 +87,7 @@ func (c checkCmd) Run(ctx context.Context, t terminal, load loader) error {
 // database has the database look through itself, when all is to be checked, and
 // reports whether it is whole. With --json what it says goes to where errors go.
 func (c checkCmd) database(ctx context.Context, t terminal, a *app) (whole bool, err error) {
-	if c.User != "" || c.Account != "" || c.Explain != "" {
+	if c.User != "" || c.Account != "" || c.Explain != nil {
 		return true, nil
 	}
 	wrong, remark, err := a.store.Integrity(ctx)
@@ -217,7 +220,7 @@ func prefixed(s, sep string) string {
 
 // explain prints what is known of a message, and returns of how many.
 func (c checkCmd) explain(t terminal, f *check.Findings) (int, error) {
-	all := f.Explain(c.Explain)
+	all := f.Explain(*c.Explain)
 	for _, x := range all {
 		if c.JSON {
 			if err := t.jsonLine(x); err != nil {

@@ -87,6 +87,11 @@ func TestCheckComparesWhatWasDeliveredWithTheJournal(t *testing.T) {
 			t.Errorf("of %s it explains %s", part, again)
 		}
 	}
+	// An empty name is no order to check everything.
+	if r := s.run("", "check", "--explain", ""); r.status != exitUsage || r.out != "" ||
+		!strings.Contains(r.err, "--explain") {
+		t.Errorf("an empty name: status %d, %s%s", r.status, r.err, r.out)
+	}
 	if r := s.run("", "check", "--explain", "x"+doubled.Token); r.status != exitFailed { // The control.
 		t.Errorf("explaining what is no token ends with status %d", r.status)
 	}

@@ -39,7 +39,7 @@ func (c configShowCmd) Run(t terminal, load loader) error {
 	if c.JSON {
 		return t.json(all)
 	}
-	tab := newTable("key", "value", "from").keeping("key", "value")
+	tab := newTable("key", "value", "from").unbroken("key").keeping("value", "from")
 	for _, k := range all {
 		tab.add(k.Key, k.Value, k.From)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/store"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // deliveries gives the engine its mailboxes, and knows which of them may be made:
@@ -79,15 +80,19 @@ func (d deliveries) missing(ctx context.Context, o owner.Owner, why error) error
 			"user", o)
 		return &fault.Error{
 			Code: fault.LocalMailboxUnavailable, Op: op, Err: why,
-			Detail: "The user's own mailbox was there and is gone. It is not made again: nothing is fetched until it is back, " +
-				"or the user is removed.",
+			Detail: words.Detail{
+				words.Say("The user's own mailbox was there and is gone. It is not made again: nothing is " +
+					"fetched until it is back, or the user is removed."),
+			},
 		}
 	case !d.create:
 		d.absent.WithLabelValues(mailboxNever).Inc()
 		d.log.WarnContext(ctx, "a user has no mailbox, and none is made here (create_mailboxes)", "user", o)
 		return &fault.Error{
 			Code: fault.LocalMailboxUnavailable, Op: op, Err: why,
-			Detail: "The user has no mailbox of its own yet: nothing is fetched until the mail system has made it.",
+			Detail: words.Detail{
+				words.Say("The user has no mailbox of its own yet: nothing is fetched until the mail system has made it."),
+			},
 		}
 	}
 	return fetch.ErrNotMade

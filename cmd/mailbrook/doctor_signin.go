@@ -53,7 +53,7 @@ func (d *doctor) signInIMAP(ctx context.Context) {
 	private := ""
 	err = source.New(source.Options{Dialer: dialer, Version: version}).Reach(ctx, c.server(), func(s remote.Step) {
 		if s.Name == remote.StepTLS {
-			private = s.Detail
+			private = s.Detail.String()
 		}
 	})
 	switch {

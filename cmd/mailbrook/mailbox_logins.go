@@ -17,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/store"
 	"github.com/mailbrook/mailbrook/internal/vault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // mailboxLogins says how users' own mailboxes are signed in to.
@@ -48,7 +49,7 @@ func (l *mailboxLogins) login(ctx context.Context, o owner.Owner) (imapbox.Login
 		if err != nil {
 			return imapbox.Login{}, &fault.Error{
 				Code: fault.LocalMailboxUnavailable, Op: "signing in to the mailbox", Err: err,
-				Detail: "There is no access token for the server of the users' mailboxes.",
+				Detail: words.Detail{words.Say("There is no access token for the server of the users' mailboxes.")},
 			}
 		}
 		return imapbox.Login{Credential: remote.Credential{Auth: remote.OAuth2, Username: o.String(), Secret: token}}, nil
@@ -57,7 +58,9 @@ func (l *mailboxLogins) login(ctx context.Context, o owner.Owner) (imapbox.Login
 		if errors.Is(err, account.ErrNotFound) {
 			return imapbox.Login{}, &fault.Error{
 				Code: fault.LocalMailboxUnavailable, Op: "signing in to the mailbox", Err: err,
-				Detail: "No name and no password are saved with which this user's own mailbox could be opened.",
+				Detail: words.Detail{
+					words.Say("No name and no password are saved with which this user's own mailbox could be opened."),
+				},
 			}
 		}
 		return imapbox.Login{Credential: remote.Credential{

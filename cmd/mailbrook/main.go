@@ -43,7 +43,7 @@ type cli struct {
 	Check        checkCmd        `cmd:"" help:"Compare journals, spools and mailboxes; explain one message."`
 	Token        tokenCmd        `cmd:"" help:"Print a bearer token for the REST API."`
 	Link         linkCmd         `cmd:"" help:"Print a one-time address that opens the web pages signed in."`
-	User         userCmd         `cmd:"" help:"Remove users whose mailbox is gone, or whose address somebody else gets."`
+	User         userCmd         `cmd:"" help:"Remove a user, or export what is stored about one."`
 	Sessions     sessionsCmd     `cmd:"" help:"End sessions of the web pages."`
 	Doctor       doctorCmd       `cmd:"" help:"Find what is wrong around an installation, and say what to do."`
 	Configured   configCmd       `cmd:"" name:"config" help:"Show keys, values and where they come from, or check them."`

@@ -72,7 +72,7 @@ func onTerminal(w io.Writer) bool {
 }
 
 // label is what an account is called on the screen.
-func label(a account.Account) string { return fault.Clean(a.Email, 80) }
+func label(a account.Account) string { return words.Clean(a.Email, 80) }
 
 // track is how far one visit is.
 type track struct {
@@ -269,7 +269,7 @@ func (t *track) describe(now time.Time) string {
 		return "looking for new mail"
 	}
 	text := fmt.Sprintf("%d/%d, %s", s.MessagesDone, s.MessagesTotal, words.Size(s.BytesDone))
-	if folder := fault.Clean(s.Folder, 40); folder != "" {
+	if folder := words.Clean(s.Folder, 40); folder != "" {
 		text = folder + " " + text
 	}
 	if took >= 1 && s.MessagesDone > 0 {

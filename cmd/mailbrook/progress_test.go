@@ -288,7 +288,7 @@ func TestKeptCellsAreNeverCut(t *testing.T) {
 	t.Parallel()
 	path := "/var/lib/mailbrook/" + strings.Repeat("katalog/", 16) + "mailbrook.db"
 	for _, columns := range []int{0, 40, 60, 80, 100, 200} {
-		tab := newTable("key", "value", "from").keeping("key", "value")
+		tab := newTable("key", "value", "from").unbroken("key").keeping("value")
 		tab.add("oauth.google.client_secret", path, strings.Repeat("z pliku ", 12))
 		tab.add("oauth.google.client_id", "x", "the default")
 		var b strings.Builder

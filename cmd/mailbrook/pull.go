@@ -207,7 +207,7 @@ func (a *app) pullOne(ctx context.Context, acc account.Account, show *progress, 
 	if waits {
 		d := acc.Status.Diagnosis
 		if d == nil {
-			d = &account.Diagnosis{Code: fault.Internal, Detail: err.Error()}
+			d = &account.Diagnosis{Code: fault.Internal, Detail: words.Plain(err.Error())}
 		}
 		return pullResult{Account: acc, Diagnosis: d, Skipped: true}
 	}
@@ -260,9 +260,10 @@ func (a *app) printResults(t terminal, results []pullResult) error {
 		}
 		title, advice := a.advice().Explain(r.Diagnosis.Code, r.Account, "en")
 		fmt.Fprintf(t.out, "\n%s: %s", t.page().names(r.Account.Email), title)
-		if detail := r.Diagnosis.Detail; detail != "" {
+		if r.Diagnosis.Detail != nil {
+			detail := r.Diagnosis.Detail.String()
 			if !t.page().ascii {
-				detail = diagnose.TellDetail(detail, "en")
+				detail = diagnose.TellDetail(r.Diagnosis.Detail, words.English)
 			}
 			fmt.Fprintf(t.out, " (%s)", detail)
 		}

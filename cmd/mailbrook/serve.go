@@ -20,6 +20,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/webui"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // What a process can be.
@@ -244,12 +245,12 @@ func (w advice) about(a account.Account) diagnose.Context {
 }
 
 // Explain says what a code means and what to do about it.
-func (w advice) Explain(code fault.Code, a account.Account, lang string) (title, advice string) {
+func (w advice) Explain(code fault.Code, a account.Account, lang words.Language) (title, advice string) {
 	return diagnose.Explain(code, lang, w.about(a))
 }
 
 // ExplainDelay says what keeps an account's mail away.
-func (w advice) ExplainDelay(a account.Account, lang string) diagnose.Delay {
+func (w advice) ExplainDelay(a account.Account, lang words.Language) diagnose.Delay {
 	return diagnose.ExplainDelay(a, lang, w.about(a))
 }
 

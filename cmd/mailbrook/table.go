@@ -14,7 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/mailbrook/mailbrook/internal/account"
-	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // cellLimit is the most bytes of one cell that are shown, wholeLimit of one that is not
@@ -43,7 +43,7 @@ func (t *table) add(cells ...string) {
 		if t.whole(i) {
 			limit = wholeLimit
 		}
-		row[i] = fault.Clean(cells[i], limit)
+		row[i] = words.Clean(cells[i], limit)
 	}
 	t.rows = append(t.rows, row)
 }
@@ -297,8 +297,8 @@ func (t *table) fit(widths []int, right []bool, columns int) (shown []int) {
 		widest := -1
 		for _, may := range []func(i int) bool{
 			func(i int) bool { return !t.whole(i) && widths[i] > leastCell },
-			// Of the kept ones only the widest have to continue in the next line.
-			func(i int) bool { return t.whole(i) && !t.oneLine(i) && natural[i] > leastKept },
+			// Of the kept ones the widest continues in the next line first, and only then the others.
+			func(i int) bool { return t.whole(i) && !t.oneLine(i) && widths[i] > leastKept },
 			func(int) bool { return true },
 		} {
 			for _, i := range shown {

@@ -17,6 +17,9 @@ import (
 	"github.com/mailbrook/mailbrook/internal/transcript"
 )
 
+// What source opens keeps what the engine counts on.
+var _ fetch.Session = (*source.Session)(nil)
+
 // sources gives the engine its source. What is said with the servers of some
 // accounts is written down.
 type sources struct{ app *app }
@@ -53,7 +56,7 @@ func (a *app) record(id string) (*transcript.File, error) {
 
 // recorded is a session whose transcript ends with it.
 type recorded struct {
-	source.Session
+	*source.Session
 	file *transcript.File
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/route"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // ID names an external account: a random UUID, which nobody can guess. An account and
@@ -83,8 +84,8 @@ func States() []State {
 // where a person reads them, in that person's language.
 type Diagnosis struct {
 	Code   fault.Code
-	Detail string    // Specific, safe to show, in English; may be empty.
-	Since  time.Time // When it first failed this way.
+	Detail words.Detail // Specific, safe to show; may be empty.
+	Since  time.Time    // When it first failed this way.
 }
 
 // Pause says how an account came to be switched off.

@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // grants are what users allowed at a provider that serves Google's hosts.
@@ -98,13 +99,13 @@ func TestAGrantThatFailsIsKeptForAnotherTry(t *testing.T) {
 	}
 	// The provider is in the way: that is what the test found.
 	f.prober.report = account.TestReport{OK: true}
-	g.fail = fault.New(fault.ServerUnavailable, "asking", "out of order")
+	g.fail = fault.New(fault.ServerUnavailable, "asking", words.Say("out of order"))
 	if _, err := f.Create(t.Context(), f.anna, granted("hers")); !errors.As(err, &failed) ||
 		failed.Report.Diagnosis.Code != fault.ServerUnavailable {
 		t.Errorf("adding: %v", err)
 	}
 	if rep, err := f.Test(t.Context(), f.anna, granted("hers")); err != nil || rep.OK ||
-		rep.Diagnosis.Detail != "out of order" || len(rep.Steps) != 1 {
+		rep.Diagnosis.Detail.String() != "out of order" || len(rep.Steps) != 1 {
 		t.Errorf("trying: %+v, %v", rep, err)
 	}
 }

@@ -91,7 +91,7 @@ func (r *Registry) untested(err error) (TestReport, bool) {
 	var f *fault.Error
 	var held *remote.HeldBackError
 	if !errors.As(err, &f) || errors.As(err, &held) || f.Code == fault.HostNotAllowed || f.Code == fault.Internal &&
-		f.Detail == "" {
+		f.Detail == nil {
 		return TestReport{}, false
 	}
 	step := remote.StepLogin

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // refuseOwn refuses a server of the operator's own, where users' mailboxes
@@ -14,7 +15,8 @@ func (r *Registry) refuseOwn(ctx context.Context, s remote.Server) error {
 	if !r.Remotes.OwnHost(ctx, s.Host) {
 		return nil
 	}
-	return fault.New(fault.MailLoop, "checking the server", "This server holds the mailboxes of this service itself.")
+	return fault.New(fault.MailLoop, "checking the server",
+		words.Say("This server holds the mailboxes of this service itself."))
 }
 
 // probe runs a connection test, and fails one that leads into the owner's own
@@ -39,7 +41,7 @@ func (r *Registry) probe(ctx context.Context, a Account, l login) TestReport {
 	if !rep.OK || challenge == "" || !slices.Contains(rep.Folders, challenge) {
 		return rep
 	}
-	const detail = "This is your own mailbox, and would be fetched into itself."
+	detail := words.Detail{words.Say("This is your own mailbox, and would be fetched into itself.")}
 	rep.OK, rep.Folders, rep.Shared, rep.Messages, rep.Warning = false, nil, nil, 0, nil
 	rep.Diagnosis = &Diagnosis{Code: fault.MailLoop, Detail: detail, Since: r.Now().UTC()}
 	if last := len(rep.Steps) - 1; last >= 0 {

@@ -328,7 +328,7 @@ func (r *Registry) test(ctx context.Context, a Account, login login) error {
 		return nil
 	}
 	if rep.Diagnosis != nil && rep.Diagnosis.Code == fault.HostNotAllowed {
-		return fault.New(fault.HostNotAllowed, "testing the connection", rep.Diagnosis.Detail)
+		return fault.New(fault.HostNotAllowed, "testing the connection", rep.Diagnosis.Detail...)
 	}
 	return &TestFailedError{rep}
 }

@@ -169,7 +169,7 @@ type remotes struct{}
 
 func (remotes) CheckServer(s remote.Server) error {
 	if s.Host == "localhost" || s.Port == 25 {
-		return fault.New(fault.HostNotAllowed, "checking", "this host or port may not be named")
+		return fault.New(fault.HostNotAllowed, "checking", words.Say("this host or port may not be named"))
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Skipped is a message that could not be fetched, and why.
@@ -17,7 +18,7 @@ type Skipped struct {
 	Subject     string
 	SentAt      time.Time // By its own Date field.
 	Code        fault.Code
-	Detail      string
+	Detail      words.Detail
 	Attempts    int
 	FirstAt     time.Time
 	LastAt      time.Time

@@ -23,10 +23,11 @@ func TestHouse(t *testing.T) {
 		{"packages import only what the map allows", checkImports(module, files)},
 		{"no package may import what it does not", checkGrants(module, files, mayImport)},
 		{"the map is the document's", checkMap(string(document), mayImport)},
-		{"third parties are confined", checkConfined(files)},
+		{"third parties are confined", checkConfined(module, files)},
 		{"only outbound dials", checkDials(files)},
 		{"only imapbox writes into mailboxes at servers", checkWrites(module, files)},
 		{"contexts end every wait", checkContexts(files, beginsContext)},
+		{"texts for people are in words", checkPolish(files, mayHavePolish)},
 		{"packages are named after what they are about", checkNames(files)},
 		{"everything exported says what it is, and no function is endless", checkDocs(files)},
 		{"what is exported is used elsewhere", checkExports(module, files, loadTests(t, root), keptExports)},
@@ -68,7 +69,7 @@ func TestRulesBite(t *testing.T) {
 			"docs/ARCHITECTURE.md: fetch may import \"fault\", not \"mail fault\"",
 			"docs/ARCHITECTURE.md: has no row for internal/mail",
 		}},
-		{"confined", checkConfined(files), []string{
+		{"confined", checkConfined("example.test/house", files), []string{
 			"internal/fault/fault.go: fault imports the standard library only, not github.com/google/uuid",
 			"internal/fetch/fetch.go: fetch must not import database/sql",
 			"internal/fetch/fetch.go: fetch must not import github.com/emersion/go-imap/v2",
@@ -95,6 +96,14 @@ func TestRulesBite(t *testing.T) {
 			"internal/archtest: internal/outbound/outbound.go Gone begins no context: take its reason away",
 			"internal/outbound/outbound.go:12: context.Background is for main and tests: take a context from the caller",
 			"internal/outbound/outbound.go:15: context.TODO is for main and tests: take a context from the caller",
+		}},
+		{"polish", checkPolish(files, map[string]string{
+			"internal/fetch/sub": "argued", "internal/maildir/maildir.go": "needless",
+		}), []string{
+			"internal/archtest: internal/maildir/maildir.go has no text in Polish: take its reason away",
+			"internal/fault/fault.go:11: a text in Polish, which is for package words alone",
+			"internal/fault/fault.go:12: a text in Polish, which is for package words alone",
+			"internal/fault/fault.go:13: a text in Polish, which is for package words alone",
 		}},
 		{"names", checkNames(files), []string{"internal/utils: a package called utils says nothing of what is in it"}},
 		{"docs", checkDocs(files), []string{

@@ -1,6 +1,7 @@
 package check_test
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/mailtest/installation"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
@@ -29,25 +31,25 @@ func kinds(f *check.Findings) map[string]int {
 }
 
 func TestACheckCountsMessagesByWhatBecameOfThem(t *testing.T) {
-	onBothDatabases(t, func(t *testing.T, postgres bool) {
-		o := newOffice(t, postgres)
+	installation.OnBothDatabases(t, func(t *testing.T, postgres bool) {
+		o := newStubbed(t, postgres)
 		o.send("INBOX", "a", "b", "c", "d", "e")
 		o.send("Archive/2023", "f", "g")
 		o.remote.missing[o.remote.bodies["INBOX"][4]] = "the server has lost it"
-		o.visit()
-		o.rename("a", ".Elsewhere", "S")
-		o.must(os.Remove(o.path("b")))
-		kept := filepath.Join(o.home(), ".Remote", "cur", filepath.Base(o.path("c"))+":2,S")
-		o.must(os.Link(o.path("c"), kept)) // A mail server's copy.
-		o.must(os.WriteFile(filepath.Join(o.home(), "cur", "1.M1P1.host,S=4:2,"), []byte("text"), 0o600))
+		o.Visit()
+		o.Rename("a", ".Elsewhere", "S")
+		o.Must(os.Remove(o.File("b")))
+		kept := filepath.Join(o.Home(), ".Remote", "cur", filepath.Base(o.File("c"))+":2,S")
+		o.Must(os.Link(o.File("c"), kept)) // A mail server's copy.
+		o.Must(os.WriteFile(filepath.Join(o.Home(), "cur", "1.M1P1.host,S=4:2,"), []byte("text"), 0o600))
 
-		f := o.check()
+		f := o.Check()
 		if !f.OK || len(f.Accounts) != 1 || len(f.Findings) != 0 {
 			t.Fatalf("%+v, %+v", f.Findings, f.Accounts)
 		}
 		got := *f.Accounts[0]
 		want := check.Checked{
-			Account: o.account.ID, Email: "x@remote.test", Folders: 2, Present: 5, Gone: 1,
+			Account: o.Account.ID, Email: "x@remote.test", Folders: 2, Present: 5, Gone: 1,
 			Skipped: map[string]int{"message_failed": 1},
 		}
 		if !maps.Equal(got.Skipped, want.Skipped) {
@@ -63,78 +65,78 @@ func TestACheckCountsMessagesByWhatBecameOfThem(t *testing.T) {
 
 func TestACheckNoticesWhatIsWrong(t *testing.T) {
 	for name, c := range map[string]struct {
-		spoil func(o *office)
+		spoil func(o *stubbed)
 		want  map[string]int
 		wrong bool
 	}{
-		"nothing": {func(*office) {}, nil, false},
-		"one message lies there in two files": {func(o *office) {
-			text, err := os.ReadFile(o.path("a"))
-			o.must(err)
-			name, _, _ := strings.Cut(filepath.Base(o.path("a")), ":")
-			o.must(os.WriteFile(filepath.Join(o.home(), ".Remote.Archive.2023", "cur", name+":2,S"), text, 0o600))
+		"nothing": {func(*stubbed) {}, nil, false},
+		"one message lies there in two files": {func(o *stubbed) {
+			text, err := os.ReadFile(o.File("a"))
+			o.Must(err)
+			name, _, _ := strings.Cut(filepath.Base(o.File("a")), ":")
+			o.Must(os.WriteFile(filepath.Join(o.Home(), ".Remote.Archive.2023", "cur", name+":2,S"), text, 0o600))
 		}, map[string]int{check.DoubledToken: 1}, true},
-		"a message of nobody's has a name of ours": {func(o *office) {
-			o.must(os.WriteFile(filepath.Join(o.home(), "cur", "1.F"+strings.Repeat("a", 26)+".h,S=4,W=4:2,"), []byte("text"),
+		"a message of nobody's has a name of ours": {func(o *stubbed) {
+			o.Must(os.WriteFile(filepath.Join(o.Home(), "cur", "1.F"+strings.Repeat("a", 26)+".h,S=4,W=4:2,"), []byte("text"),
 				0o600))
 		}, map[string]int{check.UnknownToken: 1}, true},
-		"it may be that of an account that is forgotten": {func(o *office) {
-			o.must(os.WriteFile(filepath.Join(o.home(), "cur", "1.F"+strings.Repeat("a", 26)+".h,S=4,W=4:2,"), []byte("text"),
+		"it may be that of an account that is forgotten": {func(o *stubbed) {
+			o.Must(os.WriteFile(filepath.Join(o.Home(), "cur", "1.F"+strings.Repeat("a", 26)+".h,S=4,W=4:2,"), []byte("text"),
 				0o600))
-			o.must(os.Mkdir(filepath.Join(o.home(), "fetch-spool", uuid.NewString()), 0o700))
+			o.Must(os.Mkdir(filepath.Join(o.Home(), "fetch-spool", uuid.NewString()), 0o700))
 		}, map[string]int{check.Forgotten: 1}, false},
-		"a message was cut short": {func(o *office) {
-			o.must(os.Truncate(o.path("a"), 10))
+		"a message was cut short": {func(o *stubbed) {
+			o.Must(os.Truncate(o.File("a"), 10))
 		}, map[string]int{check.WrongSize: 1}, true},
-		"spool files are left": {func(o *office) {
-			o.must(os.WriteFile(filepath.Join(o.spool(), "F"+strings.Repeat("a", 26)+".e1"), nil, 0o600))
+		"spool files are left": {func(o *stubbed) {
+			o.Must(os.WriteFile(filepath.Join(o.Spool(), "F"+strings.Repeat("a", 26)+".e1"), nil, 0o600))
 		}, map[string]int{check.StraySpool: 1}, false},
-		"messages are staged": {func(o *office) {
+		"messages are staged": {func(o *stubbed) {
 			o.send("INBOX", "x", "y", "z")
-			o.killedAt("deliver.staged")
+			o.KilledAt("deliver.staged")
 		}, nil, false},
-		"staged messages were lost": {func(o *office) {
+		"staged messages were lost": {func(o *stubbed) {
 			o.send("INBOX", "x", "y", "z")
-			o.killedAt("deliver.staged")
-			o.must(os.RemoveAll(o.spool()))
+			o.KilledAt("deliver.staged")
+			o.Must(os.RemoveAll(o.Spool()))
 		}, map[string]int{check.LostInSpool: 3}, true},
-		"they were delivered": {func(o *office) {
+		"they were delivered": {func(o *stubbed) {
 			o.send("INBOX", "x", "y", "z")
-			o.killedAt("deliver.published")
+			o.KilledAt("deliver.published")
 		}, nil, false},
-		"the spool was emptied": {func(o *office) {
-			o.must(os.RemoveAll(o.spool()))
+		"the spool was emptied": {func(o *stubbed) {
+			o.Must(os.RemoveAll(o.Spool()))
 		}, map[string]int{check.OldMailbox: 1}, false},
-		"the mailbox is an older one": {func(o *office) {
-			o.must(os.RemoveAll(o.spool()))
-			o.must(os.Mkdir(o.spool(), 0o700))
+		"the mailbox is an older one": {func(o *stubbed) {
+			o.Must(os.RemoveAll(o.Spool()))
+			o.Must(os.Mkdir(o.Spool(), 0o700))
 		}, map[string]int{check.OldMailbox: 1}, false},
-		"the mailbox is gone": {func(o *office) {
-			o.must(os.RemoveAll(o.home()))
+		"the mailbox is gone": {func(o *stubbed) {
+			o.Must(os.RemoveAll(o.Home()))
 		}, map[string]int{check.GoneMailbox: 1}, true},
-		"a folder is gone": {func(o *office) {
-			o.must(os.RemoveAll(filepath.Join(o.home(), ".Remote.Archive.2023")))
+		"a folder is gone": {func(o *stubbed) {
+			o.Must(os.RemoveAll(filepath.Join(o.Home(), ".Remote.Archive.2023")))
 		}, map[string]int{check.NoFolder: 1}, false},
-		"folders are not subscribed": {func(o *office) {
-			o.must(os.Remove(filepath.Join(o.home(), "subscriptions")))
+		"folders are not subscribed": {func(o *stubbed) {
+			o.Must(os.Remove(filepath.Join(o.Home(), "subscriptions")))
 		}, map[string]int{check.NotSubscribed: 2}, false},
-		"maildirsize is wrong": {func(o *office) {
-			o.must(os.WriteFile(filepath.Join(o.home(), "maildirsize"), []byte("0S\n17 1\n"), 0o600))
+		"maildirsize is wrong": {func(o *stubbed) {
+			o.Must(os.WriteFile(filepath.Join(o.Home(), "maildirsize"), []byte("0S\n17 1\n"), 0o600))
 		}, map[string]int{check.QuotaFile: 1}, false},
-		"the remote renumbers": {func(o *office) {
+		"the remote renumbers": {func(o *stubbed) {
 			o.remote.validity["INBOX"] = 8
-			if n := o.visit(); n > 2 {
-				o.t.Errorf("%d bodies", n)
+			if n := o.Visit(); n > 2 {
+				o.Must(fmt.Errorf("%d bodies", n))
 			}
 		}, nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := newOffice(t, false)
+			o := newStubbed(t, false)
 			o.send("INBOX", "a", "b")
 			o.send("Archive/2023", "c")
-			o.visit()
+			o.Visit()
 			c.spoil(o)
-			f := o.check()
+			f := o.Check()
 			if !maps.Equal(kinds(f), c.want) || f.OK == c.wrong {
 				t.Errorf("found %v, want %v; ok is %v: %+v", kinds(f), c.want, f.OK, f.Findings)
 			}
@@ -148,53 +150,53 @@ func TestACheckNoticesWhatIsWrong(t *testing.T) {
 }
 
 func TestACheckKnowsARestoredDatabaseUntilItIsReconciled(t *testing.T) {
-	o := newOffice(t, false)
+	o := newStubbed(t, false)
 	o.send("INBOX", "a")
-	o.visit()
-	restore := o.backup()
+	o.Visit()
+	restore := o.Backup()
 	o.send("INBOX", "b", "c")
-	o.visit()
+	o.Visit()
 	restore()
-	if f := o.check(); f.OK || kinds(f)[check.OldDatabase] != 1 || kinds(f)[check.UnknownToken] != 2 {
+	if f := o.Check(); f.OK || kinds(f)[check.OldDatabase] != 1 || kinds(f)[check.UnknownToken] != 2 {
 		t.Errorf("before: %+v", f.Findings)
 	}
-	o.visit()
-	if f := o.check(); !f.OK || len(f.Findings) != 0 || f.Accounts[0].Present != 3 {
+	o.Visit()
+	if f := o.Check(); !f.OK || len(f.Findings) != 0 || f.Accounts[0].Present != 3 {
 		t.Errorf("after: %+v", f.Findings)
 	}
 }
 
 func TestACheckDoesNotJudgeWhatAVisitChanges(t *testing.T) {
-	o := newOffice(t, false)
+	o := newStubbed(t, false)
 	o.send("INBOX", "a", "b")
-	o.killedAt("deliver.staged")
-	o.must(os.RemoveAll(o.spool()))
-	o.with(func(db *store.Store) {
-		_, err := db.Queue().ClaimOne(t.Context(), o.account.Owner, o.account.ID, schedule.Claim{
+	o.KilledAt("deliver.staged")
+	o.Must(os.RemoveAll(o.Spool()))
+	o.With(func(db *store.Store) {
+		_, err := db.Queue().ClaimOne(t.Context(), o.Account.Owner, o.Account.ID, schedule.Claim{
 			Worker: "w", Now: time.Now(),
 			Lease: time.Minute, Limit: 1,
 		})
-		o.must(err)
+		o.Must(err)
 	})
-	if f := o.check(); !f.OK || !f.Accounts[0].Visiting || kinds(f)[check.BeingVisited] != 1 ||
+	if f := o.Check(); !f.OK || !f.Accounts[0].Visiting || kinds(f)[check.BeingVisited] != 1 ||
 		kinds(f)[check.LostInSpool] != 0 {
 		t.Errorf("%+v", f.Findings)
 	}
 }
 
 func TestAMessageIsExplained(t *testing.T) {
-	o := newOffice(t, false)
+	o := newStubbed(t, false)
 	o.send("INBOX", "a", "b")
 	o.send("Archive/2023", "c")
 	o.remote.missing[o.remote.bodies["INBOX"][1]] = "the server has lost it"
-	o.visit()
-	f := o.check()
+	o.Visit()
+	f := o.Check()
 	byUID := f.Explain("1")
 	if len(byUID) != 2 || byUID[0].Folder != "Archive/2023" || byUID[1].Folder != "INBOX" || byUID[1].Identity != "UID 1" {
 		t.Fatalf("by UID: %+v", byUID)
 	}
 	x := byUID[1]
-	if x.State != "delivered and present" || len(x.Files) != 1 || filepath.Join(o.home(), x.Files[0]) != o.path("a") ||
+	if x.State != "delivered and present" || len(x.Files) != 1 || filepath.Join(o.Home(), x.Files[0]) != o.File("a") ||
 		x.UIDValidity != 7 || len(x.Digest) != 64 {
 		t.Errorf("%+v", x)
 	}
@@ -244,10 +246,10 @@ func TestTheVerdictOnAMessageIsExplained(t *testing.T) {
 		}, "before_start"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := newOffice(t, false)
+			o := newStubbed(t, false)
 			o.send("INBOX", "a")
-			o.visit()
-			got := o.checkAs(c.edit).Explain(c.about)
+			o.Visit()
+			got := o.CheckAs(c.edit).Explain(c.about)
 			if len(got) == 0 || slices.ContainsFunc(got, func(x check.Explained) bool {
 				return x.Verdict != c.want || (x.Says == "") != (c.want == "")
 			}) {

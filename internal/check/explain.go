@@ -124,7 +124,7 @@ func (f *Findings) explain(t mail.Token, e *entry) Explained {
 	if s := e.skipped; s != nil {
 		x.Epoch, x.Size = s.FolderEpoch, cmp.Or(x.Size, s.Size)
 		x.Skipped = &SkippedMessage{
-			Code: string(s.Code), Detail: s.Detail, Attempts: s.Attempts, First: s.FirstAt,
+			Code: string(s.Code), Detail: s.Detail.String(), Attempts: s.Attempts, First: s.FirstAt,
 			Last: s.LastAt, Next: s.NextAt,
 		}
 	}

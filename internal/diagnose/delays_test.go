@@ -9,6 +9,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Every kind of delay, with every failure that may be its cause: there are
@@ -106,6 +107,20 @@ func TestWhatHelpsAgainstADelay(t *testing.T) {
 		got := diagnose.ExplainDelay(a, "en", diagnose.Context{Host: "imap.firma.example"})
 		if got.Help != tc.help || !strings.Contains(got.Evidence, tc.evidence) {
 			t.Errorf("%+v, %s: %+v", tc.d, tc.code, got)
+		}
+	}
+}
+
+// TestADailyAllowanceIsWrittenAsEverySize: in the unit that fits, with the reader's decimal sign.
+func TestADailyAllowanceIsWrittenAsEverySize(t *testing.T) {
+	d := account.Delay{Kind: account.DelayBudget, Daily: 2_500_000_000}
+	a := account.Account{Status: account.Status{Delay: &d}}
+	for lang, want := range map[words.Language]string{
+		words.English: "At least 2.5 GB were fetched", words.Polish: "pobrano co najmniej 2,5 GB,",
+	} {
+		if got := diagnose.ExplainDelay(a, lang, diagnose.Context{Host: "imap.firma.example"}); !strings.Contains(
+			got.Evidence, want) {
+			t.Errorf("%s: %s", lang, got.Evidence)
 		}
 	}
 }

@@ -1,5 +1,5 @@
 // Package diagnose answers the question why an account does not work: it runs
-// connection tests and says in plain words, in English and Polish, what a
+// connection tests and chooses, among the texts of package words, what says what a
 // failure means and what a person can do about it.
 //
 // It opens no connection itself and decides nothing: whether and when to try
@@ -10,7 +10,6 @@ package diagnose
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +20,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/route"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Patience is how long a connection test takes at most. A server that says nothing
@@ -90,7 +90,7 @@ func (d *Doctor) unmet(rules route.FolderRules, folders []mail.Folder) *account.
 	if len(missing) == 0 {
 		return nil
 	}
-	detail := fault.Clean(fault.NotThere+strings.Join(missing, ", "), 1000)
+	detail := words.Detail{words.Say(fault.NotThere, strings.Join(missing, ", "))}.Clipped(1000)
 	return &account.Diagnosis{Code: fault.FolderFailed, Detail: detail, Since: d.now().UTC()}
 }
 
@@ -99,13 +99,14 @@ func (d *Doctor) explainable(ctx, step context.Context, a account.Account, err e
 	f := fault.Of(err)
 	switch {
 	case f.Code == fault.Interrupted && ctx.Err() == nil && step.Err() != nil:
-		return fault.New(fault.ConnectTimeout, f.Op, fmt.Sprintf(
-			"The server answers, but too slowly: after %d seconds the test was given up.", int(Patience/time.Second)))
+		return fault.New(fault.ConnectTimeout, f.Op,
+			words.Say("The server answers, but too slowly: after %d seconds the test was given up.",
+				int(Patience/time.Second)))
 	case f.Code == fault.Interrupted:
-		return fault.New(fault.Internal, f.Op, "The test was stopped before it ended.")
+		return fault.New(fault.Internal, f.Op, words.Say("The test was stopped before it ended."))
 	case f.Code == fault.HostNotAllowed:
 		// Which kind of host it is would reveal something about the inner network.
-		return fault.New(fault.HostNotAllowed, f.Op, "This host or port is not one that an account may name.")
+		return fault.New(fault.HostNotAllowed, f.Op, words.Say("This host or port is not one that an account may name."))
 	}
 	return Refine(d.catalog, a.Provider, a.Server.Host, f)
 }
@@ -136,7 +137,7 @@ func report(steps []remote.Step, folders []mail.Folder) account.TestReport {
 
 // folderName is for people; what a server put into a name is made fit to show.
 func folderName(f mail.Folder) string {
-	return fault.Clean(f.Name(), 1000)
+	return words.Clean(f.Name(), 1000)
 }
 
 // test is one connection test under way.
@@ -172,8 +173,8 @@ func (t *test) fail(f *fault.Error) {
 		t.steps = append(t.steps, remote.Step{Name: t.next(s.Name), Took: t.now().Sub(t.began)})
 	}
 	s := &t.steps[len(t.steps)-1]
-	if s.Detail = f.Detail; s.Detail == "" {
-		s.Detail = Sentence(f.Code, "en")
+	if s.Detail = f.Detail; s.Detail == nil {
+		s.Detail = words.Plain(Sentence(f.Code, words.English))
 	}
 }
 
@@ -209,7 +210,7 @@ func Refine(c *provider.Catalog, providerID, host string, err *fault.Error) *fau
 	code := err.Code
 	switch {
 	case p.NeedsOAuth() && (code == fault.AuthFailed || code == fault.AppPasswordRequired ||
-		code == fault.AccessDisabled && saysBasic(err.Detail)):
+		code == fault.AccessDisabled && saysBasic(err.Detail.String())):
 		code = fault.OAuthReauthorizationRequired
 	case p.NeedsAppPassword() && code == fault.AuthFailed:
 		code = fault.AppPasswordRequired

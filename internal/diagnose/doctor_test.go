@@ -19,6 +19,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/route"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 func catalog(t testing.TB) *provider.Catalog {
@@ -59,7 +60,7 @@ func (s script) Probe(ctx context.Context, a remote.Mailbox, _ remote.Credential
 // ok are steps that went well.
 func ok(names ...remote.StepName) (steps []remote.Step) {
 	for _, n := range names {
-		steps = append(steps, remote.Step{Name: n, OK: true, Took: time.Millisecond, Detail: "fine"})
+		steps = append(steps, remote.Step{Name: n, OK: true, Took: time.Millisecond, Detail: words.Detail{words.Say("fine")}})
 	}
 	return steps
 }
@@ -78,7 +79,7 @@ const (
 )
 
 func TestEveryTroubleHasItsOwnDiagnosis(t *testing.T) {
-	refused := fault.New(fault.AuthFailed, "signing in", "The server says: Invalid credentials")
+	refused := fault.New(fault.AuthFailed, "signing in", words.Say("The server says: Invalid credentials"))
 	for _, tc := range []struct {
 		name     string
 		provider string
@@ -91,7 +92,8 @@ func TestEveryTroubleHasItsOwnDiagnosis(t *testing.T) {
 		{
 			"wrong protocol on a port", "other",
 			remote.Server{Host: "mail.firma.example", Port: 993, Security: remote.TLS},
-			failing(fault.New(fault.ProtocolError, "greeting", "This port speaks IMAP, not POP3."), greeting, resolve, connect,
+			failing(fault.New(fault.ProtocolError, "greeting",
+				words.Say("This port speaks IMAP, not POP3.")), greeting, resolve, connect,
 				secure),
 			fault.ProtocolError,
 			[]remote.StepName{resolve, connect, secure, greeting},
@@ -99,14 +101,16 @@ func TestEveryTroubleHasItsOwnDiagnosis(t *testing.T) {
 		}, {
 			"plaintext where TLS is due", "other",
 			remote.Server{Host: "mail.firma.example", Port: 143, Security: remote.TLS},
-			failing(fault.New(fault.TLSFailure, "securing", "this port seems to speak plaintext"), secure, resolve, connect),
+			failing(fault.New(fault.TLSFailure, "securing",
+				words.Say("this port seems to speak plaintext")), secure, resolve, connect),
 			fault.TLSFailure,
 			[]remote.StepName{resolve, connect, secure},
 			"this port seems to speak plaintext",
 		}, {
 			"untrusted certificate", "other",
 			remote.Server{Host: "mail.firma.example", Port: 993, Security: remote.TLS},
-			failing(fault.New(fault.TLSCertificateInvalid, "securing", "the server's certificate comes from an unknown issuer"),
+			failing(fault.New(fault.TLSCertificateInvalid, "securing",
+				words.Say("the server's certificate comes from an unknown issuer")),
 				secure, resolve, connect),
 			fault.TLSCertificateInvalid,
 			[]remote.StepName{resolve, connect, secure},
@@ -149,21 +153,22 @@ func TestEveryTroubleHasItsOwnDiagnosis(t *testing.T) {
 		}, {
 			"inner hosts look like any other that may not be named", "other",
 			remote.Server{Host: "db.firma.example", Port: 993, Security: remote.TLS},
-			failing(fault.New(fault.HostNotAllowed, "resolving", "10.1.2.3 is not a public address"), resolve),
+			failing(fault.New(fault.HostNotAllowed, "resolving", words.Say("10.1.2.3 is not a public address")), resolve),
 			fault.HostNotAllowed,
 			[]remote.StepName{resolve},
 			"This host or port is not one that an account may name.",
 		}, {
 			"no STLS, told between two steps", "other",
 			remote.Server{Host: "pop3.firma.example", Port: 110, Security: remote.STARTTLS},
-			script{steps: ok(resolve, connect, greeting), err: fault.New(fault.STARTTLSUnsupported, "securing", "no STLS")},
+			script{steps: ok(resolve, connect, greeting), err: fault.New(fault.STARTTLSUnsupported, "securing",
+				words.Say("no STLS"))},
 			fault.STARTTLSUnsupported,
 			[]remote.StepName{resolve, connect, greeting, secure},
 			"no STLS",
 		}, {
 			"the connection breaks between two steps, no TLS", "other",
 			remote.Server{Host: "pop3.firma.example", Port: 110, Security: remote.None},
-			script{steps: ok(resolve, connect), err: fault.New(fault.ServerUnavailable, "reading", "")},
+			script{steps: ok(resolve, connect), err: fault.New(fault.ServerUnavailable, "reading")},
 			fault.ServerUnavailable,
 			[]remote.StepName{resolve, connect, greeting},
 			"The server is out of order for now.",
@@ -177,7 +182,8 @@ func TestEveryTroubleHasItsOwnDiagnosis(t *testing.T) {
 		}, {
 			"folders cannot be listed", "other",
 			remote.Server{Host: "mail.firma.example", Port: 993, Security: remote.TLS},
-			failing(fault.New(fault.ServerUnavailable, "listing", "The server does not list its folders."), list, resolve,
+			failing(fault.New(fault.ServerUnavailable, "listing",
+				words.Say("The server does not list its folders.")), list, resolve,
 				connect, secure, greeting, login),
 			fault.ServerUnavailable,
 			[]remote.StepName{resolve, connect, secure, greeting, login, list},
@@ -202,10 +208,10 @@ func TestEveryTroubleHasItsOwnDiagnosis(t *testing.T) {
 				!slices.Equal(names, tc.steps) {
 				t.Fatalf("%+v, %+v", rep, rep.Diagnosis)
 			}
-			if last := rep.Steps[len(rep.Steps)-1]; last.Detail != tc.detail {
+			if last := rep.Steps[len(rep.Steps)-1]; last.Detail.String() != tc.detail {
 				t.Errorf("the failed step says %q, want %q", last.Detail, tc.detail)
 			}
-			if d := rep.Diagnosis.Detail; d != "" && d != tc.detail {
+			if d := rep.Diagnosis.Detail.String(); d != "" && d != tc.detail {
 				t.Errorf("the diagnosis says %q", d)
 			}
 			if asked != tc.server {
@@ -229,7 +235,7 @@ func TestATestEndsAfterItsPatienceWhoeverWaits(t *testing.T) {
 		}
 		last := rep.Steps[len(rep.Steps)-1]
 		if rep.OK || rep.Diagnosis.Code != fault.ConnectTimeout || last.Name != greeting || last.OK ||
-			last.Took != diagnose.Patience || !strings.Contains(rep.Diagnosis.Detail, "too slowly: after 90 seconds") {
+			last.Took != diagnose.Patience || !strings.Contains(rep.Diagnosis.Detail.String(), "too slowly: after 90 seconds") {
 			t.Errorf("%+v, %+v", rep, rep.Diagnosis)
 		}
 	})
@@ -255,11 +261,11 @@ func TestAGoodTestListsWhatIsThere(t *testing.T) {
 		{Wire: "Wys&AUI-ane", Path: []string{"Wysłane"}, Selectable: true},
 		{Wire: "x", Path: []string{"a\u202eb\r\nc"}, Selectable: true, Status: known(1)},
 		{Wire: "user", Path: []string{"user"}, Shared: true},
-		{Wire: "bad", Path: []string{"bad"}, Problem: fault.New(fault.FolderFailed, "", "")},
+		{Wire: "bad", Path: []string{"bad"}, Problem: fault.New(fault.FolderFailed, "")},
 		{Wire: "user.boss", Path: []string{"user", "boss"}, Selectable: true, Status: known(900), Shared: true},
 	}
 	for name, err := range map[string]error{"": nil, "and a failed farewell is no failure": fault.New(
-		fault.ServerUnavailable, "leaving", "gone")} {
+		fault.ServerUnavailable, "leaving", words.Say("gone"))} {
 		probe := script{steps: ok(resolve, connect, greeting, secure, login, list), folders: folders, err: err}
 		rep := diagnose.NewDoctor(probe, catalog(t)).Probe(t.Context(), account.Account{
 			Protocol: remote.IMAP,
@@ -284,7 +290,7 @@ func TestATestReportsChosenFoldersThatAreNotThere(t *testing.T) {
 		{Path: []string{"Archive"}},
 		{Path: []string{"Archive", "2023"}, Selectable: true},
 	}
-	unreadable := mail.Folder{Path: []string{"?"}, Problem: fault.New(fault.FolderFailed, "listing", "")}
+	unreadable := mail.Folder{Path: []string{"?"}, Problem: fault.New(fault.FolderFailed, "listing")}
 	for name, c := range map[string]struct {
 		include []string
 		folders []mail.Folder
@@ -302,7 +308,7 @@ func TestATestReportsChosenFoldersThatAreNotThere(t *testing.T) {
 			}
 			rep := diagnose.NewDoctor(s, catalog(t)).Probe(t.Context(), a, remote.Credential{})
 			if w := rep.Warning; !rep.OK || rep.Diagnosis != nil || (w != nil) != (c.told != "") ||
-				w != nil && (w.Code != fault.FolderFailed || w.Detail != fault.NotThere+c.told) {
+				w != nil && (w.Code != fault.FolderFailed || w.Detail.String() != fmt.Sprintf(fault.NotThere, c.told)) {
 				t.Errorf("report %+v, warning %+v", rep, w)
 			}
 		})
@@ -333,9 +339,10 @@ func TestRefine(t *testing.T) {
 		{"other", "mail.firma.example", fault.AuthFailed, fault.AuthFailed, ""},
 		{"nosuch", "mail.firma.example", fault.AuthFailed, fault.AuthFailed, ""},
 	} {
-		err := &fault.Error{Code: tc.code, Op: "signing in", Detail: tc.detail, RetryAfter: time.Minute}
+		err := &fault.Error{Code: tc.code, Op: "signing in", Detail: words.Plain(tc.detail), RetryAfter: time.Minute}
 		got := diagnose.Refine(c, tc.id, tc.host, err)
-		if got.Code != tc.want || got.Detail != tc.detail || got.RetryAfter != time.Minute || got.Op != "signing in" {
+		if got.Code != tc.want || got.Detail.String() != tc.detail || got.RetryAfter != time.Minute ||
+			got.Op != "signing in" {
 			t.Errorf("%s at %s: %v, want %s", tc.code, tc.host, got, tc.want)
 		}
 		if err.Code != tc.code {
@@ -353,7 +360,7 @@ func TestNoReportHoldsThePassword(t *testing.T) {
 	var out strings.Builder
 	for _, probe := range []script{
 		{steps: ok(resolve, connect, secure, greeting, login, list)},
-		failing(fault.New(fault.AuthFailed, "signing in", "no"), login, resolve, connect, secure, greeting),
+		failing(fault.New(fault.AuthFailed, "signing in", words.Say("no")), login, resolve, connect, secure, greeting),
 	} {
 		d := diagnose.NewDoctor(probe, catalog(t))
 		rep := d.Probe(t.Context(), account.Account{Protocol: remote.IMAP, Server: remote.Server{Security: remote.TLS}},

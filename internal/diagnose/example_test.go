@@ -7,12 +7,13 @@ import (
 	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // One code, said to a person in the person's language.
 func ExampleExplain() {
 	c := diagnose.Context{Host: "imap.firma.test", Email: "anna@firma.test", Protocol: remote.IMAP}
-	for _, lang := range []string{diagnose.English, diagnose.Polish} {
+	for _, lang := range []words.Language{words.English, words.Polish} {
 		title, advice := diagnose.Explain(fault.TLSCertificateInvalid, lang, c)
 		first, _, _ := strings.Cut(advice, ". ")
 		fmt.Printf("%s: %s.\n", title, first)

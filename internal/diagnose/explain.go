@@ -1,7 +1,6 @@
 package diagnose
 
 import (
-	"strconv"
 	"strings"
 	"time"
 
@@ -9,6 +8,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Context is what is known of an account that failed. Zero fields are not
@@ -19,96 +19,76 @@ type Context struct {
 	Host     string
 	Port     int
 	Email    string
-	SignIn   bool   // Whether users can sign in on the provider's own page here.
-	HeldBack bool   // For rate_limited: it is we who make a pause, after logins that failed.
-	Admin    bool   // Whether an administrator reads it, and not the account's user.
-	Detail   string // The diagnosis's own: some tell which of several situations a code means.
+	SignIn   bool         // Whether users can sign in on the provider's own page here.
+	HeldBack bool         // For rate_limited: it is we who make a pause, after logins that failed.
+	Admin    bool         // Whether an administrator reads it, and not the account's user.
+	Detail   words.Detail // The diagnosis's own: some tell which of several situations a code means.
 	// Wait is how long until the account is tried again by itself, or may be; 0: not
 	// known.
 	Wait time.Duration
 }
 
+// passing are the codes that can end without anybody doing anything.
+var passing = map[fault.Code]bool{
+	fault.DNSFailure: true, fault.ConnectRefused: true, fault.ConnectTimeout: true, fault.MailboxInUse: true,
+	fault.TooManyConnections: true,
+	fault.RateLimited:        true, fault.ServerUnavailable: true, fault.FolderFailed: true,
+	fault.LocalMailboxUnavailable: true, fault.Internal: true,
+}
+
+var protocolNames = map[remote.Protocol]string{remote.IMAP: "IMAP", remote.POP3: "POP3"}
+
 // again is what ends the advice on a code that passes by itself.
-func (c Context) again(code fault.Code, lang string) string {
-	w := again
+func (c Context) again(code fault.Code, lang words.Language) string {
+	w := words.RetrySoon
 	switch {
 	case c.Wait > 0 && code == fault.RateLimited && c.HeldBack && !c.Admin:
-		w = tryIn
+		w = words.RetryIn
 	case c.Wait > 0:
-		w = againIn
+		w = words.RetriedIn
 	case c.Admin:
-		w = adminAgain
+		w = words.AdminRetried
 	case code == fault.RateLimited: // The provider may mean tomorrow.
-		w = againLater
+		w = words.RetryLater
 	}
-	return strings.Replace(w.in(lang), "{wait}", inWords(c.Wait, lang), 1)
+	return strings.Replace(w.In(lang), "{wait}", words.Wait(c.Wait, lang), 1)
 }
-
-// inWords says how long a wait is, as it stands behind "in", rounded up: in minutes
-// up to an hour and a half, in hours up to two days, else in days.
-func inWords(d time.Duration, lang string) string {
-	n, one, few, many := int64((d+time.Minute-1)/time.Minute), "minutę", "minuty", "minut"
-	single, plural := "a minute", "minutes"
-	switch {
-	case d > 48*time.Hour:
-		n, one, few, many = int64((d+24*time.Hour-1)/(24*time.Hour)), "dzień", "dni", "dni"
-		single, plural = "a day", "days"
-	case d > 90*time.Minute:
-		n, one, few, many = int64((d+time.Hour-1)/time.Hour), "godzinę", "godziny", "godzin"
-		single, plural = "an hour", "hours"
-	}
-	number := strconv.FormatInt(n, 10) + " "
-	switch {
-	case lang != Polish && n <= 1:
-		return single
-	case lang != Polish:
-		return number + plural
-	case n <= 1:
-		return one
-	case fewInPolish(int(n)):
-		return number + few
-	}
-	return number + many
-}
-
-// fewInPolish reports whether a number goes with the plural of few: 2, 3, 4, 22, …
-func fewInPolish(n int) bool { return n%10 >= 2 && n%10 <= 4 && (n%100 < 12 || n%100 > 14) }
 
 // Explain says in a person's language ("en" or "pl") what a code means and what
 // to do about it, in the provider's own terms where they are known.
-func Explain(code fault.Code, lang string, c Context) (title, advice string) {
-	t, ok := texts[code]
+func Explain(code fault.Code, lang words.Language, c Context) (title, advice string) {
+	t, ok := words.Faults[string(code)]
 	if !ok {
-		code, t = fault.Internal, texts[fault.Internal]
+		code, t = fault.Internal, words.Faults[string(fault.Internal)]
 	}
 	if c.Admin {
-		t = t.over(adminTexts[code])
+		t = t.Over(words.AdminFaults[string(code)])
 	}
 	if code == fault.OAuthReauthorizationRequired && c.SignIn {
-		t.advice = c.reader(signInAgain, adminSignInAgain)
+		t.Advice = c.reader(words.SignInAgain, words.AdminSignInAgain)
 	}
 	if code == fault.RateLimited && c.HeldBack {
-		if t = heldBack; c.Admin {
-			t = adminHeldBack
+		if t = words.LoginsPaused; c.Admin {
+			t = words.AdminLoginsPaused
 		}
 	}
 	if c.given(code) {
-		t = away
+		t = words.Unreachable
 	}
 	passes := passing[code]
 	if told, ok := c.situation(code); ok {
 		t, passes, c.Provider = told, false, provider.Provider{}
 	}
-	parts := []string{t.advice.in(lang)}
+	parts := []string{t.Advice.In(lang)}
 	sentences, links := c.particular(code, lang)
 	parts = append(parts, sentences...)
 	if passes {
 		parts = append(parts, c.again(code, lang))
 	}
 	if len(links) > 0 { // At the end, with no full stop that could be taken for a part of them.
-		parts = append(append(parts, see.in(lang)), links...)
+		parts = append(append(parts, words.See.In(lang)), links...)
 	}
-	return c.fill(t.title.in(lang), lang), c.fill(strings.Join(parts, " "), lang)
+	return c.fill(t.Title.In(lang), lang), c.fill(strings.Join(parts, " "), lang)
 }
 
 // given reports whether a code is of a server that the provider gives and that nobody
@@ -124,7 +104,7 @@ func (c Context) given(code fault.Code) bool {
 }
 
 // reader returns what is said to whoever reads it.
-func (c Context) reader(user, admin phrase) phrase {
+func (c Context) reader(user, admin words.Phrase) words.Phrase {
 	if c.Admin {
 		return admin
 	}
@@ -132,13 +112,13 @@ func (c Context) reader(user, admin phrase) phrase {
 }
 
 // particular is the advice that holds for this provider alone, and its pages.
-func (c Context) particular(code fault.Code, lang string) (sentences, links []string) {
+func (c Context) particular(code fault.Code, lang words.Language) (sentences, links []string) {
 	p := c.Provider
 	if p.ID == "" || p.ID == account.OtherProvider {
 		return nil, nil
 	}
-	say := func(w phrase, fill ...string) {
-		sentences = append(sentences, strings.NewReplacer(fill...).Replace(w.in(lang)))
+	say := func(w words.Phrase, fill ...string) {
+		sentences = append(sentences, strings.NewReplacer(fill...).Replace(w.In(lang)))
 	}
 	link := func(url string) {
 		if url != "" {
@@ -148,14 +128,14 @@ func (c Context) particular(code fault.Code, lang string) (sentences, links []st
 	switch code {
 	case fault.AuthFailed:
 		if p.Username(sampleAddress) != sampleAddress {
-			say(addLocalPart)
+			say(words.AddLocalPart)
 		}
 		if p.NeedsAccess(c.protocol()) {
-			say(addAccess)
+			say(words.AddAccess)
 			link(p.AccessURL)
 		}
 		if p.TakesAppPassword() {
-			say(addAppPass)
+			say(words.AddAppPassword)
 			link(p.AppPasswordURL)
 		}
 	case fault.AppPasswordRequired:
@@ -167,11 +147,11 @@ func (c Context) particular(code fault.Code, lang string) (sentences, links []st
 		link(first(p.AccessURL, p.HelpURL))
 	case fault.TLSCertificateInvalid:
 		if s, ok := p.Certified(c.protocol()); ok && s.Host != c.Host {
-			say(addCertified, "{server}", account.Letters(s.Host))
+			say(words.AddCertified, "{server}", account.Letters(s.Host))
 		}
 	case fault.DNSFailure, fault.ConnectRefused, fault.ConnectTimeout, fault.TLSFailure, fault.ProtocolError:
 		if server := c.known(); server != "" && server != c.Host {
-			say(addServer, "{server}", account.Letters(server))
+			say(words.AddServer, "{server}", account.Letters(server))
 		}
 	}
 	return sentences, links
@@ -211,20 +191,20 @@ func (c Context) protocol() remote.Protocol {
 
 // fill puts names into a text. They come from our own table, and the host from
 // a checked account: none is taken from a server.
-func (c Context) fill(s, lang string) string {
+func (c Context) fill(s string, lang words.Language) string {
 	name, proto := c.Provider.Name, protocolNames[c.Protocol]
 	if name == "" || c.Provider.ID == account.OtherProvider {
-		name = theProvider.in(lang)
+		name = words.TheProvider.In(lang)
 	}
 	if proto == "" {
-		proto = eitherIs.in(lang)
+		proto = words.EitherProtocol.In(lang)
 	}
 	return strings.NewReplacer("{provider}", name, "{protocol}", proto).Replace(s)
 }
 
 // Sentence says in one sentence what a code means: for the failed step of a
 // connection test, whose own detail is in English.
-func Sentence(code fault.Code, lang string) string {
+func Sentence(code fault.Code, lang words.Language) string {
 	title, _ := Explain(code, lang, Context{})
 	return title + "."
 }

@@ -1,17 +1,12 @@
 package diagnose
 
-// The languages that everything here is written in.
-const (
-	English = "en"
-	Polish  = "pl"
+import (
+	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
-// phrase are the same in each language.
-type phrase struct{ en, pl string }
-
-func (w phrase) in(lang string) string {
-	if lang == Polish {
-		return w.pl
-	}
-	return w.en
+// TellDetail says a diagnosis's or a step's detail in a person's language. Names of hosts are in letters; a server's
+// own words, and other names, stay as they are.
+func TellDetail(detail words.Detail, lang words.Language) string {
+	return detail.In(lang, account.Letters)
 }

@@ -26,26 +26,7 @@ var _ diagnose.Prober = (*source.Client)(nil)
 // and then answered line by line; a nil config is plaintext.
 func serve(t *testing.T, config *tls.Config, hello string, answer func(line string) string) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			converse(c, config, hello, answer)
-		}
-	}()
-	t.Cleanup(func() {
-		l.Close()
-		<-done
-	})
-	return l.Addr().(*net.TCPAddr).Port
+	return mailtest.Serve(t, func(c net.Conn) { converse(c, config, hello, answer) })
 }
 
 func converse(c net.Conn, config *tls.Config, hello string, answer func(string) string) {
@@ -175,7 +156,7 @@ func TestATestDoesNotListenToAServerThatOnlyTalks(t *testing.T) {
 			cred := remote.Credential{Auth: remote.Password, Username: "anna", Secret: remote.NewSecret("secret")}
 			rep := diagnose.NewDoctor(client, catalog(t)).Probe(t.Context(), a, cred)
 			if rep.OK || rep.Diagnosis == nil || rep.Diagnosis.Code != fault.ConnectTimeout ||
-				!strings.Contains(rep.Diagnosis.Detail, "too slow") {
+				!strings.Contains(rep.Diagnosis.Detail.String(), "too slow") {
 				t.Errorf("%+v, %+v", rep, rep.Diagnosis)
 			}
 			l.Close()

@@ -11,6 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 var (
@@ -21,6 +22,8 @@ var (
 	polish = regexp.MustCompile(`(?i)[ąćęłńóśźż]|\b(nie|jest|dostawca|konto|serwer)\b`)
 	names  = regexp.MustCompile(`(?i)https://\S+|„[^”]*”|[a-z0-9-]+(\.[a-z0-9-]+)+`) // Links, quotations, hosts.
 )
+
+var serverSaysNo = words.Say("The server says: %s", "no")
 
 // Newcomer N13, N19: when it is tried again is said as it is.
 func TestTheAdviceSaysWhenItIsTriedAgain(t *testing.T) {
@@ -58,10 +61,12 @@ func TestTheAdviceSaysWhenItIsTriedAgain(t *testing.T) {
 
 // Newcomer N11: of four folders nobody reads what happens with ten thousand.
 func TestFoldersThatFailAreToldFromTooManyOfThem(t *testing.T) {
-	for lang, number := range map[string]string{"en": "10,000", "pl": "10 000"} {
-		some, fetched := diagnose.Explain(fault.FolderFailed, lang, diagnose.Context{Detail: "folder Sent: NO"})
+	for lang, number := range map[words.Language]string{"en": "10,000", "pl": "10 000"} {
+		some, fetched := diagnose.Explain(fault.FolderFailed, lang, diagnose.Context{
+			Detail: words.Detail{words.Say("folder %s:", "Sent"), serverSaysNo},
+		})
 		many, nothing := diagnose.Explain(fault.FolderFailed, lang, diagnose.Context{
-			Detail: fault.TooManyFolders + ": more than 10000, so nothing was fetched.",
+			Detail: words.Detail{words.Say(fault.TooManyFolders, 10_000)},
 		})
 		if some == many || strings.Contains(fetched, number) || !strings.Contains(nothing, number) {
 			t.Errorf("%s: %s: %s; %s: %s", lang, some, fetched, many, nothing)
@@ -71,8 +76,8 @@ func TestFoldersThatFailAreToldFromTooManyOfThem(t *testing.T) {
 
 // Newcomer N8: an expired password is not entered again, but replaced by a new one first.
 func TestAnExpiredPasswordIsReplacedAtTheProviderFirst(t *testing.T) {
-	expired := diagnose.Context{Detail: fault.PasswordExpired + ` The server says: "no"`}
-	for lang, want := range map[string][2]string{
+	expired := diagnose.Context{Detail: words.Detail{words.Say(fault.PasswordExpired), serverSaysNo}}
+	for lang, want := range map[words.Language][2]string{
 		"en": {"The password has expired", "Set a new password at the provider first"},
 		"pl": {"Hasło wygasło", "Najpierw zmień hasło u dostawcy"},
 	} {
@@ -80,7 +85,7 @@ func TestAnExpiredPasswordIsReplacedAtTheProviderFirst(t *testing.T) {
 		if title != want[0] || !strings.HasPrefix(advice, want[1]) {
 			t.Errorf("%s: %s. %s", lang, title, advice)
 		}
-		wrong, _ := diagnose.Explain(fault.AuthFailed, lang, diagnose.Context{Detail: "The server says: no"})
+		wrong, _ := diagnose.Explain(fault.AuthFailed, lang, diagnose.Context{Detail: words.Detail{serverSaysNo}})
 		other, _ := diagnose.Explain(fault.RateLimited, lang, expired)
 		if wrong == title || other == title {
 			t.Errorf("%s: the controls are shown as %q and %q", lang, wrong, other)
@@ -100,12 +105,12 @@ func TestEveryCodeIsExplainedInEveryLanguage(t *testing.T) {
 		{Wait: time.Hour},
 		{Wait: time.Hour, HeldBack: true},
 		{Wait: time.Hour, Admin: true},
-		{Detail: fault.NotThere + "Sent"},
-		{Detail: fault.NotThere + "Sent", Admin: true},
-		{Detail: fault.TooManyFolders + ": more"},
-		{Detail: fault.TooManyFolders + ": more", Admin: true},
-		{Detail: fault.PasswordExpired + " The server says: no"},
-		{Detail: fault.PasswordExpired + " The server says: no", Admin: true},
+		{Detail: words.Detail{words.Say(fault.NotThere, "Sent")}},
+		{Detail: words.Detail{words.Say(fault.NotThere, "Sent")}, Admin: true},
+		{Detail: words.Detail{words.Say(fault.TooManyFolders, 10_000)}},
+		{Detail: words.Detail{words.Say(fault.TooManyFolders, 10_000)}, Admin: true},
+		{Detail: words.Detail{words.Say(fault.PasswordExpired), serverSaysNo}},
+		{Detail: words.Detail{words.Say(fault.PasswordExpired), serverSaysNo}, Admin: true},
 	}
 	for _, p := range catalog(t).All() {
 		contexts = append(contexts,
@@ -148,14 +153,14 @@ func TestEveryCodeIsExplainedInEveryLanguage(t *testing.T) {
 
 // second are words that speak to whoever reads them of what is the user's; to be
 // matched with single words, in lower case.
-var second = map[string]*regexp.Regexp{
+var second = map[words.Language]*regexp.Regexp{
 	"en": regexp.MustCompile(`^(you|your|we|us|our)$`),
 	"pl": regexp.MustCompile(`^(twoj.*|twój|twe|ci|cię|ciebie|tobie|wpisz|usuń|włącz|utwórz|zaloguj|pobierzemy|` +
 		`spróbujemy|pobraliśmy|powiadom|poproś|zapytaj)$`),
 }
 
 // spokenTo returns the words that speak to the reader.
-func spokenTo(lang, text string) (found []string) {
+func spokenTo(lang words.Language, text string) (found []string) {
 	for _, w := range strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) }) {
 		if second[lang].MatchString(w) {
 			found = append(found, w)
@@ -168,7 +173,7 @@ func spokenTo(lang, text string) (found []string) {
 // this service's, too.
 func TestAdministratorsReadOfTheUser(t *testing.T) {
 	spoken := 0
-	for _, lang := range []string{"en", "pl"} {
+	for _, lang := range []words.Language{words.English, words.Polish} {
 		for _, code := range fault.Codes() {
 			for _, c := range []diagnose.Context{{}, {SignIn: true}, {HeldBack: true}} {
 				_, users := diagnose.Explain(code, lang, c)
@@ -204,7 +209,7 @@ func TestAServerThatTheProviderGivesIsNotTheUsersToMend(t *testing.T) {
 	server := google.Servers[remote.IMAP]
 	given := diagnose.Context{Provider: google, Protocol: remote.IMAP, Host: server.Host, Port: server.Port}
 	for _, code := range []fault.Code{fault.DNSFailure, fault.ConnectRefused, fault.ConnectTimeout} {
-		for lang, want := range map[string]string{
+		for lang, want := range map[words.Language]string{
 			"en": "We cannot reach Google at the moment There is nothing for you to change. " +
 				"Try again in a few minutes; a saved account is tried again by itself.",
 			"pl": "Nie możemy teraz połączyć się z serwerem Google Niczego nie trzeba zmieniać. " +
@@ -285,7 +290,7 @@ func TestAdviceNamesTheProvidersOwnPages(t *testing.T) {
 		{"other", "", remote.POP3, fault.ProtocolError, []string{"POP3"}, []string{"POP3"}},
 	} {
 		ctx := diagnose.Context{Provider: c.ByID(tc.provider), Protocol: tc.protocol, Host: tc.host}
-		for lang, want := range map[string][]string{"en": tc.en, "pl": tc.pl} {
+		for lang, want := range map[words.Language][]string{"en": tc.en, "pl": tc.pl} {
 			title, advice := diagnose.Explain(tc.code, lang, ctx)
 			for _, w := range want {
 				if !strings.Contains(title+" "+advice, w) {
@@ -294,8 +299,9 @@ func TestAdviceNamesTheProvidersOwnPages(t *testing.T) {
 			}
 		}
 	}
-	for lang, want := range map[string]string{"en": "Sign in on Outlook.com's own page", "pl": "Zaloguj się na stronie " +
-		"dostawcy"} {
+	for lang, want := range map[words.Language]string{
+		"en": "Sign in on Outlook.com's own page", "pl": "Zaloguj się na stronie dostawcy",
+	} {
 		if _, advice := diagnose.Explain(fault.OAuthReauthorizationRequired, lang, diagnose.Context{Provider: c.ByID(
 			"outlook"), SignIn: true}); !strings.Contains(advice, want) {
 			t.Errorf("where users can sign in, the advice in %s is %q", lang, advice)

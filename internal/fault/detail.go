@@ -1,16 +1,15 @@
 package fault
 
-import "strings"
+import "github.com/mailbrook/mailbrook/internal/words"
 
-// What the details of some faults begin with. A fault is kept as its code and its detail and nothing else: these
-// words are written from here, and ReasonOf alone knows them again.
+// Sentences that tell which of several situations a code means. A fault is kept as its code and its detail and nothing
+// else: ReasonOf knows it again by the first sentence, compared as a whole.
 const (
-	// NotThere is of folder_failed, where chosen folders are not at the provider;
-	// their names follow.
-	NotThere = "Chosen folders that the provider does not have: "
+	// NotThere is of folder_failed, where chosen folders are not at the provider: their names.
+	NotThere = "Chosen folders that the provider does not have: %s"
 	// TooManyFolders is of folder_failed, where there are more than are fetched: then
 	// nothing is.
-	TooManyFolders = "The mailbox has too many folders"
+	TooManyFolders = "The mailbox has too many folders: more than %d, so nothing was fetched."
 	// PasswordExpired is of auth_failed, where the password was right once: it has to
 	// be set again at the provider. The server's words follow.
 	PasswordExpired = "The password has expired."
@@ -31,20 +30,19 @@ const (
 )
 
 // ReasonOf returns the reason of a fault of which code and detail were kept.
-func ReasonOf(code Code, detail string) Reason {
-	for _, r := range []struct {
-		code   Code
-		begins string
-		reason Reason
-	}{
-		{FolderFailed, NotThere, ChosenFoldersMissing},
-		{FolderFailed, TooManyFolders, FoldersTooMany},
-		{AuthFailed, PasswordExpired, CredentialExpired},
-		{RateLimited, HeldBack, LoginsHeldBack},
-	} {
-		if r.code == code && strings.HasPrefix(detail, r.begins) {
-			return r.reason
-		}
+func ReasonOf(code Code, detail words.Detail) Reason {
+	if len(detail) == 0 {
+		return Plain
+	}
+	switch first := detail[0].Format; {
+	case code == FolderFailed && first == NotThere:
+		return ChosenFoldersMissing
+	case code == FolderFailed && first == TooManyFolders:
+		return FoldersTooMany
+	case code == AuthFailed && first == PasswordExpired:
+		return CredentialExpired
+	case code == RateLimited && first == HeldBack:
+		return LoginsHeldBack
 	}
 	return Plain
 }

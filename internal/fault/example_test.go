@@ -20,13 +20,3 @@ func ExampleWrap() {
 	// true
 	// true
 }
-
-// What a server says is shown on one line, and can neither hide nor turn round what stands
-// beside it.
-func ExampleClean() {
-	fmt.Println(fault.Clean("NO [ALERT]\tToo many\r\nlogins \u202Egnp.exe", 200))
-	fmt.Println(fault.Clean("Dziękujemy", 6))
-	// Output:
-	// NO [ALERT] Too many logins gnp.exe
-	// Dzięk
-}

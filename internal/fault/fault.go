@@ -1,7 +1,7 @@
 // Package fault is the one vocabulary of failure: a closed list of codes that
 // drives retries, HTTP answers, the words a user reads, and metrics.
 //
-// It imports nothing but the standard library and knows nothing of mail
+// It imports nothing of ours but the words for people, and knows nothing of mail
 // protocols. What a code means to a person (title, advice) is package
 // diagnose's business; when to try again is package schedule's.
 package fault
@@ -11,8 +11,8 @@ import (
 	"errors"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Code says why a visit to an external account failed. The list is the
@@ -110,13 +110,13 @@ func (c Code) Providers() bool {
 	return false
 }
 
-// Error is a failure with its code. Detail is for people: one sentence, free
-// of secrets, already passed through Clean where a server's words are in it.
+// Error is a failure with its code. Detail is for people: free of secrets, and
+// already passed through Clean where a server's words are in it.
 // Err is for the log.
 type Error struct {
 	Code       Code
 	Op         string        // What was being done: "login", "listing folder Sent".
-	Detail     string        // For the user; may be empty.
+	Detail     words.Detail  // For the user; may be empty.
 	RetryAfter time.Duration // The server's own hint; 0 when it gave none.
 	Final      bool          // Only the user can fix it; do not retry, whatever the code.
 	Elsewhere  bool          // It failed at another server than the account's mail server, such as one that issues tokens.
@@ -135,8 +135,8 @@ func (e *Error) Error() string {
 		b.WriteString(e.Op + ": ")
 	}
 	b.WriteString(string(e.Code))
-	if e.Detail != "" {
-		b.WriteString(": " + e.Detail)
+	if len(e.Detail) > 0 {
+		b.WriteString(": " + e.Detail.String())
 	}
 	if e.Err != nil {
 		b.WriteString(": " + e.Err.Error())
@@ -148,7 +148,9 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // New returns a failure without a cause.
-func New(code Code, op, detail string) *Error { return &Error{Code: code, Op: op, Detail: detail} }
+func New(code Code, op string, detail ...words.Sentence) *Error {
+	return &Error{Code: code, Op: op, Detail: detail}
+}
 
 // Wrap gives err a code and says what was being done. An error that has a code
 // already keeps it. Wrap(…, nil) is nil.
@@ -189,32 +191,4 @@ func CodeOf(err error) Code {
 		return e.Code
 	}
 	return ""
-}
-
-// Clean makes a remote server's words fit to show: valid UTF-8, printable, on
-// one line, without bidirectional controls, at most limit bytes.
-func Clean(text string, limit int) string {
-	var b strings.Builder
-	space := false
-	for _, r := range text {
-		switch {
-		case unicode.IsSpace(r):
-			space = b.Len() > 0
-			continue
-		case r == utf8.RuneError, !unicode.IsPrint(r), unicode.Is(unicode.Bidi_Control, r):
-			continue
-		}
-		if space {
-			if b.Len()+1 > limit {
-				break
-			}
-			b.WriteByte(' ')
-			space = false
-		}
-		if b.Len()+utf8.RuneLen(r) > limit {
-			break
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }

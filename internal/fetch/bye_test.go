@@ -3,7 +3,6 @@ package fetch_test
 import (
 	"bufio"
 	"fmt"
-	"io"
 	"net"
 	"strings"
 	"sync"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
@@ -34,36 +34,14 @@ type byeServer struct {
 
 func startBYE(t *testing.T, listStatus bool, words string) *byeServer {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := &byeServer{
-		port: l.Addr().(*net.TCPAddr).Port, listStatus: listStatus, words: words,
-		wires: []string{"INBOX", "Bad", "Zz", "Yy", "Xx"}, mail: map[string][]string{}, bad: map[int]bool{},
+		listStatus: listStatus, words: words, wires: []string{"INBOX", "Bad", "Zz", "Yy", "Xx"},
+		mail: map[string][]string{}, bad: map[int]bool{},
 	}
 	for _, wire := range s.wires {
 		s.add(wire, 2)
 	}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			serving.Go(func() {
-				defer c.Close()
-				s.serve(c)
-				_ = c.(*net.TCPConn).CloseWrite()
-				_, _ = io.Copy(io.Discard, c)
-			})
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		serving.Wait()
-	})
+	s.port = mailtest.Serve(t, s.serve)
 	return s
 }
 

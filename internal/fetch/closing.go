@@ -80,7 +80,7 @@ func (v *visit) avoidClosing(all []*plan) (asked []*plan) {
 	}
 	for _, p := range all {
 		if p.unread != nil {
-			v.noteFailure(fault.FolderFailed, "folder "+p.name(), p.unread)
+			v.noteFailure(fault.FolderFailed, folderWhat(p.name()), p.unread)
 		}
 	}
 	return append(asked, last...)

@@ -4,12 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 	"strings"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/memory"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // compare holds a listing against the journal. again says that the server's
@@ -33,12 +33,13 @@ func (v *visit) compare(ctx context.Context, p *plan, l mail.Listing) (again boo
 		v.renumber(p, "UIDNEXT went back")
 	}
 	if l.Unread > 0 {
-		v.noteFailure(fault.FolderFailed, "folder "+p.name(), fault.New(fault.ProtocolError, "listing",
-			fmt.Sprintf("what the server says of messages here cannot be read (%d)", l.Unread)))
+		v.noteFailure(fault.FolderFailed, folderWhat(p.name()), fault.New(fault.ProtocolError, "listing",
+			words.Say("what the server says of messages here cannot be read (%d)", l.Unread)))
 	} else if !l.Complete && l.Len() == 0 {
-		p.unread = fault.New(fault.FolderFailed, "listing", fmt.Sprintf(
-			"The server counts %d messages in folder %s and lists none.", l.Folder.Status.Messages, p.name()))
-		v.noteFailure(fault.FolderFailed, "folder "+p.name(), p.unread)
+		p.unread = fault.New(fault.FolderFailed, "listing",
+			words.Say("The server counts %d messages in folder %s and lists none.",
+				l.Folder.Status.Messages, p.name()))
+		v.noteFailure(fault.FolderFailed, folderWhat(p.name()), p.unread)
 	} else if !l.Complete {
 		// Everything that it lists is fetched: a wrong number is nobody's trouble.
 		v.miscounted.Add(1)

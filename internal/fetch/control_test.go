@@ -59,7 +59,7 @@ func (o *overseer) skipped(f fetch.Folder, uid uint32) bool {
 	o.journal.mu.Lock()
 	defer o.journal.mu.Unlock()
 	s, ok := o.journal.skips[fetch.Ref{FolderID: f.ID, FolderEpoch: f.Epoch, ID: mail.ID{UID: uid}}]
-	return ok && s.Code != "" && s.Detail != ""
+	return ok && s.Code != "" && s.Detail.String() != ""
 }
 
 type overseenJournal struct {
@@ -397,7 +397,7 @@ func TestAnOverseerNoticesEachBrokenPromise(t *testing.T) {
 
 func reasonless(ss []fetch.Skipped) {
 	for i := range ss {
-		ss[i].Code, ss[i].Detail = "", ""
+		ss[i].Code, ss[i].Detail = "", nil
 	}
 }
 

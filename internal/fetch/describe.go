@@ -11,6 +11,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 const (
@@ -59,10 +60,9 @@ func (u *undescribed) note(p *plan, it mail.Item, s Skipped, why *fault.Error) {
 // it refuses here, or if it ends the connection, is no failure and keeps nothing away.
 // A visit that skips nothing new asks nothing.
 func (v *visit) describeSkipped(ctx context.Context) error {
-	session, ok := v.session.(headerSession)
 	todo := slices.Concat(v.undescribed.tooLarge, v.undescribed.refused)
 	v.undescribed = undescribed{}
-	if !ok || len(todo) == 0 {
+	if len(todo) == 0 {
 		return nil
 	}
 	var wants []mail.Want
@@ -80,14 +80,14 @@ func (v *visit) describeSkipped(ctx context.Context) error {
 	var told []Skipped
 	patient, cancel := context.WithTimeout(ctx, describePatience)
 	defer cancel()
-	err := session.Headers(patient, wants, func(f mail.Folder, it mail.Item, header []byte) error {
+	err := v.session.Headers(patient, wants, func(f mail.Folder, it mail.Item, header []byte) error {
 		p := plans[f.Wire]
 		if p == nil {
 			return nil
 		}
 		if s, ok := rows[Ref{p.folder.ID, p.folder.Epoch, it.ID}]; ok {
 			s.About = mail.ParseEnvelope(header, decoding)
-			s.About.Sender, s.About.Subject = fault.Clean(s.About.Sender, mostAbout), fault.Clean(s.About.Subject, mostAbout)
+			s.About.Sender, s.About.Subject = words.Clean(s.About.Sender, mostAbout), words.Clean(s.About.Subject, mostAbout)
 			s.Requested = false // What its owner asked for meanwhile stands.
 			told = append(told, s)
 		}

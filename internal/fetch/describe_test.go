@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/route"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // TestWhatIsWithheldIsDescribed: of what is too large, and of nothing else, the
@@ -193,7 +194,10 @@ func (s *spentRemote) Headers(ctx context.Context, ws []mail.Want, take func(mai
 ) error {
 	s.asked++
 	if s.refuses {
-		return &fault.Error{Code: fault.RateLimited, Op: "reading headers", Detail: "too much", Session: true}
+		return &fault.Error{
+			Code: fault.RateLimited, Op: "reading headers", Session: true,
+			Detail: words.Detail{words.Say("too much")},
+		}
 	}
 	return s.datedRemote.Headers(ctx, ws, take)
 }
@@ -202,7 +206,7 @@ func (s *spentRemote) Fetch(ctx context.Context, ws []mail.Want, take func(mail.
 	miss func(mail.Folder, mail.Item, *fault.Error),
 ) error {
 	if s.asked > 0 {
-		return fault.New(fault.ServerUnavailable, "fetching", "the session is spent")
+		return fault.New(fault.ServerUnavailable, "fetching", words.Say("the session is spent"))
 	}
 	return s.datedRemote.Fetch(ctx, ws, take, miss)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/memory"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/route"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Options are what an Engine is made of.
@@ -274,7 +275,7 @@ func (v *visit) publish(ctx context.Context, op string, ps []mail.Placement) err
 	}
 	for _, p := range ps {
 		if !there[p.Token] {
-			return fault.New(fault.Internal, op, "the destination confirmed not all of the messages")
+			return fault.New(fault.Internal, op, words.Say("the destination confirmed not all of the messages"))
 		}
 	}
 	return nil
@@ -314,17 +315,28 @@ func (v *visit) openMailbox(ctx context.Context) error {
 // server with a million of them must not fill the disk.
 const loggedFailures = 20
 
+// what is a folder or message that failed, by itself and before the reason.
+type what struct{ alone, before words.Sentence }
+
+func folderWhat(name string) what {
+	return what{words.Say("folder %s", name), words.Say("folder %s:", name)}
+}
+
+func messageWhat(folder string) what {
+	return what{words.Say("a message in %s", folder), words.Say("a message in %s:", folder)}
+}
+
 // noteFailure notes that a folder or message failed while the visit continues.
-func (v *visit) noteFailure(code fault.Code, what string, err error) {
+func (v *visit) noteFailure(code fault.Code, of what, err error) {
 	f := fault.Of(err)
 	if v.failures++; v.failures <= loggedFailures {
-		v.log.Warn("a folder or message failed", "what", what, "code", f.Code, "error", err)
+		v.log.Warn("a folder or message failed", "what", of.alone.Error(), "code", f.Code, "error", err)
 	}
 	if v.failing == nil {
-		detail := what
-		if f.Detail != "" {
-			detail += ": " + f.Detail
+		detail := words.Detail{of.alone}
+		if f.Detail != nil {
+			detail = append(words.Detail{of.before}, f.Detail...)
 		}
-		v.failing = &fault.Error{Code: code, Op: "visiting", Detail: fault.Clean(detail, 200), Err: err}
+		v.failing = &fault.Error{Code: code, Op: "visiting", Detail: detail.Clipped(200), Err: err}
 	}
 }

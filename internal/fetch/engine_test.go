@@ -268,7 +268,7 @@ func TestChosenFoldersThatAreNotThereAreReported(t *testing.T) {
 			if r.Messages != c.fetched || (why != nil) != (c.told != "") {
 				t.Fatalf("report %+v, %v", r, why)
 			}
-			if why != nil && (why.Code != fault.FolderFailed || why.Detail != fault.NotThere+c.told) {
+			if why != nil && (why.Code != fault.FolderFailed || why.Detail.String() != fmt.Sprintf(fault.NotThere, c.told)) {
 				t.Errorf("it is reported as %v", why)
 			}
 		})

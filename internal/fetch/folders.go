@@ -10,92 +10,40 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/route"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // matchFolders matches the remote folders with the journal's, takes up new ones, and
 // makes a plan for each that is chosen and can be read.
 func (v *visit) matchFolders(ctx context.Context, remotes []mail.Folder) error {
-	known := map[string]*Folder{}
-	taken := map[string]bool{}
-	for i := range v.folders {
-		known[v.folders[i].Wire] = &v.folders[i]
-		taken[strings.ToLower(v.folders[i].Local)] = true
-	}
-	rt := v.lease.Route
 	back, err := v.readMarks(ctx, remotes)
 	if err != nil {
 		return err
 	}
 	v.reportUnlisted(remotes)
 	v.reportMissing(remotes)
+	known, taken := foldersByWire(v.folders), map[string]bool{}
+	for i := range v.folders {
+		taken[strings.ToLower(v.folders[i].Local)] = true
+	}
+	readable := v.readable(remotes, known, back)
 	var fresh []Folder
-	var order []string
-	byWire := map[string]mail.Folder{}
-	for _, r := range remotes {
-		remote := r.Name()
-		if f := known[r.Wire]; f != nil && r.Guessed {
-			r.Shared = r.Shared || f.Shared // What the server said holds until it says otherwise.
-		}
-		if r.Problem != nil {
-			if !r.Shared || v.selects(r) {
-				v.noteFailure(fault.FolderFailed, "folder "+remote, r.Problem)
-			}
-			continue
-		}
-		v.present[r.Wire] = true
-		if !r.Selectable || byWire[r.Wire].Selectable || back.marks[r.Wire] {
-			continue
-		}
-		selected, leadsBack := v.selects(r), false
-		if selected && back.leads(r.Path) {
-			selected, leadsBack = false, true
-			v.leftOut = append(v.leftOut, remote)
-		}
+	for _, r := range readable {
+		now := v.asListed(r, back)
 		if f := known[r.Wire]; f != nil {
-			before := *f
-			f.Selected, f.Shared, f.LeadsBack, f.SpecialUse = selected, r.Shared, leadsBack, r.SpecialUse
-			if before.Selected && !selected && r.Shared {
-				v.log.InfoContext(ctx, "a folder of others is no longer fetched; what was stays", "folder", remote)
-			}
-			if !below(f.Local, rt.Folder) {
-				// The account's folder was renamed: what comes from now on goes there.
-				f.Local = v.localName(r.Path, taken)
-			}
-			if *f != before {
-				v.touched[f.ID] = *f
-			}
-		} else {
-			fresh = append(fresh, Folder{
-				Wire: r.Wire, Remote: remote, Local: v.localName(r.Path, taken),
-				SpecialUse: r.SpecialUse, Selected: selected, Shared: r.Shared, LeadsBack: leadsBack,
-				UIDValidity: r.Status.UIDValidity,
-			})
+			v.update(ctx, f, now, func() string { return v.localName(r.Path, taken) })
+			continue
 		}
-		order = append(order, r.Wire)
-		byWire[r.Wire] = r
+		now.Local = v.localName(r.Path, taken)
+		fresh = append(fresh, now)
 	}
-	if len(fresh) > 0 {
-		added, err := v.Journal.AddFolders(ctx, v.lease, fresh)
-		if err != nil {
-			return fmt.Errorf("remembering new folders: %w", err)
-		}
-		v.folders = append(v.folders, added...)
-		for i := range v.folders {
-			known[v.folders[i].Wire] = &v.folders[i]
-		}
-		var locals []string
-		for _, f := range added {
-			if f.Selected {
-				locals = append(locals, f.Local)
-			}
-		}
-		if err := v.delivery.EnsureFolders(ctx, locals); err != nil {
-			return fault.Wrap(fault.LocalMailboxUnavailable, "making folders", err)
-		}
+	if err := v.takeUp(ctx, fresh); err != nil {
+		return err
 	}
-	for _, w := range order {
-		if f := known[w]; f.Selected {
-			p := v.planFor(*f, byWire[w])
+	known = foldersByWire(v.folders)
+	for _, r := range readable {
+		if f := known[r.Wire]; f.Selected {
+			p := v.planFor(*f, r)
 			// Until a folder was settled once, a visit that was broken off may
 			// have left some of it to be rematched.
 			p.mayRematch = p.mayRematch || f.Cursor == Cursor{}
@@ -103,6 +51,89 @@ func (v *visit) matchFolders(ctx context.Context, remotes []mail.Folder) error {
 		}
 	}
 	sort.SliceStable(v.plans, func(i, j int) bool { return rank(v.plans[i].remote) < rank(v.plans[j].remote) })
+	return nil
+}
+
+func foldersByWire(fs []Folder) map[string]*Folder {
+	known := map[string]*Folder{}
+	for i := range fs {
+		known[fs[i].Wire] = &fs[i]
+	}
+	return known
+}
+
+// readable returns the remote folders that can be read, each once, without those that
+// are marks. Of one that cannot be read the reason is reported.
+func (v *visit) readable(remotes []mail.Folder, known map[string]*Folder, back back) (rs []mail.Folder) {
+	twice := map[string]bool{}
+	for _, r := range remotes {
+		if f := known[r.Wire]; f != nil && r.Guessed {
+			r.Shared = r.Shared || f.Shared // What the server said holds until it says otherwise.
+		}
+		if r.Problem != nil {
+			if !r.Shared || v.selects(r) {
+				v.noteFailure(fault.FolderFailed, folderWhat(r.Name()), r.Problem)
+			}
+			continue
+		}
+		v.present[r.Wire] = true
+		if r.Selectable && !twice[r.Wire] && !back.marks[r.Wire] {
+			twice[r.Wire] = true
+			rs = append(rs, r)
+		}
+	}
+	return rs
+}
+
+// asListed is a remote folder as the journal would remember it, but for its place here.
+func (v *visit) asListed(r mail.Folder, back back) Folder {
+	f := Folder{
+		Wire: r.Wire, Remote: r.Name(), SpecialUse: r.SpecialUse, Selected: v.selects(r), Shared: r.Shared,
+		UIDValidity: r.Status.UIDValidity,
+	}
+	if f.Selected && back.leads(r.Path) {
+		f.Selected, f.LeadsBack = false, true
+		v.leftOut = append(v.leftOut, f.Remote)
+	}
+	return f
+}
+
+// update brings what the journal remembers of a folder up to date with how it is listed
+// now. rename names a new place for it here.
+func (v *visit) update(ctx context.Context, f *Folder, now Folder, rename func() string) {
+	before := *f
+	f.Selected, f.Shared, f.LeadsBack, f.SpecialUse = now.Selected, now.Shared, now.LeadsBack, now.SpecialUse
+	if before.Selected && !f.Selected && f.Shared {
+		v.log.InfoContext(ctx, "a folder of others is no longer fetched; what was stays", "folder", now.Remote)
+	}
+	if !below(f.Local, v.lease.Route.Folder) {
+		// The account's folder was renamed: what comes from now on goes there.
+		f.Local = rename()
+	}
+	if *f != before {
+		v.touched[f.ID] = *f
+	}
+}
+
+// takeUp has the journal remember new folders, and makes those that are chosen.
+func (v *visit) takeUp(ctx context.Context, fresh []Folder) error {
+	if len(fresh) == 0 {
+		return nil
+	}
+	added, err := v.Journal.AddFolders(ctx, v.lease, fresh)
+	if err != nil {
+		return fmt.Errorf("remembering new folders: %w", err)
+	}
+	v.folders = append(v.folders, added...)
+	var locals []string
+	for _, f := range added {
+		if f.Selected {
+			locals = append(locals, f.Local)
+		}
+	}
+	if err := v.delivery.EnsureFolders(ctx, locals); err != nil {
+		return fault.Wrap(fault.LocalMailboxUnavailable, "making folders", err)
+	}
 	return nil
 }
 
@@ -116,8 +147,8 @@ func (v *visit) reportUnlisted(remotes []mail.Folder) {
 	}
 	for i := range v.folders {
 		if f := &v.folders[i]; f.Selected && f.Wire != "INBOX" && (f.Remaining > 0 || f.Fetched > 0) {
-			v.noteFailure(fault.FolderFailed, "folder "+f.Remote, fault.New(fault.FolderFailed, "listing folders",
-				"The server lists no folders, not even this one, which it had before."))
+			v.noteFailure(fault.FolderFailed, folderWhat(f.Remote), fault.New(fault.FolderFailed, "listing folders",
+				words.Say("The server lists no folders, not even this one, which it had before.")))
 		}
 	}
 }
@@ -132,8 +163,8 @@ func (v *visit) reportMissing(remotes []mail.Folder) {
 		})
 	})
 	if len(missing) > 0 {
-		v.noteFailure(fault.FolderFailed, fault.NotThere+strings.Join(missing, ", "), fault.New(fault.FolderFailed,
-			"choosing folders", ""))
+		v.noteFailure(fault.FolderFailed, what{alone: words.Say(fault.NotThere, strings.Join(missing, ", "))},
+			fault.New(fault.FolderFailed, "choosing folders"))
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/memory"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // A listing is compared with the journal without either being in memory: the
@@ -61,8 +62,10 @@ func sumOf(id mail.ID) (sum [12]byte) {
 func taken(ctx context.Context, n int64) error {
 	err := memory.Of(ctx).Take(ctx, n)
 	if errors.Is(err, memory.ErrTooMuch) {
-		return &fault.Error{Code: fault.FolderFailed, Op: "comparing", Detail: "The folder has too many messages to be " +
-			"compared.", Err: err}
+		return &fault.Error{
+			Code: fault.FolderFailed, Op: "comparing", Err: err,
+			Detail: words.Detail{words.Say("The folder has too many messages to be compared.")},
+		}
 	}
 	return err
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/hex"
-	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,6 +14,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/memory"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // What is fetched from may itself be a mailbox of this installation: a
@@ -110,8 +110,8 @@ func (v *visit) readMarks(ctx context.Context, remotes []mail.Folder) (back, err
 		case above > 0: // Somebody shares the own mailbox with whoever signs in there.
 			b.trees = append(b.trees, around[:above])
 		case v.mayBe(ctx, o, remotes):
-			return b, intoItself("The folder " + strconv.Quote(rt.Folder) + " there is the one into which this account is " +
-				"fetched.")
+			return b, intoItself(words.Say("The folder %s there is the one into which this account is fetched.",
+				strconv.Quote(rt.Folder)))
 		}
 	}
 	return b, nil
@@ -132,9 +132,10 @@ func (v *visit) mayBe(ctx context.Context, o owner.Owner, remotes []mail.Folder)
 	return err != nil || here == 0 || here == remotes[i].Status.UIDValidity
 }
 
-func intoItself(detail string) error {
-	return &fault.Error{Code: fault.MailLoop, Op: "visiting", Final: true, Detail: "This is your own mailbox, and would " +
-		"be fetched into itself. " + detail}
+func intoItself(detail ...words.Sentence) error {
+	return &fault.Error{Code: fault.MailLoop, Op: "visiting", Final: true, Detail: append(words.Detail{
+		words.Say("This is your own mailbox, and would be fetched into itself."),
+	}, detail...)}
 }
 
 func (v *visit) addLocalUser(o owner.Owner) {
@@ -209,8 +210,8 @@ func (p *pipeline) discardLoop(ctx context.Context, pl *plan, at int, it mail.It
 	p.visit.delivery.Release(1, it.Size)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.list(pl, at, it, fault.New(fault.MailLoop, "fetching", "It was fetched into that mailbox from another one, "+
-		"and its user moved or copied it."))
+	p.list(pl, at, it, fault.New(fault.MailLoop, "fetching",
+		words.Say("It was fetched into that mailbox from another one, and its user moved or copied it.")))
 	return true, nil
 }
 
@@ -237,7 +238,7 @@ func (p *pipeline) compareInboxes(ctx context.Context, it mail.Item, st mail.Sta
 		case o == rt.Owner:
 			p.visit.delivery.Discard([]mail.Staged{st})
 			p.visit.delivery.Release(1, it.Size)
-			return intoItself("Its messages are those of your inbox.")
+			return intoItself(words.Say("Its messages are those of your inbox."))
 		}
 		p.visit.addLocalUser(o)
 		return p.visit.loadFetchedHere(ctx)
@@ -279,20 +280,23 @@ func uidOf(uidl string) (validity, uid uint32) {
 // loopNotice is the notice to the user about folders and messages that were left out; nil
 // where nothing was.
 func (n localUsers) loopNotice(doubled int) *fault.Error {
-	var parts []string
+	var parts words.Detail
 	if len(n.leftOut) > 0 {
 		names := n.leftOut[:min(len(n.leftOut), 3)]
-		parts = append(parts, "Folders that hold mail fetched from elsewhere are left out: "+strings.Join(names, ", "))
+		listed := strings.Join(names, ", ")
 		if more := len(n.leftOut) - len(names); more > 0 {
-			parts[0] += fmt.Sprintf(" and %d more", more)
+			parts = append(parts,
+				words.Say("Folders that hold mail fetched from elsewhere are left out: %s and %d more.",
+					listed, more))
+		} else {
+			parts = append(parts, words.Say("Folders that hold mail fetched from elsewhere are left out: %s.", listed))
 		}
-		parts[0] += "."
 	}
 	if doubled > 0 {
-		parts = append(parts, fmt.Sprintf("Messages that were fetched there from elsewhere are skipped: %d.", doubled))
+		parts = append(parts, words.Say("Messages that were fetched there from elsewhere are skipped: %d.", doubled))
 	}
 	if len(parts) == 0 {
 		return nil
 	}
-	return fault.New(fault.MailLoop, "visiting", fault.Clean(strings.Join(parts, " "), 300))
+	return fault.New(fault.MailLoop, "visiting", parts.Clipped(300)...)
 }

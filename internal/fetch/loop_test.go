@@ -62,7 +62,7 @@ func TestMailInAFolderWithOurNameIsFetchedOrTold(t *testing.T) {
 	r := w.visit(t.Context())
 	// Four folders of two messages; what lies in and beside the mark in Gmail is left out, and reported.
 	if r.Err != nil || r.Messages != 8 || r.Partial == nil || r.Partial.Code != fault.MailLoop ||
-		!strings.Contains(r.Partial.Detail, "Gmail") {
+		!strings.Contains(r.Partial.Detail.String(), "Gmail") {
 		t.Fatalf("report %+v", r)
 	}
 }
@@ -116,7 +116,7 @@ func TestWhatAMarkStandsInIsNotFetched(t *testing.T) {
 				}
 			}
 			if told := r.Partial != nil && r.Partial.Code == fault.MailLoop; told != (len(tc.leftOut) > 0) || told &&
-				!strings.Contains(r.Partial.Detail, tc.leftOut[0]) {
+				!strings.Contains(r.Partial.Detail.String(), tc.leftOut[0]) {
 				t.Errorf("the user is shown %v", r.Partial)
 			}
 			if !slices.Contains(w.box.marked, "Gmail/"+mail.MarkFor([]byte("k"), "j")) {
@@ -212,7 +212,7 @@ func TestWhatWasFetchedForTheRemotesUserIsSkipped(t *testing.T) {
 				return
 			}
 			for k, s := range w.journal.skips {
-				if s.Code != fault.MailLoop || !s.Held || s.Detail == "" {
+				if s.Code != fault.MailLoop || !s.Held || s.Detail.String() == "" {
 					t.Errorf("skipped as %+v", s)
 				}
 				s.Requested = true

@@ -22,6 +22,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/schedule"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // remoteFolder is a folder of the remote in memory.
@@ -129,7 +130,10 @@ func (r *remoteStub) List(_ context.Context, qs []mail.Query, yield func(mail.Li
 		}
 		var err error
 		if f.name == r.badFolder {
-			l, err = mail.Listing{}, &fault.Error{Code: fault.FolderFailed, Op: "listing", Detail: "it says NO", Ended: r.ends}
+			l, err = mail.Listing{}, &fault.Error{
+				Code: fault.FolderFailed, Op: "listing", Ended: r.ends,
+				Detail: words.Detail{words.Say("it says NO")},
+			}
 		}
 		if err := yield(l, err); err != nil {
 			return err
@@ -149,11 +153,11 @@ func (r *remoteStub) Fetch(ctx context.Context, ws []mail.Want, take func(mail.F
 				return err
 			}
 			if n++; r.breakAfter > 0 && n > r.breakAfter {
-				return fault.New(fault.ServerUnavailable, "fetching", "the connection broke")
+				return fault.New(fault.ServerUnavailable, "fetching", words.Say("the connection broke"))
 			}
 			body := f.bodies[it.ID.UID]
 			if why, ok := r.missing[body]; ok {
-				miss(w.Folder, it, fault.New(fault.MessageFailed, "fetching", why))
+				miss(w.Folder, it, fault.New(fault.MessageFailed, "fetching", words.Plain(why)...))
 				continue
 			}
 			r.fetched++
@@ -227,7 +231,7 @@ func (d *delivery) Reserve(_ context.Context, _, bytes int64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.room >= 0 && bytes > d.room {
-		return fault.New(fault.LocalOverQuota, "reserving", "full")
+		return fault.New(fault.LocalOverQuota, "reserving", words.Say("full"))
 	}
 	if d.room >= 0 {
 		d.room -= bytes
@@ -251,7 +255,10 @@ func (d *delivery) Stage(_ context.Context, t mail.Token, body io.Reader, receiv
 		return mail.Staged{}, err
 	}
 	if int64(len(b)) > limit {
-		return mail.Staged{}, &fault.Error{Code: fault.MessageFailed, Op: "staging", Detail: "too large", TooLarge: true}
+		return mail.Staged{}, &fault.Error{
+			Code: fault.MessageFailed, Op: "staging", TooLarge: true,
+			Detail: words.Detail{words.Say("too large")},
+		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -20,6 +20,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/store"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // The n-th operation fails, for all n: at the seam to the journal, to the
@@ -167,7 +168,7 @@ func (k *killer) nth(t *testing.T, by int64, seam string, after bool, user strin
 		}
 		why := errors.New("the connection to the database is lost")
 		if seam == "mailbox" {
-			why = fault.New(fault.LocalMailboxUnavailable, "delivering", "no space left on device")
+			why = fault.New(fault.LocalMailboxUnavailable, "delivering", words.Say("no space left on device"))
 		}
 		f := &failing{at: n, after: after, why: why}
 		deleted := oracle{}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // pipeline is the path from the network to the delivered batch. take and
@@ -179,7 +180,7 @@ func (p *pipeline) skip(pl *plan, at int, it mail.Item, why *fault.Error) {
 		p.visit.log.Info("too large", "folder", pl.name(), "listed", it.Size, "error", why)
 		return
 	}
-	p.visit.noteFailure(fault.MessageFailed, "a message in "+pl.name(), why)
+	p.visit.noteFailure(fault.MessageFailed, messageWhat(pl.name()), why)
 }
 
 // list puts a message on the list of those that were skipped, if there is room on it.
@@ -319,7 +320,7 @@ func (p *pipeline) deliver(ctx context.Context, b batch) error {
 func (p *pipeline) seal(ctx context.Context, b batch) (batch, error) {
 	sealed, err := p.visit.delivery.Seal(ctx, placements(b.members))
 	if err == nil && len(sealed) != len(b.members) {
-		err = fault.New(fault.Internal, "making mail durable", "the destination did not answer for each message")
+		err = fault.New(fault.Internal, "making mail durable", words.Say("the destination did not answer for each message"))
 	}
 	if err != nil {
 		return batch{}, fault.Wrap(fault.LocalMailboxUnavailable, "making mail durable", err)

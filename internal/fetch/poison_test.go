@@ -3,7 +3,6 @@ package fetch_test
 import (
 	"bufio"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/source"
@@ -47,38 +47,16 @@ func (s *poisoned) denied(verb, body string) (answer string, denied bool) {
 
 func startPoisoned(t *testing.T, protocol remote.Protocol, how string, n int, bad func(i int) bool) *poisoned {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &poisoned{port: l.Addr().(*net.TCPAddr).Port, how: how, bad: map[int]bool{}, struck: map[int]int{}}
+	s := &poisoned{how: how, bad: map[int]bool{}, struck: map[int]int{}}
 	for i := 1; i <= n; i++ {
 		s.bodies = append(s.bodies, fmt.Sprintf("Subject: %d\r\nMessage-ID: <%d@x>\r\n\r\nmessage %d\r\n", i, i, i))
 		s.bad[i] = bad(i)
 	}
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			serving.Go(func() {
-				defer c.Close()
-				if protocol == remote.POP3 {
-					s.pop3(c)
-				} else {
-					s.imap(c)
-				}
-				_ = c.(*net.TCPConn).CloseWrite() // What was sent arrives.
-				_, _ = io.Copy(io.Discard, c)
-			})
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		serving.Wait()
-	})
+	serve := s.imap
+	if protocol == remote.POP3 {
+		serve = s.pop3
+	}
+	s.port = mailtest.Serve(t, serve)
 	return s
 }
 

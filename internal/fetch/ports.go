@@ -11,6 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/route"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // ErrFenced says that the lease is no longer held: another worker took the
@@ -44,12 +45,14 @@ type Aborted struct {
 
 // Source opens sessions at external servers.
 type Source interface {
-	// Open connects, secures, greets and signs in. Its error is a *fault.Error.
+	// Open connects, secures, greets and signs in. ctx governs the opening only. Its
+	// error is a *fault.Error, or wraps ctx's.
 	Open(ctx context.Context, m remote.Mailbox, c remote.Credential) (Session, error)
 }
 
 // Session reads one external account. It cannot change anything there. It is
-// used by one goroutine at a time, except for Close.
+// used by one goroutine at a time, except for Close. This is the whole of what the
+// engine counts on, and of what internal/source promises.
 type Session interface {
 	// Folders lists what the account holds, with status where that costs
 	// nothing extra. POP3 has one folder, INBOX. A folder that cannot be read
@@ -57,16 +60,25 @@ type Session interface {
 	Folders(ctx context.Context) ([]mail.Folder, error)
 	// List calls yield once for each query, in order, without waiting for an
 	// answer before the next question is sent. err is about that folder alone;
-	// an error that ends the session is returned.
+	// an error that ends the session is returned, as yield's is, unchanged. What a
+	// long listing has in memory is taken from the share of ctx (package memory).
 	List(ctx context.Context, queries []mail.Query, yield func(l mail.Listing, err error) error) error
-	// Fetch reads the wanted messages, its commands pipelined as List's are. For every
-	// item it calls exactly one of take and miss, exactly once, in any order, unless it returns an
-	// error: then the items for which neither was called are as before.
-	// body is good until take returns; take's error ends the fetch and is returned.
+	// Fetch reads the wanted messages, its commands pipelined as List's are. Of take
+	// and miss, one is called for each item, once, in any order, unless Fetch returns
+	// an error: then the items for which neither was called are as before. body is
+	// good until take returns. take's error ends the fetch and is returned unchanged;
+	// but a take that fails because the server broke off in the middle of its body
+	// does not count as called: the message is asked for again, and in the end missed.
 	Fetch(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, body io.Reader) error,
 		miss func(f mail.Folder, it mail.Item, why *fault.Error)) error
+	// Headers reads of the wanted messages the fields Message-ID, Date, From and
+	// Subject, at least, and calls take for each that came; header is cut at 256 KiB
+	// and good until take returns. What does not come is left out, all of it where a
+	// server gives no headers alone. take's error ends it and is returned unchanged.
+	Headers(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, header []byte) error) error
 	// Capabilities returns, in at most 10,000 printable octets, what of the
-	// server's offers a later Open is quicker for knowing.
+	// server's offers a later Open is quicker for knowing: see
+	// remote.Mailbox.Capabilities.
 	Capabilities() string
 	// Leave ends the session as the protocol wants it, after everything taken
 	// is committed locally: for POP3 RSET, then QUIT.
@@ -233,7 +245,7 @@ type Skipped struct {
 	ID          mail.ID
 	Size        int64
 	Code        fault.Code
-	Detail      string
+	Detail      words.Detail
 	Attempts    int
 	FirstAt     time.Time
 	LastAt      time.Time

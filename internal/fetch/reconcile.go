@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // generations compares how many batches the journal has seen staged with what is
@@ -159,7 +160,8 @@ func (v *visit) find(ctx context.Context, open []Batch) (pending map[BatchKey][]
 	v.Step("recover.find")
 	fates, err := v.delivery.Find(ctx, placements(staged), noted)
 	if err == nil && len(fates) != len(staged) {
-		err = fault.New(fault.Internal, "finding out what was delivered", "the destination did not answer for each message")
+		err = fault.New(fault.Internal, "finding out what was delivered",
+			words.Say("the destination did not answer for each message"))
 	}
 	if err != nil {
 		return nil, fault.Wrap(fault.LocalMailboxUnavailable, "finding out what was delivered", err)

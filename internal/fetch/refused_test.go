@@ -9,6 +9,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // What the destination does not take is skipped in its words, and the rest is delivered; it is tried again as
@@ -16,11 +17,11 @@ import (
 func TestWhatTheDestinationRefusesIsSkipped(t *testing.T) {
 	all := letters(7, "m")
 	nul := &fault.Error{
-		Code: fault.MessageFailed, Op: "appending a message", Detail: "The server says: NUL",
+		Code: fault.MessageFailed, Op: "appending a message", Detail: words.Detail{words.Say("The server says: NUL")},
 		Err: errors.New("NO"),
 	}
 	big := &fault.Error{
-		Code: fault.MessageFailed, Op: "appending a message", Detail: "The server says: big",
+		Code: fault.MessageFailed, Op: "appending a message", Detail: words.Detail{words.Say("The server says: big")},
 		TooLarge: true,
 	}
 	for _, tc := range []struct {
@@ -70,7 +71,7 @@ func TestWhatTheDestinationRefusesIsSkipped(t *testing.T) {
 					t.Errorf("message %d is skipped: %v", i, ok)
 				case why == nil:
 					room -= int64(len(body))
-				case skipped.Detail != why.Detail || skipped.Held != why.TooLarge || skipped.Attempts != 1:
+				case skipped.Detail.String() != why.Detail.String() || skipped.Held != why.TooLarge || skipped.Attempts != 1:
 					t.Errorf("message %d is skipped as %+v", i, skipped)
 				}
 			}

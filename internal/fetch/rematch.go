@@ -12,14 +12,6 @@ import (
 	"github.com/mailbrook/mailbrook/internal/memory"
 )
 
-// headerSession is a Session that can read headers alone. Sessions that cannot
-// have whole messages downloaded to be compared.
-type headerSession interface {
-	// Headers reads at least the Message-ID, Date, From and Subject fields of
-	// the wanted messages. What does not come is left out.
-	Headers(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, header []byte) error) error
-}
-
 // rowsAtOnce bounds one journal write of what was rematched or found.
 const rowsAtOnce = 500
 
@@ -83,10 +75,8 @@ func (v *visit) rematch(ctx context.Context) error {
 	if any, err := v.anyStale(ctx); err != nil || !any {
 		return err
 	}
-	if session, ok := v.session.(headerSession); ok {
-		if err := v.byHeaders(ctx, session, plans); err != nil {
-			return err
-		}
+	if err := v.byHeaders(ctx, plans); err != nil {
+		return err
 	}
 	m := &contentIndex{used: map[textSum]int{}}
 	err := v.eachStale(ctx, func(k Known) error {
@@ -172,7 +162,7 @@ type candidate struct {
 // known has to be in memory. All messages of one size are in one group, for pairs
 // are made only where as many seem new as are known; a size that fills more than
 // a window is left to be told by content.
-func (v *visit) byHeaders(ctx context.Context, session headerSession, plans []*plan) error {
+func (v *visit) byHeaders(ctx context.Context, plans []*plan) error {
 	bounds, err := v.sizeGroups(ctx, plans)
 	if err != nil {
 		return err
@@ -195,7 +185,7 @@ func (v *visit) byHeaders(ctx context.Context, session headerSession, plans []*p
 		if group, err = v.withoutTwins(ctx, group); err != nil {
 			return err
 		}
-		if err := v.rematchGroup(ctx, session, group); err != nil {
+		if err := v.rematchGroup(ctx, group); err != nil {
 			return err
 		}
 	}
@@ -278,7 +268,7 @@ func (v *visit) withoutTwins(ctx context.Context, group []candidate) ([]candidat
 // has, and rematches them where as many seem new as are known: then it does not
 // matter which is which. A message without a Message-ID is known by its content
 // only.
-func (v *visit) rematchGroup(ctx context.Context, session headerSession, group []candidate) error {
+func (v *visit) rematchGroup(ctx context.Context, group []candidate) error {
 	sizes := map[int64]bool{} // True: known.
 	for _, c := range group {
 		sizes[c.item.Size] = false
@@ -292,7 +282,7 @@ func (v *visit) rematchGroup(ctx context.Context, session headerSession, group [
 	if err != nil {
 		return err
 	}
-	found, err := v.headers(ctx, session, slices.DeleteFunc(group, func(c candidate) bool { return !sizes[c.item.Size] }))
+	found, err := v.headers(ctx, slices.DeleteFunc(group, func(c candidate) bool { return !sizes[c.item.Size] }))
 	if err != nil || len(found) == 0 {
 		return err
 	}
@@ -323,9 +313,7 @@ func (v *visit) rematchGroup(ctx context.Context, session headerSession, group [
 }
 
 // headers reads the headers of candidates and returns these by header and size.
-func (v *visit) headers(ctx context.Context, session headerSession,
-	group []candidate,
-) (map[headerKey][]candidate, error) {
+func (v *visit) headers(ctx context.Context, group []candidate) (map[headerKey][]candidate, error) {
 	found := map[headerKey][]candidate{}
 	where := map[Ref]candidate{}
 	byWire := map[string]*plan{}
@@ -343,7 +331,7 @@ func (v *visit) headers(ctx context.Context, session headerSession,
 		return nil, nil
 	}
 	scanner := mail.NewScanner()
-	err := session.Headers(ctx, wants, func(f mail.Folder, it mail.Item, header []byte) error {
+	err := v.session.Headers(ctx, wants, func(f mail.Folder, it mail.Item, header []byte) error {
 		p := byWire[f.Wire]
 		if p == nil || !bytes.Contains(bytes.ToLower(header), []byte("message-id:")) {
 			return nil

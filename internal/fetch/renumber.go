@@ -80,7 +80,7 @@ func (v *visit) listAgain(ctx context.Context, plans []*plan) error {
 		if err != nil {
 			p.unread = fault.Of(err)
 			p.forget()
-			v.noteFailure(fault.FolderFailed, "folder "+p.name(), err)
+			v.noteFailure(fault.FolderFailed, folderWhat(p.name()), err)
 			return nil
 		}
 		again, err := v.compare(ctx, p, l)

@@ -123,18 +123,13 @@ func (v *visit) watch(p *plan, l *mail.Listing, c *comparison) error {
 // examineSuspects looks at the suspects. A folder in which a UID is another message's is
 // listed and compared again as a whole.
 func (v *visit) examineSuspects(ctx context.Context) error {
-	session, ok := v.session.(headerSession)
 	var again []*plan
 	for _, p := range v.plans {
 		if len(p.suspects) == 0 {
 			continue
 		}
-		if !ok {
-			p.believe()
-			continue
-		}
 		part := p.suspects[:min(len(p.suspects), suspectsAtOnce)]
-		headers, err := v.headersOf(ctx, session, p, part)
+		headers, err := v.headersOf(ctx, p, part)
 		if err != nil {
 			return err
 		}
@@ -233,9 +228,7 @@ func idsOf(ss []suspect) []mail.ID {
 }
 
 // headersOf reads the suspects' headers and returns their hashes.
-func (v *visit) headersOf(ctx context.Context, session headerSession, p *plan,
-	ss []suspect,
-) (map[mail.ID][16]byte, error) {
+func (v *visit) headersOf(ctx context.Context, p *plan, ss []suspect) (map[mail.ID][16]byte, error) {
 	want := mail.Want{Folder: p.remote, Validity: p.folder.UIDValidity}
 	for _, s := range ss {
 		want.Items = append(want.Items, s.item)
@@ -243,7 +236,7 @@ func (v *visit) headersOf(ctx context.Context, session headerSession, p *plan,
 	v.Step("reuse.headers")
 	out := map[mail.ID][16]byte{}
 	scanner := mail.NewScanner()
-	err := session.Headers(ctx, []mail.Want{want}, func(_ mail.Folder, it mail.Item, header []byte) error {
+	err := v.session.Headers(ctx, []mail.Want{want}, func(_ mail.Folder, it mail.Item, header []byte) error {
 		scanner.Reset()
 		if _, err := scanner.Write(header); err != nil {
 			return err

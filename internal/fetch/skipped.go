@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
@@ -24,8 +23,8 @@ func (v *visit) maySkip(p *plan, id mail.ID) bool {
 		return true
 	}
 	if len(v.skipped)+v.skippedNew >= mostSkipped {
-		v.noteFailure(fault.FolderFailed, "folder "+p.name(), fault.New(fault.FolderFailed, "listing",
-			fmt.Sprintf("More than %d messages of the account cannot be fetched.", mostSkipped)))
+		v.noteFailure(fault.FolderFailed, folderWhat(p.name()), fault.New(fault.FolderFailed, "listing",
+			words.Say("More than %d messages of the account cannot be fetched.", mostSkipped)))
 		return false
 	}
 	v.skippedNew++
@@ -65,7 +64,9 @@ func (v *visit) skipTooLarge(context.Context) error {
 			}
 			why := &fault.Error{
 				Code: fault.MessageFailed, Op: "fetching", TooLarge: true,
-				Detail: fmt.Sprintf("The message is %s large; the limit is %s.", words.Size(it.Size), words.Size(most)),
+				Detail: words.Detail{
+					words.Say("The message is %s large; the limit is %s.", words.Octets(it.Size), words.Octets(most)),
+				},
 			}
 			s := v.skippedNow(p, it, why)
 			v.undescribed.note(p, it, s, why)
@@ -85,7 +86,7 @@ func (v *visit) skippedNow(p *plan, it mail.Item, why *fault.Error) Skipped {
 	now := v.Now()
 	s := Skipped{
 		FolderID: p.folder.ID, FolderEpoch: p.folder.Epoch, ID: it.ID, Size: it.Size,
-		Code: why.Code, Detail: fault.Clean(why.Detail, 200), Attempts: 1, FirstAt: now, LastAt: now, NextAt: now,
+		Code: why.Code, Detail: why.Detail.Clipped(200), Attempts: 1, FirstAt: now, LastAt: now, NextAt: now,
 	}
 	if old, ok := p.waiting[it.ID]; ok {
 		s.Attempts, s.FirstAt, s.Requested = old.Attempts+1, old.FirstAt, old.Requested
@@ -129,8 +130,8 @@ func (v *visit) waiting() *fault.Error {
 		if !current || s.Held || v.overcome[s.ref()] {
 			continue
 		}
-		detail := fault.Clean("a message in "+name+": "+s.Detail, 200)
-		return fault.New(fault.MessageFailed, "visiting", detail)
+		detail := append(words.Detail{messageWhat(name).before}, s.Detail...)
+		return fault.New(fault.MessageFailed, "visiting", detail.Clipped(200)...)
 	}
 	return nil
 }

@@ -152,11 +152,7 @@ func (v *visit) oldBefore(ctx context.Context, p *plan) (bits, error) {
 // a row are older that the rest can be taken to be, unless the server lists its
 // mail in another order.
 func (v *visit) older(ctx context.Context, p *plan, since time.Time, among bits) (bits, error) {
-	session, ok := v.session.(headerSession)
-	if !ok {
-		return nil, nil // Better too much than too little.
-	}
-	d := &dating{visit: v, session: session, plan: p, since: since, old: newBits(p.listing.Len()), sorted: true}
+	d := &dating{visit: v, plan: p, since: since, old: newBits(p.listing.Len()), sorted: true}
 	rest := newBits(p.listing.Len()) // The candidates, as places.
 	_, err := v.eachNew(p, p.listing.Len(), func(at int, it mail.Item) bool {
 		_, skipped := p.waiting[it.ID]
@@ -212,17 +208,16 @@ func (o oldest) with(p place) oldest {
 
 // dating is the reading of dates in one folder.
 type dating struct {
-	visit   *visit
-	session headerSession
-	plan    *plan
-	since   time.Time
-	old     bits
-	oldest  oldest  // The candidates that are the oldest by their places.
-	part    []place // To be read next.
-	last    int     // The lowest place that was read.
-	left    int     // Candidates that are not in part yet and were not read.
-	sorted  bool    // The oldest were not found to be new.
-	allOld  bool    // What lies below last is old.
+	visit  *visit
+	plan   *plan
+	since  time.Time
+	old    bits
+	oldest oldest  // The candidates that are the oldest by their places.
+	part   []place // To be read next.
+	last   int     // The lowest place that was read.
+	left   int     // Candidates that are not in part yet and were not read.
+	sorted bool    // The oldest were not found to be new.
+	allOld bool    // What lies below last is old.
 }
 
 // read reads the dates of a part. When all of it is old the oldest are looked at,
@@ -250,7 +245,7 @@ func (d *dating) dates(ctx context.Context, part []place) (all bool, err error) 
 	}
 	old := 0
 	scanner := mail.NewScanner()
-	err = d.session.Headers(ctx, []mail.Want{want}, func(_ mail.Folder, it mail.Item, header []byte) error {
+	err = d.visit.session.Headers(ctx, []mail.Want{want}, func(_ mail.Folder, it mail.Item, header []byte) error {
 		scanner.Reset()
 		if _, err := scanner.Write(header); err != nil {
 			return err

@@ -286,8 +286,9 @@ func TestATooLargeMessageIsListedNotDownloadedAndFetchedWhenAskedFor(t *testing.
 	bothProtocols(t, func(t *testing.T, pop3 bool) {
 		w := hold(t, pop3, 300)
 		s := w.onlySkip(t)
-		if s.Code != fault.MessageFailed || !s.Held || s.Attempts != 1 || s.Detail != "The message is 318 B large; the "+
-			"limit is 100 B." {
+		if s.Code != fault.MessageFailed || !s.Held || s.Attempts != 1 ||
+			s.Detail.String() != "The message is 318 B large; the "+
+				"limit is 100 B." {
 			t.Errorf("skipped %+v", s)
 		}
 		w.now = w.now.Add(25 * time.Hour)
@@ -311,7 +312,7 @@ func TestMoreThanTheOperatorTakesIsNotFetchedEvenWhenAskedFor(t *testing.T) {
 		w.ask(t)
 		w.brings(t, 0)
 		s := w.onlySkip(t)
-		if !s.Held || s.Requested || s.Attempts != 2 || s.Detail != "The message is 2 kB large; the "+
+		if !s.Held || s.Requested || s.Attempts != 2 || s.Detail.String() != "The message is 2 kB large; the "+
 			"limit is 1 kB." {
 			t.Errorf("skipped %+v", s)
 		}

@@ -453,7 +453,7 @@ func databases(t *testing.T) map[string]string {
 // F01 of the fault matrix.
 func TestKilledAtAnyStepEveryMessageIsDeliveredExactlyOnce(t *testing.T) {
 	t.Parallel()
-	by := mailtest.Stride(t, 1, 24)
+	by := mailtest.Stride(t, 1, 48)
 	for name, dsn := range databases(t) {
 		t.Run(name, func(t *testing.T) {
 			k := newKiller(t, dsn)
@@ -528,13 +528,19 @@ func TestABrokenRuleIsNoticed(t *testing.T) {
 		t.Run(rule, func(t *testing.T) {
 			k := newKiller(t, migrated.SQLite(t, filepath.Join(mailtest.InMemory(t), "journal.db")))
 			var caught atomic.Int64
-			each(t, 4, func(n int64) (bool, error) {
-				bad, killed, err := k.cycle(t.Context(), rule, "deletes", n)
-				if bad != "" || err != nil {
-					caught.Add(1)
-				}
-				return killed && caught.Load() < enough, nil
-			})
+			for _, steps := range mailtest.Search(60) {
+				each(t, 4, func(i int64) (bool, error) {
+					n := steps.From + i - 1
+					if n >= steps.To || caught.Load() >= enough {
+						return false, nil
+					}
+					bad, killed, err := k.cycle(t.Context(), rule, "deletes", n)
+					if bad != "" || err != nil {
+						caught.Add(1)
+					}
+					return killed, nil
+				})
+			}
 			if caught.Load() == 0 {
 				t.Error("nothing was lost or doubled although the rule was broken")
 			}

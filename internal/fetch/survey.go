@@ -52,7 +52,7 @@ func (v *visit) survey(ctx context.Context) error {
 		if err != nil {
 			p.unread = fault.Of(err)
 			v.closing.learn(v.lease.Route.ID, p.folder.Wire, p.unread, v.Now())
-			v.noteFailure(fault.FolderFailed, "folder "+p.name(), err)
+			v.noteFailure(fault.FolderFailed, folderWhat(p.name()), err)
 			return nil
 		}
 		v.closing.learn(v.lease.Route.ID, p.folder.Wire, nil, v.Now())

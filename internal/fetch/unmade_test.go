@@ -44,7 +44,7 @@ func (d *doorman) Open(ctx context.Context, a remote.Mailbox, c remote.Credentia
 // TestD2_AMailboxIsMadeForWhoSignsInAndIsStillThere, once, and with one login; the
 // control is a visit to which nothing happens.
 func TestD2_AMailboxIsMadeForWhoSignsInAndIsStillThere(t *testing.T) {
-	refused := fault.New(fault.AuthFailed, "signing in", "")
+	refused := fault.New(fault.AuthFailed, "signing in")
 	for name, tc := range map[string]struct {
 		meanwhile func(w *world) error
 		err       error

@@ -18,8 +18,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
-	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // ErrToken says that a bearer token is not valid. Whoever sent it is not told
@@ -127,7 +127,7 @@ func (c claims) userID(claim string) (id owner.UserID, err error) {
 	case json.Number:
 		id, _ = owner.NumberID(v.String())
 	}
-	if said := id.String(); said == "" || len(said) > maxUserID || fault.Clean(said, maxUserID) != said {
+	if said := id.String(); said == "" || len(said) > maxUserID || words.Clean(said, maxUserID) != said {
 		return owner.UserID{}, errTokenUserID
 	}
 	return id, nil
@@ -187,6 +187,14 @@ func (v *Verifier) Ready(ctx context.Context) error {
 		return nil
 	}
 	return v.remote.ready(ctx)
+}
+
+// Close ends what is being fetched from the JWKS address, waits for that, and fetches
+// nothing from then on. It may be called again.
+func (v *Verifier) Close() {
+	if v.remote != nil {
+		v.remote.close()
+	}
 }
 
 // Verify returns who a token speaks for. Where that cannot be said because the

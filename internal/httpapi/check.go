@@ -21,7 +21,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/mailbrook/mailbrook/internal/account"
-	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -34,9 +33,9 @@ func (s *server) check(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		ctx := c.Request().Context()
 		if r.languages {
-			lang := language(c.Request().Header.Values("Accept-Language"))
+			lang := words.Negotiate(c.Request().Header.Get("Accept-Language"))
 			ctx = withLanguage(ctx, lang)
-			c.Response().Header().Set("Content-Language", lang)
+			c.Response().Header().Set("Content-Language", string(lang))
 			c.Response().Header().Add(echo.HeaderVary, "Accept-Language")
 		}
 		ctx = context.WithValue(ctx, streamKey{}, acceptsEvents(c.Request().Header.Values("Accept")))
@@ -404,4 +403,4 @@ func unprintable(r rune) bool {
 
 // clean makes a member's name, which anybody may have written, fit to show.
 // What has none is the body as a whole.
-func clean(field string) string { return cmp.Or(fault.Clean(field, 200), "body") }
+func clean(field string) string { return cmp.Or(words.Clean(field, 200), "body") }

@@ -29,6 +29,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/oidc"
 	"github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 func init() { // Pages are texts to the document, and a stream is the data of its first event.
@@ -147,16 +148,16 @@ func with(path, body string) func(*request) {
 }
 
 var failedTest = &account.TestFailedError{Report: account.TestReport{
-	Steps:     []remote.Step{{Name: remote.StepLogin, Detail: "refused"}},
-	Diagnosis: &account.Diagnosis{Code: fault.AuthFailed, Detail: "Invalid credentials"},
+	Steps:     []remote.Step{{Name: remote.StepLogin, Detail: words.Plain("refused")}},
+	Diagnosis: &account.Diagnosis{Code: fault.AuthFailed, Detail: words.Detail{words.Say("Invalid credentials")}},
 }}
 
 // inner is a reason that only the log may have.
 const inner = "SELECT from an inner table"
 
 func particular() []provoked {
-	hostRefused := fault.New(fault.HostNotAllowed, "checking", "port 22 is not one that an account may name")
-	unavailable := fault.New(fault.LocalMailboxUnavailable, "reading", "")
+	hostRefused := fault.New(fault.HostNotAllowed, "checking", words.Say("port 22 is not one that an account may name"))
+	unavailable := fault.New(fault.LocalMailboxUnavailable, "reading")
 	cases := []provoked{
 		{"getAutoconfig", 422, "validation_failed", nil, func(r *request) { r.Path = "/v1/autoconfig?email=nobody" }},
 		{"testConnection", 404, "not_found", nil, with("", `{"account_id":"`+bobsID+`"}`)},
@@ -174,7 +175,7 @@ func particular() []provoked {
 		{"finishOAuth", 400, "", oauth.ErrFlow, nil},
 		{"finishOAuth", 400, "", oauth.ErrNotLasting, nil},
 		{"finishOAuth", 400, "", &oauth.DeniedError{Code: "access_denied"}, nil},
-		{"finishOAuth", 502, "", fault.New(fault.ServerUnavailable, "asking", inner), nil},
+		{"finishOAuth", 502, "", fault.New(fault.ServerUnavailable, "asking", words.Plain(inner)...), nil},
 		{"finishOAuth", 500, "internal", errors.New(inner), nil},
 		{"createAccount", 409, "account_limit_reached", account.ErrLimitReached, nil},
 		{"createAccount", 422, "validation_failed", nil, with("", `{"email":"anna@gmail.com"}`)},
@@ -437,13 +438,15 @@ func TestContract(t *testing.T) {
 
 type brokenPresets struct{}
 
-func (brokenPresets) Providers(string) []provider.Shown { panic("broken") }
+func (brokenPresets) Providers(words.Language) []provider.Shown { panic("broken") }
 
 type brokenTokens struct{}
 
 func (brokenTokens) Verify(context.Context, string) (httpapi.Identity, error) {
 	return httpapi.Identity{}, errors.New(inner)
 }
+
+func (brokenTokens) Close() {}
 
 func signedIn(r request) request {
 	r.As, r.Admin = anna, strings.HasPrefix(r.Path, "/v1/admin")

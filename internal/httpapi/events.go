@@ -8,13 +8,14 @@ import (
 
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // ListEvents starts a stream.
 func (s *server) ListEvents(ctx context.Context, r api.ListEventsRequestObject) (api.ListEventsResponseObject, error) {
 	who := caller(ctx)
 	if r.Params.Lang != nil {
-		ctx = withLanguage(ctx, string(*r.Params.Lang))
+		ctx = withLanguage(ctx, words.Language(*r.Params.Lang))
 	}
 	sub, unsubscribe, err := s.hub.subscribe(ctx, who)
 	if err != nil {
@@ -60,7 +61,7 @@ func (s *stream) VisitListEventsResponse(w http.ResponseWriter) error {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
-	h.Set("Content-Language", languageOf(s.ctx))
+	h.Set("Content-Language", string(languageOf(s.ctx)))
 	h.Set("X-Accel-Buffering", "no") // For nginx.
 	w.WriteHeader(http.StatusOK)
 	out.WriteString("retry: 2000\n\n")

@@ -29,6 +29,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 const (
@@ -125,7 +126,7 @@ func newWorld(t testing.TB) *world {
 		tickets: map[string]bool{},
 		report: account.TestReport{OK: true, Steps: []remote.Step{{
 			Name: remote.StepResolve, OK: true,
-			Took: 3 * time.Millisecond, Detail: "2 addresses",
+			Took: 3 * time.Millisecond, Detail: words.Detail{words.Say("%d addresses", 2)},
 		}}, Folders: []string{"INBOX"}, Messages: 7},
 	}
 }
@@ -305,7 +306,7 @@ func (w *world) Runs(_ context.Context, o owner.Owner, id account.ID, limit int)
 	_, err = w.get(o, id, err)
 	runs := []account.Run{{ID: "2", StartedAt: w.now}, {
 		ID: "1", StartedAt: w.now, FinishedAt: w.now,
-		Diagnosis: &account.Diagnosis{Code: fault.AuthFailed, Detail: "no", Since: w.now},
+		Diagnosis: &account.Diagnosis{Code: fault.AuthFailed, Detail: words.Detail{words.Say("no")}, Since: w.now},
 	}}
 	return runs[:min(limit, 2)], err
 }
@@ -313,7 +314,7 @@ func (w *world) Runs(_ context.Context, o owner.Owner, id account.ID, limit int)
 func (w *world) skipped() account.Skipped {
 	return account.Skipped{
 		SID: skippedID, Folder: "INBOX", LocalFolder: "Gmail", Message: "UID 7", Size: 70 << 20,
-		Code: fault.MessageFailed, Detail: "large", Attempts: 1, FirstAt: w.now, LastAt: w.now,
+		Code: fault.MessageFailed, Detail: words.Detail{words.Say("large")}, Attempts: 1, FirstAt: w.now, LastAt: w.now,
 		Sender: "Anna Nowak", Subject: "Zdjęcia", SentAt: w.now,
 	}
 }
@@ -685,6 +686,8 @@ func (i identityProvider) Begin(_ context.Context, f oidc.Flow) (string, error) 
 	return "https://login.test/authorize?state=" + f.State, err
 }
 
+func (identityProvider) Close() {}
+
 func (i identityProvider) Finish(_ context.Context, f oidc.Flow, code string, from *string) (oidc.Person, error) {
 	done, err := i.enter()
 	defer done()
@@ -733,8 +736,8 @@ func said(p *string) string {
 
 type presets struct{}
 
-func (presets) Providers(lang string) []provider.Shown {
-	text := map[string]string{"en": "Make an app password.", "pl": "Utwórz hasło aplikacji."}[lang]
+func (presets) Providers(lang words.Language) []provider.Shown {
+	text := words.Phrase{En: "Make an app password.", Pl: "Utwórz hasło aplikacji."}.In(lang)
 	return []provider.Shown{
 		{
 			ID: "google", Name: "Google", Domains: []string{"gmail.com"}, Auth: []provider.Auth{"app_password", "oauth2"},
@@ -751,15 +754,17 @@ func (presets) Providers(lang string) []provider.Shown {
 // speaker is an Explainer that says what it is asked.
 type speaker struct{ to string }
 
-func (s speaker) Explain(code fault.Code, a account.Account, lang string) (string, string) {
-	return s.to + lang + " title of " + string(code), strings.TrimSpace(fmt.Sprintf("%s advice at %s %s %s %s", lang,
-		a.Provider, a.Protocol, a.Server.Host, a.Email))
+func (s speaker) Explain(code fault.Code, a account.Account, lang words.Language) (string, string) {
+	return s.to + string(lang) + " title of " + string(code), strings.TrimSpace(fmt.Sprintf("%s advice at %s %s %s %s",
+		lang, a.Provider, a.Protocol, a.Server.Host, a.Email))
 }
 
-func (s speaker) ExplainDelay(a account.Account, lang string) diagnose.Delay {
+func (s speaker) ExplainDelay(a account.Account, lang words.Language) diagnose.Delay {
 	kind := string(a.Status.Delay.Kind)
-	d := diagnose.Delay{Title: s.to + lang + " " + kind, Evidence: lang + " evidence at " + a.Server.Host, Advice: lang +
-		" advice"}
+	in := string(lang)
+	d := diagnose.Delay{
+		Title: s.to + in + " " + kind, Evidence: in + " evidence at " + a.Server.Host, Advice: in + " advice",
+	}
 	if a.Status.Delay.Kind == account.DelayBackoff {
 		d.Help = "fetch"
 	}

@@ -110,12 +110,19 @@ const documentPath = "/openapi.yaml"
 // API is the handler of the API. Close must be called once the server has stopped.
 type API struct {
 	http.Handler
-	hub *hub
+	server *server
 }
 
-// Close ends all streams of events and the goroutine that polls for them, and waits for
-// them: afterwards nothing uses the database on their behalf.
-func (a *API) Close() { a.hub.close() }
+// Close ends what is under way for no request, and waits for that: the streams of events with
+// the goroutine that polls for them, so that afterwards nothing uses the database on their
+// behalf, and the fetching of keys by which tokens are verified.
+func (a *API) Close() {
+	a.server.hub.close()
+	a.server.Tokens.Close()
+	if issuer := a.server.Web.SignIn.Issuer; issuer != nil {
+		issuer.Close()
+	}
+}
 
 // New returns the handler of the API. It fails when the document is wrong, or
 // when it and the code disagree about which calls exist and who may make them.
@@ -162,7 +169,7 @@ func New(o Options) (*API, error) {
 		}
 		e.ServeHTTP(w, r)
 	})
-	return &API{h, s.hub}, nil
+	return &API{h, s}, nil
 }
 
 // echo returns the router with all calls and the chain before them, outermost

@@ -18,6 +18,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // TestRouteWithoutPolicyDoesNotStart: a call that does not say who may make it
@@ -315,11 +316,11 @@ func TestSlotsWaitTheirTurn(t *testing.T) {
 // titles is an Explainer that says what it is asked.
 type titles struct{}
 
-func (titles) Explain(code fault.Code, a account.Account, _ string) (title, advice string) {
-	return string(code), a.Status.Diagnosis.Detail
+func (titles) Explain(code fault.Code, a account.Account, _ words.Language) (title, advice string) {
+	return string(code), a.Status.Diagnosis.Detail.String()
 }
 
-func (titles) ExplainDelay(account.Account, string) diagnose.Delay { return diagnose.Delay{} }
+func (titles) ExplainDelay(account.Account, words.Language) diagnose.Delay { return diagnose.Delay{} }
 
 // Newcomer N11: of a message that a folder's failure kept away, the words are about
 // messages, and the code is as it was.
@@ -328,7 +329,7 @@ func TestASkippedMessageIsReportedAsOne(t *testing.T) {
 	for code, want := range map[fault.Code]string{
 		fault.FolderFailed: "message_failed", fault.MessageFailed: "message_failed", fault.RateLimited: "rate_limited",
 	} {
-		got := s.skippedJSON(t.Context(), account.Skipped{Code: code, Detail: "of this one"}, account.Account{})
+		got := s.skippedJSON(t.Context(), account.Skipped{Code: code, Detail: words.Plain("of this one")}, account.Account{})
 		if got.Title != want || got.Advice != "of this one" || string(got.Code) != string(code) {
 			t.Errorf("%s is shown as %+v", code, got)
 		}
@@ -348,27 +349,4 @@ func TestTimeThatPassesIsNoChange(t *testing.T) {
 	if before == one("auth_failed", "in 13 minutes") { // The control.
 		t.Error("a stream sends no change")
 	}
-}
-
-func TestTheReadersLanguageIsWhatTheBrowserPrefers(t *testing.T) {
-	for header, want := range map[string]string{
-		"": "en", "pl": "pl", "PL-pl": "pl", "en": "en", "de": "en", "*": "en", "pl-PL,pl;q=0.9,en-US;q=0.8,en;q=0.7": "pl",
-		"en-GB,en;q=0.9,pl;q=0.8": "en", "de,pl;q=0.5,en;q=0.3": "pl", "en;q=0.3,pl;q=0.5": "pl", "pl;q=0": "en",
-		"en;q=0,pl;q=0.1": "pl", "pl;q=x,en": "en", strings.Repeat("xx,", 1000) + "pl": "en",
-	} {
-		if got := language([]string{header}); got != want {
-			t.Errorf("%.60q: %s, want %s", header, got, want)
-		}
-	}
-}
-
-func FuzzLanguage(f *testing.F) {
-	for _, s := range []string{"pl-PL,pl;q=0.9,en;q=0.8", "*", "pl;q=1e-400", ";;q==,", "pl;q=NaN"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, header string) {
-		if lang := language([]string{header}); lang != "en" && lang != "pl" {
-			t.Fatalf("%q: %q", header, lang)
-		}
-	})
 }

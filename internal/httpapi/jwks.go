@@ -38,7 +38,7 @@ const (
 )
 
 // keySet is the keys at a JWKS address, fetched when needed and seldom, by one
-// at a time. Who has a token by a known key never waits for it.
+// at a time. Who has a token by a known key never waits for it. close ends it.
 type keySet struct {
 	address string
 	client  *http.Client
@@ -47,11 +47,15 @@ type keySet struct {
 
 	known atomic.Pointer[knownKeys] // Nil: none were had yet.
 
-	mu      sync.Mutex    // Never held while fetching.
-	running chan struct{} // Closed when the attempt under way has ended; nil: none is.
-	tried   time.Time     // When the last attempt began.
-	err     error         // Of the last attempt.
-	logged  time.Time     // When err was last logged; zero: not since it went well.
+	mu       sync.Mutex         // Never held while fetching.
+	running  chan struct{}      // Closed when the attempt under way has ended; nil: none is.
+	cancel   context.CancelFunc // Ends the attempt under way; nil: none was begun yet.
+	attempts sync.WaitGroup     // One at a time.
+	closed   bool               // No attempt begins any more.
+
+	tried   time.Time // When the last attempt began.
+	err     error     // Of the last attempt.
+	logged  time.Time // When err was last logged; zero: not since it went well.
 	unknown map[[sha256.Size]byte]time.Time
 }
 
@@ -83,11 +87,11 @@ func (s *keySet) key(ctx context.Context, kid, alg string) (crypto.PublicKey, er
 	if !ok && s.isUnknown(kid) && known != nil {
 		// Nobody waits for it, but whoever writes the id of a key that is to come into
 		// a token of their own must not shut its users out.
-		s.refresh()
+		s.refresh(ctx)
 		return nil, errUnknownKey
 	}
 	if ok && s.now().Sub(known.fetched) > keysFresh {
-		s.refresh()
+		s.refresh(ctx)
 	}
 	if !ok {
 		asked, err := s.await(ctx)
@@ -160,33 +164,49 @@ func (s *keySet) isUnknown(kid string) bool {
 
 // refresh has the keys fetched in the background, unless that was tried a moment
 // ago, and returns what is closed when the attempt under way has ended; nil when
-// none is.
-func (s *keySet) refresh() <-chan struct{} {
+// none is. The attempt belongs to no request, and not to that of ctx: all wait for the
+// same answer. It ends by its deadline, or by close.
+func (s *keySet) refresh(ctx context.Context) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.running != nil {
 		return s.running
 	}
-	if now := s.now(); now.Sub(s.tried) < keysPause {
+	if now := s.now(); s.closed || now.Sub(s.tried) < keysPause {
 		return nil
 	}
-	s.tried, s.running = s.now(), make(chan struct{})
-	go s.attempt(s.running)
-	return s.running
+	done := make(chan struct{})
+	s.tried, s.running = s.now(), done
+	ctx, s.cancel = context.WithTimeout(context.WithoutCancel(ctx), keysPatience)
+	s.attempts.Go(func() {
+		defer close(done)
+		s.attempt(ctx)
+	})
+	return done
 }
 
-// attempt fetches the keys. It belongs to no request: all wait for the same
-// answer, and it ends by itself.
-func (s *keySet) attempt(done chan struct{}) {
-	defer close(done)
-	ctx, cancel := context.WithTimeout(context.Background(), keysPatience)
-	defer cancel()
+// close ends the attempt under way, waits for that, and lets no other begin. The keys
+// that are known serve on.
+func (s *keySet) close() {
+	s.mu.Lock()
+	s.closed = true
+	if s.cancel != nil {
+		s.cancel()
+	}
+	s.mu.Unlock()
+	s.attempts.Wait()
+}
+
+// attempt fetches the keys.
+func (s *keySet) attempt(ctx context.Context) {
 	keys, err := s.fetch(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.cancel()
 	s.running, s.err = nil, err
 	now := s.now()
 	switch {
+	case err != nil && s.closed: // It was made to end.
 	case err == nil:
 		s.known.Store(&knownKeys{byID: keys, fetched: now})
 		s.unknown = map[[sha256.Size]byte]time.Time{}
@@ -218,7 +238,7 @@ func (s *keySet) ready(ctx context.Context) error {
 // await waits for the keys to be fetched, and reports whether that was tried:
 // it is not when it was a moment ago.
 func (s *keySet) await(ctx context.Context) (bool, error) {
-	done := s.refresh()
+	done := s.refresh(ctx)
 	if done == nil {
 		return false, nil
 	}

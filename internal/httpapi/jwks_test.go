@@ -28,16 +28,23 @@ type keyServer struct {
 	fail  bool
 	hang  bool
 	asked int
+	hung  int // Questions that hang now.
 }
 
 func (k *keyServer) RoundTrip(r *http.Request) (*http.Response, error) {
 	k.mu.Lock()
 	k.asked++
 	fail, hang := k.fail, k.hang
+	if hang {
+		k.hung++
+	}
 	body, err := json.Marshal(k.set)
 	k.mu.Unlock()
 	if hang {
 		<-r.Context().Done()
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.hung--
 		return nil, r.Context().Err()
 	}
 	if fail {
@@ -50,6 +57,12 @@ func (k *keyServer) become(fail, hang bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.fail, k.hang = fail, hang
+}
+
+func (k *keyServer) hanging() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.hung
 }
 
 func (k *keyServer) times() int {
@@ -116,8 +129,9 @@ func heldUp(t *testing.T, w *trust, verify func(context.Context, string) (httpap
 		}()
 	}
 	synctest.Wait()
+	good := w.token("one") // Signing takes longer than all else here.
 	for range 1000 {
-		if id, err := verify(t.Context(), w.token("one")); err != nil || id.Owner.String() != anna {
+		if id, err := verify(t.Context(), good); err != nil || id.Owner.String() != anna {
 			t.Fatalf("a good token: %v %v", id, err)
 		}
 	}
@@ -298,5 +312,46 @@ func TestWhoHangsUpWaitsForNoKeys(t *testing.T) {
 		if err := <-answer; !errors.Is(err, context.Canceled) || time.Since(began) > 0 {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
+	})
+}
+
+// TestClosingEndsTheFetchOfKeysThatNobodyWaitsFor, at once, and none begins after it;
+// keys that are known serve on. The control is that the fetch outlives the request that
+// had it begun.
+func TestClosingEndsTheFetchOfKeysThatNobodyWaitsFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTrust(t)
+		f := newFixture(t, func(o *httpapi.Options) { o.Tokens = w })
+		w.good(t)
+		w.server.become(false, true)
+		time.Sleep(11 * time.Minute) // The keys are no longer fresh.
+		ctx, hangUp := context.WithCancel(t.Context())
+		if _, err := w.Verify(ctx, w.token("one")); err != nil {
+			t.Fatal(err)
+		}
+		hangUp()
+		synctest.Wait()
+		if n := w.server.hanging(); n != 1 {
+			t.Fatalf("%d fetches are under way", n)
+		}
+		began := time.Now()
+		f.close()
+		if n := w.server.hanging(); n != 0 || time.Since(began) > 0 {
+			t.Errorf("%d fetches are under way after %v", n, time.Since(began))
+		}
+		time.Sleep(time.Minute)
+		asked := w.server.times()
+		w.good(t)
+		if _, err := w.Verify(t.Context(), w.token("two")); err == nil {
+			t.Error("a token by an unknown key is taken")
+		}
+		synctest.Wait()
+		if n := w.server.times(); n != asked {
+			t.Errorf("the server was asked %d times after that", n-asked)
+		}
+		if w.log.Len() > 0 {
+			t.Errorf("the log speaks of it: %s", w.log)
+		}
+		w.Close() // May be called again.
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/audit"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Link is what an address that signs in stands for.
@@ -215,7 +216,7 @@ func (s *server) begin(ctx context.Context, b browser, token string) (Link, *htt
 
 func (s *server) linkGone(b browser, accept *string) linkAnswer {
 	way := s.Web.SignIn
-	return goneLink{
+	return expiredLink{
 		standing: s.standing(accept), user: b.who.Owner,
 		here: way.Header != "" || way.Passwords != nil || way.Issuer != nil,
 	}
@@ -233,9 +234,4 @@ func (s *server) linkPage(b browser, token string, l Link, accept *string) linkP
 	return p
 }
 
-func languageOfLink(accept *string) string {
-	if accept == nil {
-		return language(nil)
-	}
-	return language([]string{*accept})
-}
+func languageOfLink(accept *string) words.Language { return words.Negotiate(value(accept)) }

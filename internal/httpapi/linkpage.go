@@ -12,6 +12,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // followedLink leads on, signed in.
@@ -35,61 +36,41 @@ func (f followedLink) VisitFollowLinkResponse(w http.ResponseWriter) error {
 	return nil
 }
 
-// goneLink tells a person that the link leads nowhere any more, and whoever is
+// expiredLink tells a person that the link was used or has expired, and whoever is
 // signed in all the same the way back; whoever is not, where to sign in without a link.
-type goneLink struct {
+type expiredLink struct {
 	standing
 	user owner.Owner // Who is signed in; zero: nobody.
 	here bool        // Whether one can sign in at these pages themselves.
 }
 
 // VisitUseLinkResponse implements api.UseLinkResponseObject.
-func (g goneLink) VisitUseLinkResponse(w http.ResponseWriter) error {
+func (g expiredLink) VisitUseLinkResponse(w http.ResponseWriter) error {
 	return g.VisitFollowLinkResponse(w)
 }
 
-var goneWords = map[string]struct{ title, text, here, signIn, still, lead string }{
-	"en": {
-		title:  "This link does not work any more",
-		text:   "It was used already, or its time is over. Go back to your mail and open these pages from there once more.",
-		here:   "It was used already, or its time is over. Sign in here, or open these pages from your mail once more.",
-		signIn: "Sign in",
-		still:  "It was used already, or its time is over. You are still signed in as %s.",
-		lead:   "Go to your external accounts",
-	},
-	"pl": {
-		title:  "Ten link już nie działa",
-		text:   "Został już użyty albo wygasł. Wróć do swojej poczty i otwórz tę stronę ponownie.",
-		here:   "Został już użyty albo wygasł. Zaloguj się tutaj albo otwórz tę stronę ponownie ze swojej poczty.",
-		signIn: "Zaloguj się",
-		still:  "Został już użyty albo wygasł. Nadal korzystasz z konta %s.",
-		lead:   "Przejdź do swoich kont zewnętrznych",
-	},
-}
-
 // VisitFollowLinkResponse implements api.FollowLinkResponseObject.
-func (g goneLink) VisitFollowLinkResponse(w http.ResponseWriter) error {
-	return g.write(w, http.StatusGone, func(lang string) (title, body string) {
-		say := goneWords[lang]
-		text, lead := say.text, ""
+func (g expiredLink) VisitFollowLinkResponse(w http.ResponseWriter) error {
+	return g.write(w, http.StatusGone, func(lang words.Language) (title, body string) {
+		say, text, lead := words.ExpiredLink, words.ExpiredLink.Text.In(lang), ""
 		switch {
 		case !g.user.IsZero():
-			text, lead = fmt.Sprintf(say.still, bold(g.user)), say.lead
+			text, lead = fmt.Sprintf(say.Still.In(lang), bold(g.user)), say.Lead.In(lang)
 		case g.here:
-			text, lead = say.here, say.signIn
+			text, lead = say.Here.In(lang), say.SignIn.In(lang)
 		}
 		body = "<p>" + text + "</p>"
 		if lead != "" {
 			body += `<p><a href="/">` + lead + `</a></p>`
 		}
-		return say.title, body
+		return say.Title.In(lang), body
 	})
 }
 
 // forPeople sets the headers of a page about a link. Such a page is never kept,
 // loads nothing, and is shown in frames of the ancestors alone; what else it may
 // do is in further.
-func forPeople(w http.ResponseWriter, lang string, ancestors []string, further string) {
+func forPeople(w http.ResponseWriter, lang words.Language, ancestors []string, further string) {
 	who := "'none'"
 	h := w.Header()
 	if len(ancestors) > 0 {
@@ -98,7 +79,7 @@ func forPeople(w http.ResponseWriter, lang string, ancestors []string, further s
 	}
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Language", lang)
+	h.Set("Content-Language", string(lang))
 	h.Add("Vary", "Accept-Language")
 	h.Set("Content-Security-Policy", "default-src 'none'; "+further+"frame-ancestors "+who)
 }
@@ -116,28 +97,6 @@ const pressButton = `document.forms[0].submit()`
 
 const askingForm = `<p>%s</p><form method="post" action="%s"><p><button>%s</button></p></form>%s`
 
-// linkWords are said on the page; in those of the asking page, the first user is
-// the one whose link it is, the second the one who is signed in.
-var linkWords = map[string]struct{ title, text, press, otherTitle, otherText, stay string }{
-	"en": {
-		title: "Sign in to your external accounts", text: "This link signs you in as %s. Continue only if that is your " +
-			"own address: mail from the external accounts that you add is delivered there.",
-		press: "Sign in as %s", otherTitle: "Somebody else is signed in here", stay: "Stay signed in as %s",
-		otherText: "In this browser %[2]s is signed in, and this link is for %[1]s. If you continue, %[2]s is signed out, " +
-			"and mail from the external accounts that you add then is delivered to %[1]s.",
-	},
-	"pl": {
-		title: "Logowanie do twoich kont zewnętrznych",
-		text: "Ten link zaloguje cię jako %s. Kontynuuj tylko wtedy, gdy to twoja skrzynka: " +
-			"będzie do niej trafiać poczta z kont, które dodasz.",
-		press: "Zaloguj się jako %s", otherTitle: "W tej przeglądarce jest już zalogowana inna osoba",
-		stay: "Pozostań na koncie %s",
-		otherText: "Jesteś na koncie %[2]s, a ten link prowadzi na konto %[1]s. Jeśli przejdziesz dalej, wylogujemy konto " +
-			"%[2]s, " +
-			"a poczta z kont, które potem dodasz, będzie trafiać do %[1]s.",
-	},
-}
-
 // VisitUseLinkResponse implements api.UseLinkResponseObject.
 func (p linkPage) VisitUseLinkResponse(w http.ResponseWriter) error {
 	return p.VisitFollowLinkResponse(w)
@@ -145,14 +104,16 @@ func (p linkPage) VisitUseLinkResponse(w http.ResponseWriter) error {
 
 // VisitFollowLinkResponse implements api.FollowLinkResponseObject.
 func (p linkPage) VisitFollowLinkResponse(w http.ResponseWriter) error {
-	say := linkWords[p.lang]
+	say := words.LinkPage
 	plain := html.EscapeString(account.Letters(p.user.String()))
-	title, text, action, stay, script := say.title, fmt.Sprintf(say.text, bold(p.user)), "/link/"+url.PathEscape(p.token),
-		"", ""
+	title, text := say.Title.In(p.lang), fmt.Sprintf(say.Text.In(p.lang), bold(p.user))
+	action, stay, script := "/link/"+url.PathEscape(p.token), "", ""
 	further := "form-action 'self'; "
 	if !p.other.IsZero() {
-		title, text, action = say.otherTitle, fmt.Sprintf(say.otherText, bold(p.user), bold(p.other)), action+"?replace=true"
-		stay = `<p><a href="/">` + fmt.Sprintf(say.stay, html.EscapeString(account.Letters(p.other.String()))) + `</a></p>`
+		title, text = say.OtherTitle.In(p.lang), fmt.Sprintf(say.OtherText.In(p.lang), bold(p.user), bold(p.other))
+		action += "?replace=true"
+		stay = `<p><a href="/">` + fmt.Sprintf(say.Stay.In(p.lang), html.EscapeString(account.Letters(p.other.String()))) +
+			`</a></p>`
 	}
 	if p.unasked {
 		script = "<script>" + pressButton + "</script>"
@@ -162,7 +123,7 @@ func (p linkPage) VisitFollowLinkResponse(w http.ResponseWriter) error {
 	w.Header().Set("Referrer-Policy", "same-origin") // Else the browser would keep the origin of the form to itself.
 	w.WriteHeader(http.StatusOK)
 	main := "<main><h1>" + title + "</h1>" + fmt.Sprintf(askingForm, text, html.EscapeString(action),
-		fmt.Sprintf(say.press, plain), stay) + "</main>" + script
+		fmt.Sprintf(say.Press.In(p.lang), plain), stay) + "</main>" + script
 	_, err := io.WriteString(w, p.page(title, main))
 	return err
 }

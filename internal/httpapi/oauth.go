@@ -17,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // browser is what a request has of the browser that makes it, where somebody
@@ -77,7 +78,7 @@ func (s *sessions) markName() string {
 }
 
 // mark returns the cookie by which a browser is known when it comes back from a
-// provider: Lax, as it comes by another site's leave.
+// provider: SameSite=Lax, as the browser returns by a cross-site redirect.
 func (s *sessions) mark(value remote.Secret) *http.Cookie {
 	return &http.Cookie{ //nolint:gosec // Over plain HTTP, on the loopback interface, a Secure cookie would not come back.
 		Name: s.markName(), Value: value.Reveal(), Path: "/", MaxAge: 3600, HttpOnly: true, Secure: s.secure(),
@@ -146,13 +147,9 @@ func (s *server) FinishOAuth(ctx context.Context, r api.FinishOAuthRequestObject
 		back = "/accounts/" + string(done.Account) + "/edit"
 	}
 	if err == nil {
-		return ledBack{back + "#grant=" + done.Grant}, nil
+		return redirectBack{back + "#grant=" + done.Grant}, nil
 	}
-	var accept []string
-	if r.Params.AcceptLanguage != nil {
-		accept = append(accept, *r.Params.AcceptLanguage)
-	}
-	page := notSignedIn{lang: language(accept), back: back, status: http.StatusBadRequest}
+	page := failedProviderSignIn{lang: languageOfLink(r.Params.AcceptLanguage), back: back, status: http.StatusBadRequest}
 	var denied *oauth.DeniedError
 	var f *fault.Error
 	switch {
@@ -169,16 +166,16 @@ func (s *server) FinishOAuth(ctx context.Context, r api.FinishOAuthRequestObject
 	default:
 		return nil, err
 	}
-	s.Log.WarnContext(ctx, "a sign-in on a provider's page came to nothing", "registration", fault.Clean(r.Registration,
+	s.Log.WarnContext(ctx, "a sign-in on a provider's page came to nothing", "registration", words.Clean(r.Registration,
 		40), "error", err)
 	return page, nil
 }
 
-// ledBack leads a browser on to the pages.
-type ledBack struct{ to string }
+// redirectBack redirects a browser to the pages.
+type redirectBack struct{ to string }
 
 // VisitFinishOAuthResponse implements api.FinishOAuthResponseObject.
-func (l ledBack) VisitFinishOAuthResponse(w http.ResponseWriter) error {
+func (l redirectBack) VisitFinishOAuthResponse(w http.ResponseWriter) error {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Location", l.to)
@@ -186,53 +183,31 @@ func (l ledBack) VisitFinishOAuthResponse(w http.ResponseWriter) error {
 	return nil
 }
 
-// notSignedIn tells a person why signing in came to nothing, and leads back.
-type notSignedIn struct {
-	lang, why, back string
-	code            string // The provider's own word; may be empty.
-	status          int
+// failedProviderSignIn tells a person why signing in failed, with a link back.
+type failedProviderSignIn struct {
+	lang      words.Language
+	why, back string
+	code      string // The provider's own word; may be empty.
+	status    int
 }
 
-// notSignedInPage is plain, as gonePage is.
-const notSignedInPage = `<!doctype html>
+// failedProviderSignInPage is plain: it loads nothing and has no style.
+const failedProviderSignInPage = `<!doctype html>
 <html lang="%s"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark"><title>%[2]s</title></head>
 <body><main><h1>%[2]s</h1><p>%s</p><p><a href="%s">%s</a></p></main></body></html>
 `
 
-var notSignedInWords = map[string]map[string]string{
-	"en": {
-		"title": "You are not signed in there", "back": "Go back and try again",
-		"over": "This sign-in was not begun in this browser, took longer than ten minutes, or was finished already. " +
-			"Begin again.",
-		"denied":  "You did not allow access at the provider. Nothing was changed.",
-		"refused": "The provider did not let you in and gives the reason: ",
-		"brief": "The provider gave permission for an hour only, not for fetching mail later. Begin again; if that " +
-			"does not help, tell your administrator.",
-		"unreachable": "The provider's sign-in service does not answer as it should. Try again in a few minutes.",
-	},
-	"pl": {
-		"title": "Nie udało się zalogować u dostawcy", "back": "Wróć i spróbuj ponownie",
-		"over": "To logowanie nie zaczęło się w tej przeglądarce, trwało dłużej niż dziesięć minut albo zostało już " +
-			"zakończone. Zacznij od nowa.",
-		"denied":  "Nie udzielono dostępu u dostawcy. Niczego nie zmieniono.",
-		"refused": "Dostawca odmówił, podając powód: ",
-		"brief": "Dostawca zezwolił na dostęp tylko na godzinę, a nie na późniejsze pobieranie poczty. Zacznij od " +
-			"nowa; jeśli to nie pomoże, powiadom administratora.",
-		"unreachable": "Usługa logowania dostawcy nie odpowiada tak, jak powinna. Spróbuj ponownie za kilka minut.",
-	},
-}
-
 // VisitFinishOAuthResponse implements api.FinishOAuthResponseObject.
-func (n notSignedIn) VisitFinishOAuthResponse(w http.ResponseWriter) error {
-	say := notSignedInWords[n.lang]
+func (n failedProviderSignIn) VisitFinishOAuthResponse(w http.ResponseWriter) error {
+	title, why := words.ProviderSignInFailedTitle.In(n.lang), words.ProviderSignInFailed[n.why].In(n.lang)
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Language", n.lang)
+	h.Set("Content-Language", string(n.lang))
 	h.Add("Vary", "Accept-Language")
 	w.WriteHeader(n.status)
-	_, err := fmt.Fprintf(w, notSignedInPage, n.lang, say["title"], say[n.why]+html.EscapeString(n.code),
-		html.EscapeString(n.back), say["back"])
+	_, err := fmt.Fprintf(w, failedProviderSignInPage, n.lang, title, why+html.EscapeString(n.code),
+		html.EscapeString(n.back), words.ProviderSignInFailedBack.In(n.lang))
 	return err
 }

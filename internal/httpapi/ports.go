@@ -14,6 +14,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Accounts is where users' accounts are added, edited and removed;
@@ -191,7 +192,7 @@ type Transcript struct {
 
 // Providers lists the presets, in the order in which to offer them.
 type Providers interface {
-	Providers(lang string) []provider.Shown // "en" or "pl".
+	Providers(lang words.Language) []provider.Shown // "en" or "pl".
 }
 
 // Explainer says in words, for a person who reads lang ("en" or "pl"), what
@@ -199,9 +200,9 @@ type Providers interface {
 // what is known of it: whatever is missing makes the words more general.
 type Explainer interface {
 	// Explain returns what a code means and what to do about it.
-	Explain(code fault.Code, a account.Account, lang string) (title, advice string)
+	Explain(code fault.Code, a account.Account, lang words.Language) (title, advice string)
 	// ExplainDelay returns what the account's delay means; it has one.
-	ExplainDelay(a account.Account, lang string) diagnose.Delay
+	ExplainDelay(a account.Account, lang words.Language) diagnose.Delay
 }
 
 // Tokens says whose a bearer token is. *Verifier implements it.
@@ -209,6 +210,8 @@ type Tokens interface {
 	// Verify returns ErrToken (wrapped) for a token that is not valid. Any
 	// other error is ours.
 	Verify(ctx context.Context, token string) (Identity, error)
+	// Close ends what is under way for no request, and waits for that.
+	Close()
 }
 
 // Identity is who asks.

@@ -4,14 +4,13 @@ import (
 	"context"
 	"time"
 
-	xlanguage "golang.org/x/text/language"
-
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // What is written here is all that leaves the API: the generated types have no
@@ -77,7 +76,7 @@ func (s *server) diagnosis(ctx context.Context, d *account.Diagnosis, a account.
 }
 
 // delayJSON writes what delays an account; nil when nothing does.
-func delayJSON(a account.Account, explain Explainer, lang string) *api.Delay {
+func delayJSON(a account.Account, explain Explainer, lang words.Language) *api.Delay {
 	d := a.Status.Delay
 	if d == nil {
 		return nil
@@ -93,7 +92,7 @@ func delayJSON(a account.Account, explain Explainer, lang string) *api.Delay {
 
 // DiagnosisJSON writes an account's diagnosis as the contract has it; nil stays
 // nil.
-func DiagnosisJSON(d *account.Diagnosis, a account.Account, explain Explainer, lang string) *api.Diagnosis {
+func DiagnosisJSON(d *account.Diagnosis, a account.Account, explain Explainer, lang words.Language) *api.Diagnosis {
 	if d == nil {
 		return nil
 	}
@@ -109,7 +108,7 @@ func DiagnosisJSON(d *account.Diagnosis, a account.Account, explain Explainer, l
 	}
 }
 
-func stepsJSON(steps []remote.Step, lang string) []api.TestStep {
+func stepsJSON(steps []remote.Step, lang words.Language) []api.TestStep {
 	out := make([]api.TestStep, len(steps))
 	for i, st := range steps {
 		out[i] = api.TestStep{
@@ -194,31 +193,15 @@ func list(ss []string) []string {
 
 func ptr[T any](v T) *T { return &v }
 
-// languages are those that people can be answered in; the first is for
-// everybody else.
-var languages = xlanguage.NewMatcher([]xlanguage.Tag{xlanguage.English, xlanguage.Polish})
-
-// language returns "en" or "pl" for the headers of a request.
-func language(accept []string) string {
-	if len(accept) == 0 || len(accept[0]) > 500 { // Longer than any browser sends.
-		return "en"
-	}
-	tag, _ := xlanguage.MatchStrings(languages, accept[0])
-	if base, _ := tag.Base(); base.String() == "pl" {
-		return "pl"
-	}
-	return "en"
-}
-
 type languageKey struct{}
 
-func withLanguage(ctx context.Context, lang string) context.Context {
+func withLanguage(ctx context.Context, lang words.Language) context.Context {
 	return context.WithValue(ctx, languageKey{}, lang)
 }
 
-func languageOf(ctx context.Context) string {
-	if lang, ok := ctx.Value(languageKey{}).(string); ok {
+func languageOf(ctx context.Context) words.Language {
+	if lang, ok := ctx.Value(languageKey{}).(words.Language); ok {
 		return lang
 	}
-	return "en"
+	return words.English
 }

@@ -15,7 +15,6 @@ import (
 
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
-	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/words"
@@ -54,9 +53,9 @@ var kinds = map[api.ProblemCode]struct {
 }
 
 // teller writes problems in the language of whoever reads them.
-type teller struct{ lang string }
+type teller struct{ lang words.Language }
 
-func (t teller) say(s words.Sentence) string { return diagnose.Tell(s, t.lang) }
+func (t teller) say(s words.Sentence) string { return words.Translate(s, t.lang) }
 
 // problem has no detail where the sentence is empty.
 func (t teller) problem(code api.ProblemCode, detail words.Sentence) api.Problem {
@@ -102,7 +101,7 @@ func (s *server) answer(err error, c echo.Context) {
 		return
 	}
 	h := c.Response().Header()
-	h.Set("Content-Language", t.lang)
+	h.Set("Content-Language", string(t.lang))
 	h.Set(echo.HeaderVary, "Accept-Language")
 	h.Set(echo.HeaderContentType, "application/problem+json")
 	c.Response().WriteHeader(p.Status)
@@ -113,12 +112,12 @@ func (s *server) answer(err error, c echo.Context) {
 
 // readers returns the language of whoever reads the answer. Errors come up
 // before check has looked at the headers, too.
-func (s *server) readers(c echo.Context) string {
+func (s *server) readers(c echo.Context) words.Language {
 	req := c.Request()
-	if lang, ok := req.Context().Value(languageKey{}).(string); ok {
+	if lang, ok := req.Context().Value(languageKey{}).(words.Language); ok {
 		return lang
 	}
-	return language(req.Header.Values("Accept-Language"))
+	return words.Negotiate(req.Header.Get("Accept-Language"))
 }
 
 // problemOf maps an error to a problem, and sets the headers that go with it.
@@ -163,8 +162,9 @@ func (s *server) problemOf(err error, h http.Header, t teller) api.Problem {
 		return t.problem(api.ProblemCodeNotReady, words.Say("the keys of the tokens' issuer cannot be had now"))
 	case errors.As(err, &held):
 		h.Set(echo.HeaderRetryAfter, strconv.Itoa(wholeSeconds(held.Wait)))
-		p := t.problem(api.ProblemCodeRateLimited, words.Sentence{Format: fault.HeldBack})
-		why := account.Diagnosis{Code: fault.RateLimited, Detail: fault.HeldBack, Since: s.Now()}
+		detail := words.Sentence{Format: fault.HeldBack}
+		p := t.problem(api.ProblemCodeRateLimited, detail)
+		why := account.Diagnosis{Code: fault.RateLimited, Detail: words.Detail{detail}, Since: s.Now()}
 		// As of an account that rests for so long.
 		rests := account.Account{Status: account.Status{NextPollAt: s.Now().Add(held.Wait), Diagnosis: &why}}
 		p.Diagnosis = DiagnosisJSON(&why, rests, s.Explain, t.lang)

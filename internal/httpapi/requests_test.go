@@ -25,6 +25,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/route"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 func decode[T any](t *testing.T, rec *httptest.ResponseRecorder) T {
@@ -552,7 +553,7 @@ func TestFailedTestInAnswer(t *testing.T) {
 	f := newFixture(t)
 	f.report = account.TestReport{Steps: []remote.Step{{
 		Name: remote.StepTLS, Took: 1500 * time.Millisecond,
-		Detail: "expired",
+		Detail: words.Plain("expired"),
 	}}, Diagnosis: &account.Diagnosis{Code: fault.TLSCertificateInvalid}}
 	rec := f.do(request{
 		Method: "POST", Path: "/v1/connection-tests", As: anna,
@@ -574,7 +575,7 @@ func TestHostNotAllowedNamesTheField(t *testing.T) {
 		f := newFixture(t)
 		f.fail = fault.Wrap(fault.Internal, "adding", &fault.Error{
 			Code: fault.HostNotAllowed, Op: "checking",
-			Detail: "port, unencrypted, the server must", Part: part,
+			Detail: words.Detail{words.Say("port, unencrypted, the server must")}, Part: part,
 		})
 		rec := f.do(request{Method: "POST", Path: "/v1/accounts", As: anna, Body: `{"email":"a@b.test","password":"x"}`})
 		if fieldsOf(t, rec) != want+":not_allowed" || rec.Code != 422 {

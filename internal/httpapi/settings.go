@@ -9,6 +9,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/route"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Where an account's settings come in and go out: each once. A request to add an account, to change one and to test
@@ -113,7 +114,7 @@ func seconds(n *int64) *time.Duration {
 // What is written here is all that leaves the API of an account: the generated types have no place for a secret.
 
 // AccountJSON writes an account as the contract has it.
-func AccountJSON(a account.Account, explain Explainer, lang string) api.Account {
+func AccountJSON(a account.Account, explain Explainer, lang words.Language) api.Account {
 	return api.Account{
 		Id: string(a.ID), Email: a.Email, Name: a.Name, SenderName: a.SenderName,
 		Provider: a.Provider, Protocol: api.Protocol(a.Protocol), Server: serverJSON(a.Server),

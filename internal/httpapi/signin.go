@@ -57,6 +57,8 @@ type Issuer interface {
 	// Finish returns who signed in there. issuer is nil where the browser names none. Its
 	// errors are *oidc.AwayError, *oidc.RefusedError, or ours.
 	Finish(ctx context.Context, f oidc.Flow, code string, issuer *string) (oidc.Person, error)
+	// Close ends what is being asked there, and waits for that.
+	Close()
 }
 
 var _ Issuer = (*oidc.Provider)(nil)
@@ -94,21 +96,21 @@ func (s *server) SignIn(ctx context.Context, r api.SignInRequestObject) (api.Sig
 	to, way := pagePath(value(r.Params.ReturnTo)), s.Web.SignIn
 	switch {
 	case (way.Header != "" || way.Issuer != nil) && !s.mayBegin(b.arrival):
-		return s.nobody(http.StatusForbidden, "unopened", r.Params.AcceptLanguage, to), nil
+		return s.signInFailed(http.StatusForbidden, "unopened", r.Params.AcceptLanguage, to), nil
 	case way.Header != "":
 		if b.named.err != nil || b.named.user.IsZero() {
 			s.Log.WarnContext(ctx, "the proxy names nobody who can be signed in", "client", b.client, "peer", b.peer,
 				"header", way.Header, "error", b.named.err)
-			return s.nobody(http.StatusForbidden, "unnamed", r.Params.AcceptLanguage, to), nil
+			return s.signInFailed(http.StatusForbidden, "unnamed", r.Params.AcceptLanguage, to), nil
 		}
 		if b.who.Owner == b.named.user {
-			return ledOn{to: to}, nil // The session continues: one more would help nobody.
+			return redirect{to: to}, nil // The session continues: one more would help nobody.
 		}
 		return s.arriveByPage(ctx, b, b.named.user, to, "header", r.Params.AcceptLanguage)
 	case way.Issuer != nil:
 		return s.goToIssuer(ctx, b, to, r.Params.AcceptLanguage)
 	}
-	return ledOn{to: to}, nil
+	return redirect{to: to}, nil
 }
 
 // mayBegin reports whether a sign-in may begin by itself where a browser comes like
@@ -240,7 +242,7 @@ func (s *server) arriveByPage(ctx context.Context, b browser, o owner.Owner, to,
 	on, err := s.arrive(ctx, b, o, to, way, accept)
 	var often *tooManyError
 	if errors.As(err, &often) {
-		page := s.nobody(http.StatusTooManyRequests, "often", accept, to)
+		page := s.signInFailed(http.StatusTooManyRequests, "often", accept, to)
 		page.wait = wholeSeconds(often.wait)
 		return page, nil
 	}

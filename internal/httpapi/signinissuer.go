@@ -24,12 +24,12 @@ func (s *server) goToIssuer(ctx context.Context, b browser, to string,
 	var away *oidc.AwayError
 	if errors.As(err, &away) {
 		s.Log.ErrorContext(ctx, "the identity provider cannot be asked", "error", err)
-		return s.away(away, accept, to), nil
+		return s.issuerUnavailable(away, accept, to), nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return ledOn{address, s.sessions.makingRoom(b.tickets, t)}, nil
+	return redirect{address, s.sessions.makingRoom(b.tickets, t)}, nil
 }
 
 // FinishSignIn takes a browser back from the identity provider.
@@ -44,17 +44,18 @@ func (s *server) FinishSignIn(ctx context.Context,
 	t, err := s.sessions.ticketWith(b.tickets, value(r.Params.State))
 	if err != nil {
 		s.Log.WarnContext(ctx, "a sign-in that was not begun by this browser", "client", b.client, "error", err)
-		return s.nobody(http.StatusBadRequest, "over", accept, "/"), nil
+		return s.signInFailed(http.StatusBadRequest, "over", accept, "/"), nil
 	}
 	used := func(answer api.FinishSignInResponseObject) returned { return returned{answer, s.sessions.gone(t.name)} }
 	if denied := value(r.Params.Error); denied != "" {
 		s.Log.WarnContext(ctx, "the identity provider let nobody in", "client", b.client, "reason", clean(denied))
-		return used(s.nobody(http.StatusForbidden, "denied", accept, t.to)), nil
+		return used(s.signInFailed(http.StatusForbidden, "denied", accept, t.to)), nil
 	}
 	done, err := s.returns.take(ctx, b.client)
 	if errors.Is(err, errNoPlace) {
 		s.Log.WarnContext(ctx, "no place to ask the identity provider became free in time", "client", b.client)
-		return s.later(http.StatusServiceUnavailable, "busy", returnAgain, accept, t.to), nil // The ticket stays good.
+		// The ticket stays good.
+		return s.signInFailedFor(http.StatusServiceUnavailable, "busy", returnAgain, accept, t.to), nil
 	}
 	if err != nil {
 		return nil, err
@@ -64,7 +65,7 @@ func (s *server) FinishSignIn(ctx context.Context,
 	var held *remote.HeldBackError
 	if errors.As(err, &held) {
 		s.Log.WarnContext(ctx, "an attempt to sign in was held back", "client", b.client, "wait", held.Wait)
-		return s.later(http.StatusTooManyRequests, "held", held.Wait, accept, t.to), nil
+		return s.signInFailedFor(http.StatusTooManyRequests, "held", held.Wait, accept, t.to), nil
 	}
 	if err != nil {
 		return nil, err
@@ -76,13 +77,13 @@ func (s *server) FinishSignIn(ctx context.Context,
 	switch {
 	case errors.Is(err, errTicket):
 		s.Log.WarnContext(ctx, "a sign-in that came back before", "client", b.client)
-		return used(s.nobody(http.StatusBadRequest, "over", accept, "/")), nil
+		return used(s.signInFailed(http.StatusBadRequest, "over", accept, "/")), nil
 	case errors.As(err, &away):
 		s.Log.ErrorContext(ctx, "the identity provider cannot be asked", "error", err)
-		return used(s.away(away, accept, t.to)), nil
+		return used(s.issuerUnavailable(away, accept, t.to)), nil
 	case errors.As(err, &refused):
 		s.Log.WarnContext(ctx, "the identity provider's word is not taken", "client", b.client, "error", err)
-		return used(s.nobody(http.StatusForbidden, refused.Why, accept, t.to)), nil
+		return used(s.signInFailed(http.StatusForbidden, refused.Why, accept, t.to)), nil
 	case err != nil:
 		return nil, err
 	}
@@ -102,7 +103,7 @@ func (s *server) FinishSignIn(ctx context.Context,
 	}
 	if errors.Is(err, ErrToken) {
 		s.Log.WarnContext(ctx, "the address is another user's by now", "user", who.Owner)
-		return used(s.nobody(http.StatusForbidden, "former", accept, t.to)), nil
+		return used(s.signInFailed(http.StatusForbidden, "former", accept, t.to)), nil
 	}
 	if err != nil {
 		return nil, err

@@ -1,13 +1,13 @@
 package httpapi
 
 import (
-	"cmp"
 	"fmt"
 	"html"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
+
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // standing is a page that stands by itself, without the scripts of the others: about a
@@ -15,7 +15,7 @@ import (
 type standing struct {
 	brand     Brand
 	ancestors []string
-	lang      string // What the browser asks for.
+	lang      words.Language // What the browser asks for.
 }
 
 func (s *server) standing(accept *string) standing {
@@ -45,20 +45,14 @@ const standingPage = `<!doctype html>
 <body><header>%s<strong>%s</strong>%s</header>%s<footer>%s</footer></body></html>
 `
 
-// tongue is a language in which such a page can be read, called as in itself.
-type tongue struct{ code, name, choice, help, privacy string }
-
-var tongues = []tongue{
-	{"en", "English", "Language", "Help", "Privacy"},
-	{"pl", "Polski", "Język", "Pomoc", "Prywatność"},
-}
-
-// ordered has the one that the browser asks for first.
-func (p standing) ordered() []tongue {
-	out := slices.Clone(tongues)
-	slices.SortStableFunc(out, func(a, b tongue) int {
-		return cmp.Compare(strings.Index(p.lang, b.code), strings.Index(p.lang, a.code))
-	})
+// languages are all of them, the one that the browser asks for first.
+func (p standing) languages() []words.Language {
+	out := []words.Language{p.lang}
+	for _, l := range words.Languages() {
+		if l != p.lang {
+			out = append(out, l)
+		}
+	}
 	return out
 }
 
@@ -76,8 +70,9 @@ func (p standing) page(title, parts string, choice ...string) string {
 	if p.brand.Logo != "" {
 		logo = `<img src="` + html.EscapeString(p.brand.Logo) + `" alt="">`
 	}
-	at := p.ordered()[0]
-	for _, link := range [][2]string{{p.brand.HelpURL, at.help}, {p.brand.PrivacyURL, at.privacy}} {
+	for _, link := range [][2]string{
+		{p.brand.HelpURL, words.Standing.Help.In(p.lang)}, {p.brand.PrivacyURL, words.Standing.Privacy.In(p.lang)},
+	} {
 		if link[0] != "" {
 			foot += fmt.Sprintf(`<a href="%s" rel="noreferrer">%s</a>`, html.EscapeString(link[0]), link[1])
 		}
@@ -88,19 +83,18 @@ func (p standing) page(title, parts string, choice ...string) string {
 
 // write answers with a page that can be read in every language. The one that the browser
 // asks for comes first; to choose another needs no script.
-func (p standing) write(w http.ResponseWriter, status int, say func(lang string) (title, body string)) error {
+func (p standing) write(w http.ResponseWriter, status int, say func(lang words.Language) (title, body string)) error {
 	var choice, parts strings.Builder
-	ordered := p.ordered()
-	fmt.Fprintf(&choice, `<fieldset aria-label="%s">`, ordered[0].choice)
-	for i, l := range ordered {
-		title, body := say(l.code)
+	fmt.Fprintf(&choice, `<fieldset aria-label="%s">`, words.Standing.Language.In(p.lang))
+	for i, l := range p.languages() {
+		title, body := say(l)
 		checked := ""
 		if i == 0 {
 			checked = " checked"
 		}
-		fmt.Fprintf(&choice, `<label lang="%[1]s"><input type="radio" name="lang" id="lang-%[1]s"%[2]s>%[3]s</label>`, l.code,
-			checked, l.name)
-		fmt.Fprintf(&parts, `<main lang="%s"><h1>%s</h1>%s</main>`, l.code, title, body)
+		fmt.Fprintf(&choice, `<label lang="%[1]s"><input type="radio" name="lang" id="lang-%[1]s"%[2]s>%[3]s</label>`, l,
+			checked, l.Name())
+		fmt.Fprintf(&parts, `<main lang="%s"><h1>%s</h1>%s</main>`, l, title, body)
 	}
 	choice.WriteString("</fieldset>")
 	title, _ := say(p.lang)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // testRequest is a connection test whose reader takes a stream of events.
@@ -85,7 +86,9 @@ func TestAConnectionTestTellsItsStepsAsTheyEnd(t *testing.T) {
 // TestTheResultOfAStreamIsThatOfAnAnswer, and who does not ask for a stream gets none.
 func TestTheResultOfAStreamIsThatOfAnAnswer(t *testing.T) {
 	f := newFixture(t)
-	f.told = []remote.Step{{Name: remote.StepResolve, OK: true}, {Name: remote.StepConnect, Detail: "10.1.2.3 refused"}}
+	f.told = []remote.Step{
+		{Name: remote.StepResolve, OK: true}, {Name: remote.StepConnect, Detail: words.Plain("10.1.2.3 refused")},
+	}
 	streamed := f.do(testRequest())
 	if got := kinds(streamed.Body.String()); len(got) != 2 || got[0] != "step" || got[1] != "result" {
 		t.Errorf("told were %v", got)
@@ -110,7 +113,7 @@ func TestTheResultOfAStreamIsThatOfAnAnswer(t *testing.T) {
 // event afterwards, without what only the log may have.
 func TestWhatFailsInAStreamIsAProblem(t *testing.T) {
 	f := newFixture(t)
-	f.fail = fault.New(fault.HostNotAllowed, "checking", "port 22 is not one that an account may name")
+	f.fail = fault.New(fault.HostNotAllowed, "checking", words.Say("port 22 is not one that an account may name"))
 	if rec := f.do(testRequest()); rec.Code != 422 || rec.Header().Get("Content-Type") != "application/problem+json" {
 		t.Errorf("%d, %s", rec.Code, rec.Header().Get("Content-Type"))
 	}

@@ -214,5 +214,5 @@ func (d *Delivery) Tokens(context.Context, func(mail.Token, mail.Found)) error {
 
 // Fingerprint is of what Tokens found.
 func (d *Delivery) Fingerprint(context.Context, mail.Found) (mail.Fingerprint, error) {
-	return mail.Fingerprint{}, fault.New(fault.Internal, "reading a delivered message", "")
+	return mail.Fingerprint{}, fault.New(fault.Internal, "reading a delivered message")
 }

@@ -319,7 +319,7 @@ func trouble(op string, err error) error {
 	}
 	return &fault.Error{
 		Code: fault.LocalMailboxUnavailable, Op: op, Err: err,
-		Detail: "The server of the users' mailboxes cannot be reached, or does not do what it should.",
+		Detail: unreachable(),
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // errOutage says that the server of the users' mailboxes lets nobody in: whose
@@ -45,7 +46,7 @@ func defaultPause(nth int) time.Duration {
 type health struct {
 	mu       sync.Mutex
 	out      error // What is wrong; nil: nothing that is known of.
-	detail   string
+	detail   words.Detail
 	atLogins bool // It is reached, and lets nobody in.
 	since    time.Time
 	next     time.Time // When it is tried again.
@@ -118,7 +119,7 @@ func (s *Store) works() {
 	}
 	s.o.Log.Info("the server of the users' mailboxes is back: mail is delivered again",
 		"host", s.o.Server.Host, "after", h.answered.Sub(h.since).Round(time.Second))
-	h.out, h.detail, h.atLogins, h.tries = nil, "", false, 0
+	h.out, h.detail, h.atLogins, h.tries = nil, nil, false, 0
 }
 
 // answers notes that a connection that there is does what it is asked. An outage lasts until somebody is
@@ -146,7 +147,7 @@ func (s *Store) letIn(o owner.Owner) {
 
 // fails notes a failure that is no single user's, and returns the error that everybody
 // has from now on.
-func (s *Store) fails(err error, detail string, atLogins bool) error {
+func (s *Store) fails(err error, detail words.Detail, atLogins bool) error {
 	h := &s.health
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -155,7 +156,7 @@ func (s *Store) fails(err error, detail string, atLogins bool) error {
 	case h.out == nil:
 		h.since, h.tries = now, 1
 		s.o.Log.Error("the server of the users' mailboxes is out of order: nothing is delivered until it is back",
-			"host", s.o.Server.Host, "why", detail, "error", err)
+			"host", s.o.Server.Host, "why", detail.String(), "error", err)
 	case h.probing:
 		h.tries++
 	default: // It began while this one was at it.
@@ -202,13 +203,13 @@ func (s *Store) settle(ctx context.Context, o owner.Owner, err error) error {
 		s.works()
 		return err
 	}
-	return s.fails(err, "The server of the users' mailboxes cannot be reached, or does not do what it should.", false)
+	return s.fails(err, unreachable(), false)
 }
 
 // judge finds out whose the trouble is that a login was refused for.
 func (s *Store) judge(ctx context.Context, o owner.Owner, no *refusedLogin) error {
 	const op = "signing in to the mailbox"
-	detail := wire.ServerSays(no.Reply.Text, remote.Credential{})
+	detail := words.Detail{wire.ServerSays(no.Reply.Text, remote.Credential{})}
 	switch no.Reply.Code {
 	case "AUTHORIZATIONFAILED": // Who asks is known, and whom it asks for is not.
 		s.works()
@@ -221,7 +222,9 @@ func (s *Store) judge(ctx context.Context, o owner.Owner, no *refusedLogin) erro
 		s.works()
 		return &fault.Error{
 			Code: fault.LocalMailboxUnavailable, Op: op, Err: no,
-			Detail: "The server of the users' mailboxes refuses the password that is kept for this user's mailbox.",
+			Detail: words.Detail{
+				words.Say("The server of the users' mailboxes refuses the password that is kept for this user's mailbox."),
+			},
 		}
 	}
 	proved, err := s.prove(ctx, o)
@@ -229,21 +232,31 @@ func (s *Store) judge(ctx context.Context, o owner.Owner, no *refusedLogin) erro
 	case err != nil && ctx.Err() != nil:
 		return err
 	case err != nil:
-		return s.fails(errors.Join(no, err), refusesUs, true)
+		return s.fails(errors.Join(no, err), refusesUs(), true)
 	case proved && no.temporary():
 		return &fault.Error{Code: fault.LocalMailboxUnavailable, Op: op, Detail: detail, Err: no}
 	case proved:
 		return noMailbox(op, no)
 	case no.temporary() || s.refuses(o, no):
-		return s.fails(no, refusesUs, true)
+		return s.fails(no, refusesUs(), true)
 	}
 	return &fault.Error{
 		Code: fault.LocalMailboxUnavailable, Op: op, Err: no,
-		Detail: "The server of the users' mailboxes refuses to open this user's mailbox. " + detail,
+		Detail: append(words.Detail{words.Say("The server of the users' mailboxes refuses to open this user's mailbox.")},
+			detail...),
 	}
 }
 
-const refusesUs = "The server of the users' mailboxes lets Mailbrook into no mailbox."
+// What is wrong with the server for everybody.
+func refusesUs() words.Detail {
+	return words.Detail{words.Say("The server of the users' mailboxes lets Mailbrook into no mailbox.")}
+}
+
+func unreachable() words.Detail {
+	return words.Detail{
+		words.Say("The server of the users' mailboxes cannot be reached, or does not do what it should."),
+	}
+}
 
 // refuses notes that a user was refused, while it is not known whose fault that is, and
 // reports whether so many were that it is ours.
@@ -305,7 +318,9 @@ func (s *Store) prove(ctx context.Context, but owner.Owner) (proved bool, err er
 func noMailbox(op string, err error) error {
 	return &fault.Error{
 		Code: fault.LocalMailboxUnavailable, Op: op, Err: fmt.Errorf("%w: %w", owner.ErrNoMailbox, err),
-		Detail: "The server of the users' mailboxes has no mailbox of this user, or does not let Mailbrook into it.",
+		Detail: words.Detail{
+			words.Say("The server of the users' mailboxes has no mailbox of this user, or does not let Mailbrook into it."),
+		},
 	}
 }
 

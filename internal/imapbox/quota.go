@@ -11,6 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // use is a number of messages and their octets.
@@ -40,17 +41,17 @@ func (d *Delivery) Reserve(ctx context.Context, messages, bytes int64) error {
 	}
 	d.box.mu.Lock()
 	defer d.box.mu.Unlock()
-	if why := d.box.stillFull(n, d.store.o.Now()); why != "" {
-		return fault.New(fault.LocalOverQuota, op, why)
+	if why := d.box.stillFull(n, d.store.o.Now()); why != nil {
+		return fault.New(fault.LocalOverQuota, op, why...)
 	}
 	if d.box.measured {
 		most := d.box.seen.most
 		over := owner.Exceeded(d.limit, most, d.box.seen.used.plus(d.box.reserved).shown(), n.shown())
-		if over != "" {
+		if over != nil {
 			if d.box.full == nil {
 				d.box.full = &fullness{at: d.box.seen}
 			}
-			return fault.New(fault.LocalOverQuota, op, over)
+			return fault.New(fault.LocalOverQuota, op, over...)
 		}
 	}
 	d.box.reserved, d.reserved = d.box.reserved.plus(n), d.reserved.plus(n)
@@ -107,9 +108,9 @@ func (d *Delivery) measure(c *conn) error {
 
 // fullness is what is known of a mailbox that took nothing more.
 type fullness struct {
-	says  string // What the server said when it refused; "": it did not come to that.
-	at    seen   // What the mailbox held then.
-	tries int    // How often it refused in a row,
+	says  words.Detail // What the server said when it refused; nil: it did not come to that.
+	at    seen         // What the mailbox held then.
+	tries int          // How often it refused in a row,
 	until time.Time
 }
 
@@ -123,7 +124,7 @@ func (b *box) wasFull() *fullness {
 // refusedFull notes that the server refused mail as there is no room. Nothing is tried for a growing
 // time, unless the server shows that there is more room. The caller has the turn, and
 // a connection.
-func (s *Store) refusedFull(b *box, says string) {
+func (s *Store) refusedFull(b *box, says words.Detail) {
 	// What it holds now is what more room is compared with.
 	if err := s.measure(b.conn, b, func(seen) bool { return b.asked() }); err != nil {
 		s.o.Log.Debug("a full mailbox was not measured", "error", err)
@@ -147,17 +148,17 @@ func (b *box) asked() bool {
 
 // stillFull says why nothing more fits, as the server refused it and shows no more room than
 // there was then; "": it is tried. The caller holds mu.
-func (b *box) stillFull(n use, now time.Time) string {
+func (b *box) stillFull(n use, now time.Time) words.Detail {
 	switch f := b.full; {
 	case f == nil:
-		return ""
-	case f.says == "" || b.seen.roomierThan(f.at):
+		return nil
+	case f.says == nil || b.seen.roomierThan(f.at):
 		b.full = nil
-		return ""
+		return nil
 	case n.bytes <= 1 && now.Before(f.until): // Who tries has asked for that first, when the time came.
 		return f.says
 	}
-	return ""
+	return nil
 }
 
 // overQuota reports whether a server refuses as there is no room: by its code (RFC 9208), or, where it has
@@ -171,7 +172,7 @@ func overQuota(r wire.Reply) bool {
 		return false
 	}
 	text := strings.ToLower(r.Text)
-	for _, words := range [][]string{
+	for _, telling := range [][]string{
 		{"quota", "exceed"},
 		{"quota", "over"},
 		{"quota", "full"},
@@ -184,7 +185,7 @@ func overQuota(r wire.Reply) bool {
 		{"not enough", "storage"},
 	} {
 		all := true
-		for _, w := range words {
+		for _, w := range telling {
 			all = all && strings.Contains(text, w)
 		}
 		if all {
@@ -195,7 +196,9 @@ func overQuota(r wire.Reply) bool {
 }
 
 // says quotes a refusal.
-func says(no *wire.Refused) string { return wire.ServerSays(no.Reply.Text, remote.Credential{}) }
+func says(no *wire.Refused) words.Detail {
+	return words.Detail{wire.ServerSays(no.Reply.Text, remote.Credential{})}
+}
 
 // counts says what a quota is about.
 type counts struct{ bytes, messages bool }

@@ -2,7 +2,6 @@ package imapbox
 
 import (
 	"bytes"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -81,12 +80,12 @@ func (c *conn) unsent(size int64) error {
 	const op = "appending a message"
 	switch most := c.limit(); {
 	case size == 0: // Its announcement would be no message's (RFC 3502).
-		return fault.New(fault.MessageFailed, op, "The message is empty.")
+		return fault.New(fault.MessageFailed, op, words.Say("The message is empty."))
 	case size > most:
 		return &fault.Error{
 			Code: fault.MessageFailed, Op: op, TooLarge: true,
-			Detail: fmt.Sprintf("The message is %s large; the server of the mailbox takes %s.", words.Size(size),
-				words.Size(most)),
+			Detail: words.Detail{words.Say("The message is %s large; the server of the mailbox takes %s.",
+				words.Octets(size), words.Octets(most))},
 		}
 	}
 	return nil

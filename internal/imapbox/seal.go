@@ -10,7 +10,6 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
-	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
@@ -351,7 +350,7 @@ func (a *appending) judge(g group, err error) error {
 	for _, i := range g.of {
 		a.refused[i] = &fault.Error{
 			Code: fault.MessageFailed, Op: "appending a message", Err: no,
-			Detail:   wire.ServerSays(no.Reply.Text, remote.Credential{}),
+			Detail:   says(no),
 			TooLarge: no.Reply.Code == "TOOBIG" || no.Reply.Code == "LIMIT",
 		}
 	}

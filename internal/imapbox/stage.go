@@ -79,7 +79,9 @@ func (d *Delivery) Stage(ctx context.Context, t mail.Token, body io.Reader, rece
 				m.discard()
 				return mail.Staged{}, &fault.Error{
 					Code: fault.MessageFailed, Op: op, TooLarge: true,
-					Detail: fmt.Sprintf("The message is larger than %s, the most that is fetched.", words.Size(max)),
+					Detail: words.Detail{
+						words.Say("The message is larger than %s, the most that is fetched.", words.Octets(max)),
+					},
 				}
 			}
 			if err := m.write(in[:n], d.store.o.TempDir); err != nil {

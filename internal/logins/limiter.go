@@ -21,6 +21,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Limits say how many logins may fail within a window. Zero fields stand for
@@ -150,9 +151,8 @@ func (l *Limiter) admit(ctx context.Context, at Attempt, proof string, proven bo
 		if wait > 0 {
 			l.held.Add(1)
 			return nil, &fault.Error{
-				Code: fault.RateLimited, Op: "signing in", Detail: fault.HeldBack, RetryAfter: wait, Err: &remote.HeldBackError{
-					Wait: wait,
-				},
+				Code: fault.RateLimited, Op: "signing in", RetryAfter: wait, Err: &remote.HeldBackError{Wait: wait},
+				Detail: words.Detail{words.Say(fault.HeldBack)},
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/spool"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Delivery puts messages into one user's mailbox, for one account and one
@@ -36,7 +37,7 @@ type Delivery struct {
 func noMailbox(op string) error {
 	return &fault.Error{
 		Code: fault.LocalMailboxUnavailable, Op: op, Err: owner.ErrNoMailbox,
-		Detail: "The user has no mailbox where it should lie.",
+		Detail: words.Detail{words.Say("The user has no mailbox where it should lie.")},
 	}
 }
 
@@ -66,7 +67,7 @@ func (s *Store) Open(ctx context.Context, o owner.Owner, journal string, epoch i
 		return nil, err
 	}
 	if !spool.IsJournal(journal) || epoch < 0 {
-		return nil, disk.Internal("opening the spool", "the journal's name cannot be a file name")
+		return nil, disk.Internal("opening the spool", words.Say("the journal's name cannot be a file name"))
 	}
 	r, err := s.openRoot(o, toDeliver)
 	if disk.Missing(err) {

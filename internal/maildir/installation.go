@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/spool"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 const (
@@ -132,7 +133,8 @@ func (r *root) belong(id, former string) error {
 	case err == nil && strings.TrimSpace(string(text)) == id:
 		return nil
 	case err == nil && (former == "" || strings.TrimSpace(string(text)) != former):
-		return disk.Unavailable("opening the mailbox", "This mailbox belongs to another installation of Mailbrook.")
+		return disk.Unavailable("opening the mailbox",
+			words.Say("This mailbox belongs to another installation of Mailbrook."))
 	case err != nil && !disk.Missing(err):
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/spool"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // limitsNote is, beside the spools, the file with the first line that we wrote into
@@ -112,7 +113,7 @@ func (d *Delivery) lookAtOwn() error {
 
 // over says why u does not fit what Mailbrook or the mail server allows; ""
 // when it does.
-func (d *Delivery) over(used, wanted usage) string {
+func (d *Delivery) over(used, wanted usage) words.Detail {
 	return owner.Exceeded(d.limit, d.own, owner.Use{Bytes: used.bytes, Messages: used.messages},
 		owner.Use{Bytes: wanted.bytes, Messages: wanted.messages})
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/spool"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // received is when the test's messages came in.
@@ -301,7 +302,7 @@ func TestS41TooLargeAMessageIsNotReadToItsEnd(t *testing.T) {
 func TestABrokenBodyIsNoFaultOfTheMailbox(t *testing.T) {
 	s, root := newStore(t, Options{})
 	d := open(t, s, 1, owner.Limit{})
-	cut := fault.New(fault.ServerUnavailable, "reading", "cut")
+	cut := fault.New(fault.ServerUnavailable, "reading", words.Say("cut"))
 	for _, why := range []error{cut, unix.ECONNRESET, io.ErrUnexpectedEOF, fmt.Errorf("cut: %w", io.EOF)} {
 		_, err := d.Stage(t.Context(), token(1), io.MultiReader(strings.NewReader("half a mess"), iotest.ErrReader(why)),
 			received, 1<<20)
@@ -496,7 +497,7 @@ func (tc trick) play(t *testing.T, d disk.Disk) (bad []string) {
 	must(t, os.RemoveAll(victim))
 	tc.spoil(t, victim, elsewhere)
 	s.disk = d
-	if err := tc.deliver(t, s); fault.CodeOf(err) != fault.LocalMailboxUnavailable || fault.Of(err).Detail == "" {
+	if err := tc.deliver(t, s); fault.CodeOf(err) != fault.LocalMailboxUnavailable || fault.Of(err).Detail.String() == "" {
 		bad = append(bad, fmt.Sprintf("not refused, or without a word: %v", err))
 	}
 	must(t, filepath.WalkDir(elsewhere, func(p string, e fs.DirEntry, err error) error {
@@ -600,7 +601,7 @@ func TestU50QuotaFileAndSubscriptionsAreNotFollowed(t *testing.T) {
 func TestF52NoPermissionSaysSo(t *testing.T) {
 	e := disk.Trouble("storing", unix.EACCES)
 	wantCode(t, e, fault.LocalMailboxUnavailable)
-	if !strings.Contains(fault.Of(e).Detail, "permissions") {
+	if !strings.Contains(fault.Of(e).Detail.String(), "permissions") {
 		t.Error(e)
 	}
 	wantCode(t, disk.Trouble("storing", unix.EDQUOT), fault.LocalOverQuota)

@@ -80,11 +80,11 @@ func unfit(r rune) bool {
 func checkLocal(folder string) error {
 	if !utf8.ValidString(folder) || strings.ContainsFunc(folder, unfit) || strings.Contains(folder, ".") ||
 		len(dirName(folder)) > nameMax {
-		return disk.Internal("naming a local folder", "the folder's name does not fit the local mailbox")
+		return disk.Internal("naming a local folder", words.Say("the folder's name does not fit the local mailbox"))
 	}
 	for p := range strings.SplitSeq(folder, "/") {
 		if p == "" {
-			return disk.Internal("naming a local folder", "a part of the folder's name is empty")
+			return disk.Internal("naming a local folder", words.Say("a part of the folder's name is empty"))
 		}
 	}
 	return nil

@@ -9,12 +9,13 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Mailboxes are moved, restored and replaced while we deliver. What was opened goes
 // with the directory that was moved: see docs/decisions/0002-exactly-once.md.
 
-const replaced = "The local mailbox was moved, replaced or removed while Mailbrook was at work in it."
+var replaced = words.Say("The local mailbox was moved, replaced or removed while Mailbrook was at work in it.")
 
 // Present fails with local_mailbox_unavailable unless the user's mailbox is still the
 // directory that was opened. What was published before it returned nil was put into
@@ -78,9 +79,8 @@ func (p *publication) retrieve(ctx context.Context) error {
 	if back == 0 {
 		return nil
 	}
-	return errors.Join(disk.Unavailable("delivering messages", "A folder of the local mailbox was moved out of it, or "+
-		"replaced, "+
-		"while mail was put there."), r.Sync(p.d.Spool.FD))
+	gone := words.Say("A folder of the local mailbox was moved out of it, or replaced, while mail was put there.")
+	return errors.Join(disk.Unavailable("delivering messages", gone), r.Sync(p.d.Spool.FD))
 }
 
 // leadsTo reports whether a folder's directory is still the one that was opened.

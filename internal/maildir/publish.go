@@ -13,6 +13,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/spool"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // fileName is the name under which a message is delivered. It is the same each
@@ -113,7 +114,7 @@ func (d *Delivery) Publish(ctx context.Context, ps []mail.Placement) (done []mai
 // checkPlacement refuses a placement that cannot be one of a staged message.
 func checkPlacement(op string, p mail.Placement) error {
 	if !spool.IsStaged(p) || p.Flags >= mail.Seen<<1 {
-		return disk.Internal(op, "the placement is not one of a staged message")
+		return disk.Internal(op, words.Say("the placement is not one of a staged message"))
 	}
 	return checkLocal(p.Folder)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // The Maildir++ quota file: a line with the limits, then a line "octets
@@ -280,7 +281,8 @@ func (d *Delivery) Reserve(ctx context.Context, messages, bytes int64) error {
 		}
 		measured = true
 	}
-	return disk.Unavailable("measuring the mailbox", "The local mailbox changes faster than it can be measured.")
+	return disk.Unavailable("measuring the mailbox",
+		words.Say("The local mailbox changes faster than it can be measured."))
 }
 
 // What has to be done before room can be reserved or refused. Both look through the
@@ -310,13 +312,13 @@ func (d *Delivery) reserve(n usage, measured bool, unchanged disk.Stat) (need, d
 		if next, file, err := d.look(measured, unchanged); err != nil || next != needNothing {
 			return next, file, err
 		}
-		if over := d.over(t.used.plus(t.reserved), n); over != "" {
+		if over := d.over(t.used.plus(t.reserved), n); over != nil {
 			if !measured {
 				if next, file := d.doubt(unchanged); next != needNothing {
 					return next, file, nil
 				}
 			}
-			return needNothing, disk.Stat{}, fault.New(fault.LocalOverQuota, "reserving room in the mailbox", over)
+			return needNothing, disk.Stat{}, fault.New(fault.LocalOverQuota, "reserving room in the mailbox", over...)
 		}
 	}
 	t.reserved = t.reserved.plus(n)

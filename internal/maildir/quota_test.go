@@ -17,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/spool"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 func limit(bytes, messages int64) owner.Limit {
@@ -218,7 +219,7 @@ func TestReserveRefusesWhatDoesNotFit(t *testing.T) {
 	must(t, d.Reserve(t.Context(), 2, 0))
 	err := d.Reserve(t.Context(), 1, 0)
 	wantCode(t, err, fault.LocalOverQuota)
-	if !strings.Contains(fault.Of(err).Detail, "3 messages allowed") {
+	if !strings.Contains(fault.Of(err).Detail.String(), "3 messages allowed") {
 		t.Errorf("not helpful: %v", err)
 	}
 	d.Release(100, 1<<40) // More than was reserved: no more than that comes back.
@@ -434,7 +435,7 @@ func TestAccountsThatReserveForThemselvesAreNoticed(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		if brought[d]+messages > most {
-			return fault.New(fault.LocalOverQuota, "reserving", "full")
+			return fault.New(fault.LocalOverQuota, "reserving", words.Say("full"))
 		}
 		brought[d] += messages
 		return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/spool"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // removedDir begins the names of the directories in which folders are removed.
@@ -38,7 +39,7 @@ func (s *Store) removeIn(op string, o owner.Owner, folder string, do func(r *roo
 		return err
 	}
 	if mail.IsReservedFolder(folder) {
-		return disk.Internal(op, "this folder is no account folder")
+		return disk.Internal(op, words.Say("this folder is no account folder"))
 	}
 	return s.inOwn(op, o, func(r *root) error {
 		t := s.track(r.Path)
@@ -139,7 +140,8 @@ func (s *Store) isOf(r *root, o owner.Owner) (bool, error) {
 	case err != nil && !disk.Missing(err):
 		return false, err
 	case err == nil && s.installation != "" && id != s.installation && (s.former == "" || id != s.former):
-		return false, disk.Unavailable("opening the mailbox", "This mailbox belongs to another installation of Mailbrook.")
+		return false, disk.Unavailable("opening the mailbox",
+			words.Say("This mailbox belongs to another installation of Mailbrook."))
 	case !s.template.sole:
 		return true, nil
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/disk"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/spool"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // root is an open mailbox.
@@ -35,7 +36,7 @@ const (
 func (s *Store) openRoot(o owner.Owner, how purpose) (*root, error) {
 	const op = "opening the mailbox"
 	if o.IsZero() {
-		return nil, disk.Internal(op, "no user is named")
+		return nil, disk.Internal(op, words.Say("no user is named"))
 	}
 	r, err := s.reach(o, how == toMake)
 	if err != nil {
@@ -132,8 +133,9 @@ func (r *root) claim(o owner.Owner) error {
 	const name = ownerFile
 	if text, err := r.ReadSmall(fd, name, ownerBytes); err == nil {
 		if strings.TrimSpace(string(text)) != o.String() {
-			return disk.Unavailable("opening the mailbox", "This mailbox belongs to another user; the mailbox setting "+
-				"should name {user}, or {domain} and {local}.")
+			return disk.Unavailable("opening the mailbox",
+				words.Say("This mailbox belongs to another user; the mailbox setting should name {user}, or "+
+					"{domain} and {local}."))
 		}
 		return nil
 	} else if !disk.Missing(err) {

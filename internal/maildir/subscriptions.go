@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/disk"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // The subscriptions file: one folder per line. Dovecot 2.3 begins a new one
@@ -163,7 +164,8 @@ func (r *root) lockSubscriptions(ctx context.Context, spool int, name string) er
 			continue
 		}
 		if time.Now().After(deadline) {
-			return disk.Unavailable("subscribing to folders", "Another program keeps the list of subscriptions locked.")
+			return disk.Unavailable("subscribing to folders",
+				words.Say("Another program keeps the list of subscriptions locked."))
 		}
 		pause := time.NewTimer(lockPause)
 		select {

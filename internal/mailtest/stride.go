@@ -3,6 +3,7 @@ package mailtest
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"testing"
@@ -48,6 +49,20 @@ func Leaves(tb testing.TB, name string, tried ...string) bool {
 	}
 	Left(tb, name)
 	return true
+}
+
+// Span is steps of a proof: From, and on until before To.
+type Span struct{ From, To int64 }
+
+// Search is in which order a control breaks its rule at one step after another until
+// that is noticed: from the first step on, to the end. In make quick it begins at near,
+// a step about where it was noticed before, and takes those before it only then: what
+// a control says is the same.
+func Search(near int64) []Span {
+	if !testing.Short() || Long() {
+		return []Span{{1, math.MaxInt64}}
+	}
+	return []Span{{near, math.MaxInt64}, {1, near}}
 }
 
 // Left writes down what make quick left to make test.

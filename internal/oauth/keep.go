@@ -11,6 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 const (
@@ -94,7 +95,8 @@ func (s *Service) access(ctx context.Context, m remote.Mailbox, refused remote.S
 	}
 	// Whatever the account's settings say by now: tokens go to nobody else.
 	if p, known := s.byID[l.Provider]; known && !s.Serves(p.ID, m.Server.Host) {
-		return remote.Secret{}, fault.New(fault.HostNotAllowed, "signing in", "This server is not one of "+p.Name+"'s own.")
+		return remote.Secret{}, fault.New(fault.HostNotAllowed, "signing in",
+			words.Say("This server is not one of %s's own.", p.Name))
 	}
 	if k, ok := s.remembered(m.Secret.Subject, l); ok && k.access.Reveal() != refused.Reveal() {
 		return k.access, nil
@@ -134,8 +136,8 @@ func (s *Service) replace(ctx context.Context, m remote.Mailbox) (remote.Secret,
 	p, known := s.byID[l.Provider]
 	if !known {
 		return remote.Secret{}, &fault.Error{
-			Code: fault.OAuthReauthorizationRequired, Op: "signing in", Detail: "Signing in on this provider's page is not " +
-				"offered here any more.", Final: true,
+			Code: fault.OAuthReauthorizationRequired, Op: "signing in", Final: true,
+			Detail: words.Detail{words.Say("Signing in on this provider's page is not offered here any more.")},
 		}
 	}
 	ctx = context.WithoutCancel(ctx) // Bounded by request; a token that was replaced and not saved would be lost.
@@ -179,9 +181,8 @@ func (s *Service) lastingOf(ctx context.Context, m remote.Mailbox) ([]byte, last
 	}
 	if err != nil {
 		return nil, lasting{}, &fault.Error{
-			Code: fault.OAuthReauthorizationRequired, Op: "opening the saved permission", Detail: "The saved permission " +
-				"cannot " +
-				"be read any more.", Final: true, Err: err,
+			Code: fault.OAuthReauthorizationRequired, Op: "opening the saved permission", Final: true, Err: err,
+			Detail: words.Detail{words.Say("The saved permission cannot be read any more.")},
 		}
 	}
 	return sealed, l, nil

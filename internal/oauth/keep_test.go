@@ -23,6 +23,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // world is a provider, and what processes share: rows, keys, and a clock.
@@ -584,7 +585,7 @@ func TestRefusedPermissionsAreCounted(t *testing.T) {
 	if _, err := s.Credential(t.Context(), a); fault.CodeOf(err) != fault.OAuthReauthorizationRequired {
 		t.Errorf("%v", err)
 	}
-	g.closed = fault.New(fault.RateLimited, "signing in", fault.HeldBack)
+	g.closed = fault.New(fault.RateLimited, "signing in", words.Say(fault.HeldBack))
 	if _, err := s.Credential(t.Context(), a); fault.CodeOf(err) != fault.RateLimited {
 		t.Errorf("%v", err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 const (
@@ -149,22 +150,25 @@ func (s *Service) ask(ctx context.Context, p Provider, form url.Values) (tokens,
 func unreachable(op string, p Provider, err error) error {
 	var f *fault.Error
 	if errors.As(err, &f) && f.Code == fault.HostNotAllowed {
-		return &fault.Error{Code: fault.Internal, Op: op, Detail: "The sign-in service of " + p.Name + " may not be asked " +
-			"from here.", Err: f}
+		return &fault.Error{
+			Code: fault.Internal, Op: op, Err: f,
+			Detail: words.Detail{words.Say("The sign-in service of %s may not be asked from here.", p.Name)},
+		}
 	}
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err // Without the address, which the operator knows.
 	}
-	return &fault.Error{Code: fault.ServerUnavailable, Op: op, Detail: "The sign-in service of " + p.Name +
-		" cannot be reached for now.", Err: err}
+	return &fault.Error{
+		Code: fault.ServerUnavailable, Op: op, Err: err,
+		Detail: words.Detail{words.Say("The sign-in service of %s cannot be reached for now.", p.Name)},
+	}
 }
 
 func unusable(op string, p Provider, why string) error {
 	return &fault.Error{
-		Code: fault.ServerUnavailable, Op: op, Detail: "The sign-in service of " + p.Name + " gives no answer that can be " +
-			"used.",
-		Err: errors.New("the answer cannot be used: " + why),
+		Code: fault.ServerUnavailable, Op: op, Err: errors.New("the answer cannot be used: " + why),
+		Detail: words.Detail{words.Say("The sign-in service of %s gives no answer that can be used.", p.Name)},
 	}
 }
 
@@ -180,18 +184,24 @@ func echoless(code string, form url.Values) string {
 	return code
 }
 
-// asksUser are the errors, and Microsoft's subcodes of one, that only the user's
-// signing in again can end, with what is said of them.
-var asksUser = map[string]string{
-	"invalid_grant":        " has withdrawn the permission to read the mailbox.",
-	"bad_token":            " has withdrawn the permission to read the mailbox.",
-	"token_expired":        "'s permission to read the mailbox has run out.",
-	"login_required":       " wants the user to sign in again.",
-	"interaction_required": " wants the user to sign in again.",
-	"basic_action":         " wants the user to sign in again.",
-	"additional_action":    " wants the user to sign in again, and something done there.",
-	"message_only":         " has a message for the user, which it shows at signing in.",
-	"consent_required":     " wants the user's consent again.",
+// asksUser returns what is said of an error, or of Microsoft's subcode of one, that only
+// the user's signing in again can end; nil for others.
+func asksUser(p Provider, code string) words.Detail {
+	switch code {
+	case "invalid_grant", "bad_token":
+		return words.Detail{words.Say("%s has withdrawn the permission to read the mailbox.", p.Name)}
+	case "token_expired":
+		return words.Detail{words.Say("%s's permission to read the mailbox has run out.", p.Name)}
+	case "login_required", "interaction_required", "basic_action":
+		return words.Detail{words.Say("%s wants the user to sign in again.", p.Name)}
+	case "additional_action":
+		return words.Detail{words.Say("%s wants the user to sign in again, and something done there.", p.Name)}
+	case "message_only":
+		return words.Detail{words.Say("%s has a message for the user, which it shows at signing in.", p.Name)}
+	case "consent_required":
+		return words.Detail{words.Say("%s wants the user's consent again.", p.Name)}
+	}
+	return nil
 }
 
 // passingErrors end by themselves (RFC 6749 section 4.1.2.1, RFC 8628 section 3.5).
@@ -209,34 +219,42 @@ var ourErrors = map[string]bool{"invalid_client": true, "unauthorized_client": t
 func refusal(op string, p Provider, status int, a answer, renewal bool) error {
 	code := word(a.Error)
 	err := &refusedError{fmt.Sprintf("%d %s", status, code), passingErrors[code]}
-	said := asksUser[code]
+	said := asksUser(p, code)
 	if a.Suberror != "" {
 		sub := word(a.Suberror)
 		err.code += " " + sub
-		if more := asksUser[sub]; more != "" && !passingErrors[code] && !ourErrors[code] {
+		if more := asksUser(p, sub); more != nil && !passingErrors[code] && !ourErrors[code] {
 			said = more
 		}
 	}
-	again := &fault.Error{Code: fault.OAuthReauthorizationRequired, Op: op, Detail: p.Name + said, Err: err}
+	again := &fault.Error{Code: fault.OAuthReauthorizationRequired, Op: op, Err: err}
 	switch {
-	case said != "":
-		again.Final = true
+	case said != nil:
+		again.Final, again.Detail = true, said
 		return again
 	case ourErrors[code]:
-		return &fault.Error{Code: fault.Internal, Op: op, Detail: p.Name + " does not know this service any more: its " +
-			"administrator has to mend that.", Err: err}
+		return &fault.Error{
+			Code: fault.Internal, Op: op, Err: err,
+			Detail: words.Detail{
+				words.Say("%s does not know this service any more: its administrator has to mend that.", p.Name),
+			},
+		}
 	case err.busy:
 		return &fault.Error{Code: fault.ServerUnavailable, Op: op, Detail: outOfOrder(p), Err: err}
 	case renewal && status >= 400 && status <= 403:
-		again.Detail = "The sign-in service of " + p.Name + " does not renew the permission to read the mailbox."
+		again.Detail = words.Detail{
+			words.Say("The sign-in service of %s does not renew the permission to read the mailbox.", p.Name),
+		}
 		return again
 	}
-	return &fault.Error{Code: fault.ServerUnavailable, Op: op, Detail: "The sign-in service of " + p.Name +
-		" refuses for a reason of its own.", Err: err}
+	return &fault.Error{
+		Code: fault.ServerUnavailable, Op: op, Err: err,
+		Detail: words.Detail{words.Say("The sign-in service of %s refuses for a reason of its own.", p.Name)},
+	}
 }
 
-func outOfOrder(p Provider) string {
-	return "The sign-in service of " + p.Name + " is out of order for now."
+func outOfOrder(p Provider) words.Detail {
+	return words.Detail{words.Say("The sign-in service of %s is out of order for now.", p.Name)}
 }
 
 // word makes an error code fit for logs and pages: codes are short and have

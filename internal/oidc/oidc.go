@@ -19,9 +19,9 @@ import (
 	gooidc "github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
-	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Options are what the operator registered with the provider. HTTP, Issuer,
@@ -59,7 +59,8 @@ const (
 
 // Provider is an identity provider. It is safe for concurrent use.
 type Provider struct {
-	opts Options
+	opts      Options
+	exchanges *exchanges
 
 	mu     chan struct{} // Holds a place while free: who waits can give up.
 	known  *metadata     // Nil before the first time.
@@ -84,12 +85,17 @@ func New(o Options) *Provider {
 	}
 	client := *o.HTTP
 	client.Timeout = patience
-	client.Transport = bounded{client.Transport}
+	through := &exchanges{next: client.Transport, open: map[*exchange]context.CancelFunc{}}
+	client.Transport = through
 	o.HTTP = &client
-	p := &Provider{opts: o, mu: make(chan struct{}, 1)}
+	p := &Provider{opts: o, exchanges: through, mu: make(chan struct{}, 1)}
 	p.mu <- struct{}{}
 	return p
 }
+
+// Close ends what is being asked of the provider, for whomever, and waits for that;
+// nothing is asked any more. It may be called again.
+func (p *Provider) Close() { p.exchanges.close() }
 
 // Flow is one sign-in: three words that nobody else knows. State comes back with the
 // browser, Nonce in the id token; Verifier proves that who takes the code sent the
@@ -141,7 +147,7 @@ func refuse(why, format string, args ...any) error {
 }
 
 // cleaned is an error for the log: it may quote a page of the provider's.
-func cleaned(err error) string { return fault.Clean(err.Error(), shown) }
+func cleaned(err error) string { return words.Clean(err.Error(), shown) }
 
 // withheld is an error without the secrets that the provider repeated in it.
 type withheld struct {
@@ -159,7 +165,7 @@ func (e *withheld) Unwrap() error { return e.err }
 // when everything that is not shown is gone: a secret may have been taken apart by it.
 func withhold(err error, secrets *remote.Redactor) error {
 	without := func(err error) error {
-		return &withheld{secrets.Redact(fault.Clean(err.Error(), 8*shown)), err}
+		return &withheld{secrets.Redact(words.Clean(err.Error(), 8*shown)), err}
 	}
 	var away *AwayError
 	var no *RefusedError
@@ -240,12 +246,12 @@ func (p *Provider) ask(ctx context.Context) (*metadata, error) {
 }
 
 // discover reads OpenID Connect Discovery 1.0. Who asked may be gone: the answer is
-// for others too, and bounded by the client.
+// for others too, bounded by the client, and ended by Close.
 func (p *Provider) discover(ctx context.Context) (*metadata, error) {
 	ctx = gooidc.ClientContext(context.WithoutCancel(ctx), p.opts.HTTP)
 	provider, err := gooidc.NewProvider(ctx, p.opts.Issuer)
 	if other := (*gooidc.IssuerMismatchError)(nil); errors.As(err, &other) {
-		return nil, fmt.Errorf("%w: %q", ErrOtherIssuer, fault.Clean(other.Discovered, shown))
+		return nil, fmt.Errorf("%w: %q", ErrOtherIssuer, words.Clean(other.Discovered, shown))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("asking what the provider offers: %w", err)
@@ -267,7 +273,7 @@ func (p *Provider) discover(ctx context.Context) (*metadata, error) {
 	}
 	for _, address := range named {
 		if err := CheckAddress(address); err != nil {
-			return nil, fmt.Errorf("the provider names %q, which %w", fault.Clean(address, shown), err)
+			return nil, fmt.Errorf("the provider names %q, which %w", words.Clean(address, shown), err)
 		}
 	}
 	m := &metadata{
@@ -309,7 +315,7 @@ func (p *Provider) finish(ctx context.Context, f Flow, code string, issuer *stri
 ) (Person, error) {
 	switch {
 	case issuer != nil && *issuer != p.opts.Issuer:
-		return Person{}, refuse("false", "the browser comes from another issuer, %q", fault.Clean(*issuer, shown))
+		return Person{}, refuse("false", "the browser comes from another issuer, %q", words.Clean(*issuer, shown))
 	case code == "":
 		return Person{}, refuse("false", "the browser brings no code")
 	}

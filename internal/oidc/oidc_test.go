@@ -2,6 +2,7 @@ package oidc_test
 
 import (
 	"cmp"
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/base64"
@@ -702,4 +703,63 @@ func TestSilenceEnds(t *testing.T) {
 			t.Errorf("it took %v", took)
 		}
 	})
+}
+
+// hanging answers no question for keys.
+type hanging struct {
+	next  http.RoundTripper
+	asked chan struct{}
+	ended chan error // Why.
+}
+
+func (h hanging) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Path != "/keys" {
+		return h.next.RoundTrip(r)
+	}
+	close(h.asked)
+	<-r.Context().Done()
+	h.ended <- r.Context().Err()
+	return nil, r.Context().Err()
+}
+
+// TestClosingEndsTheFetchOfKeysThatNobodyWaitsFor; nothing is asked after it. The control
+// is that the fetch outlives the sign-in that had it begun.
+func TestClosingEndsTheFetchOfKeysThatNobodyWaitsFor(t *testing.T) {
+	t.Parallel()
+	l := newLiar(t)
+	h := hanging{l.Client().Transport, make(chan struct{}), make(chan error, 1)}
+	p := l.at(func(o *oidc.Options) { o.HTTP = &http.Client{Transport: h} })
+	ctx, hangUp := context.WithCancel(t.Context())
+	defer hangUp()
+	answer := make(chan error, 1)
+	go func() {
+		_, err := p.Finish(ctx, flow, "code", nil)
+		answer <- err
+	}()
+	<-h.asked
+	hangUp()
+	if err := <-answer; !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	select {
+	case <-h.ended:
+		t.Fatal("the fetch ended with the sign-in")
+	default:
+	}
+	p.Close()
+	select {
+	case why := <-h.ended:
+		if !errors.Is(why, context.Canceled) {
+			t.Errorf("the fetch ended by itself: %v", why)
+		}
+	default:
+		t.Error("the fetch is still under way")
+	}
+	asked := l.times("/token")
+	_, err := p.Finish(t.Context(), flow, "code", nil)
+	away(t, err)
+	if l.times("/token") != asked {
+		t.Error("the provider was asked again")
+	}
+	p.Close() // May be called again.
 }

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"net/netip"
 	"net/url"
 	"time"
@@ -15,8 +13,8 @@ import (
 	gooidc "github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
-	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // claims are what the provider says of somebody.
@@ -38,21 +36,21 @@ func (p *Provider) person(ctx context.Context, m *metadata, f Flow, id *gooidc.I
 		return Person{}, refuse("false", "the id token names nobody: it has no sub")
 	}
 	if azp, there := says["azp"]; there && says.text("azp") != p.opts.ClientID || !there && len(id.Audience) > 1 {
-		return Person{}, refuse("false", "the id token is for another client, %s", fault.Clean(string(azp), shown))
+		return Person{}, refuse("false", "the id token is for another client, %s", words.Clean(string(azp), shown))
 	}
 	if says.after("iat", p.opts.Now().Add(leeway)) {
-		return Person{}, refuse("false", "the id token is of a time to come, %s", fault.Clean(string(says["iat"]), shown))
+		return Person{}, refuse("false", "the id token is of a time to come, %s", words.Clean(string(says["iat"]), shown))
 	}
 	if err := p.complete(ctx, m, says, id, token); err != nil {
 		return Person{}, err
 	}
 	if p.opts.Claim == "email" && !p.opts.Unverified && !says.true("email_verified") {
-		return Person{}, vouched("address", "the address of %q is not verified", fault.Clean(id.Subject, shown))
+		return Person{}, vouched("address", "the address of %q is not verified", words.Clean(id.Subject, shown))
 	}
 	o, err := owner.Parse(says.text(p.opts.Claim))
 	if err != nil {
 		return Person{}, vouched("address", "the claim %s of %q is no user's address: %w", p.opts.Claim,
-			fault.Clean(id.Subject, shown), err)
+			words.Clean(id.Subject, shown), err)
 	}
 	who := Person{Owner: o}
 	if c := p.opts.UserIDClaim; c != "" {
@@ -142,7 +140,7 @@ func (c claims) id(name string) owner.UserID {
 		id, _ := owner.NumberID(string(c[name]))
 		return id
 	}
-	if len(text) > maxID || fault.Clean(text, maxID) != text || text == owner.AnyUser {
+	if len(text) > maxID || words.Clean(text, maxID) != text || text == owner.AnyUser {
 		return owner.UserID{}
 	}
 	return owner.TextID(text)
@@ -161,36 +159,4 @@ func CheckAddress(address string) error {
 		return errors.New("must begin with https://: whoever can change it on the way can sign in as anybody")
 	}
 	return nil
-}
-
-// maxAnswer bounds what the provider may answer: the libraries read all that comes.
-const maxAnswer = 1 << 20
-
-// bounded cuts answers that are too long.
-type bounded struct{ next http.RoundTripper }
-
-// RoundTrip implements http.RoundTripper.
-func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := b.next.RoundTrip(r)
-	if err == nil {
-		resp.Body = &cut{resp.Body, maxAnswer}
-	}
-	return resp, err
-}
-
-type cut struct {
-	io.ReadCloser
-	left int
-}
-
-var errTooLong = fmt.Errorf("the answer is longer than %d octets", maxAnswer)
-
-// Read implements io.Reader.
-func (c *cut) Read(b []byte) (int, error) {
-	if c.left <= 0 {
-		return 0, errTooLong
-	}
-	n, err := c.ReadCloser.Read(b[:min(len(b), c.left)])
-	c.left -= n
-	return n, err
 }

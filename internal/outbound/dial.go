@@ -12,6 +12,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/hostname"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 const (
@@ -83,7 +84,7 @@ func (d *Dialer) unresolved(ctx context.Context, op, host string, began time.Tim
 	if exhausted(err) {
 		return &fault.Error{Code: fault.Internal, Op: op, Err: errors.Join(syscall.EMFILE, err)}
 	}
-	return &fault.Error{Code: fault.DNSFailure, Op: op, Detail: dnsDetail(host, err), Err: err}
+	return &fault.Error{Code: fault.DNSFailure, Op: op, Detail: words.Detail{lookupFailed(host, err)}, Err: err}
 }
 
 // exhausted reports whether a lookup failed for want of descriptors: the
@@ -93,16 +94,16 @@ func exhausted(err error) bool {
 		strings.Contains(err.Error(), syscall.ENFILE.Error())
 }
 
-func dnsDetail(host string, err error) string {
-	host = fault.Clean(host, hostname.Most)
+func lookupFailed(name string, err error) words.Sentence {
+	host := words.Host(words.Clean(name, hostname.Most))
 	var e *net.DNSError
 	switch {
 	case errors.As(err, &e) && e.IsNotFound:
-		return "There is no public server named " + host + "."
+		return words.Say("There is no public server named %s.", host)
 	case errors.As(err, &e) && e.IsTimeout, errors.Is(err, context.DeadlineExceeded):
-		return "Looking up " + host + " took too long."
+		return words.Say("Looking up %s took too long.", host)
 	}
-	return "The name " + host + " could not be looked up."
+	return words.Say("The name %s could not be looked up.", host)
 }
 
 // interleave alternates between the families, beginning with the first
@@ -155,7 +156,8 @@ func (d *Dialer) connectSocket(ctx context.Context) (net.Conn, error) {
 		return nil, connectFault([]error{err})
 	}
 	return nil, &fault.Error{
-		Code: fault.ConnectRefused, Op: "connecting", Detail: "Nobody answers on the socket of the server.", Err: err,
+		Code: fault.ConnectRefused, Op: "connecting", Err: err,
+		Detail: words.Detail{words.Say("Nobody answers on the socket of the server.")},
 	}
 }
 
@@ -249,15 +251,20 @@ func connectFault(failures []error) error {
 	case errors.As(err, &f):
 		return f
 	case len(failures) == 0:
-		return fault.New(fault.DNSFailure, "connecting", "The server has no address.")
+		return fault.New(fault.DNSFailure, "connecting", words.Say("The server has no address."))
 	case fault.Exhausted(err), errors.Is(err, syscall.ENOBUFS), errors.Is(err, syscall.ENOMEM):
 		return &fault.Error{Code: fault.Internal, Op: "connecting", Err: err}
 	}
 	for _, e := range failures {
 		if errors.Is(e, context.DeadlineExceeded) || errors.As(e, &n) && n.Timeout() {
-			return &fault.Error{Code: fault.ConnectTimeout, Op: "connecting", Detail: "The server did not answer.", Err: err}
+			return &fault.Error{
+				Code: fault.ConnectTimeout, Op: "connecting", Err: err,
+				Detail: words.Detail{words.Say("The server did not answer.")},
+			}
 		}
 	}
-	return &fault.Error{Code: fault.ConnectRefused, Op: "connecting", Detail: "The server takes no connections on this " +
-		"port.", Err: err}
+	return &fault.Error{
+		Code: fault.ConnectRefused, Op: "connecting", Err: err,
+		Detail: words.Detail{words.Say("The server takes no connections on this port.")},
+	}
 }

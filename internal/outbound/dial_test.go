@@ -65,23 +65,25 @@ func TestServersThatCannotBeNamed(t *testing.T) {
 }
 
 func TestInnerServersAreRefusedInTheSameWords(t *testing.T) {
-	d := New(Options{Resolver: answers{
-		"in.example.org": "10.0.0.1", "meta.example.org": "169.254.169.254",
-		"mixed.example.org": "8.8.8.8 192.168.1.1",
-	}})
-	for _, alike := range [][]string{{"127.0.0.1", "10.0.0.1", "localhost"}, {
-		"in.example.org", "meta.example.org",
-		"mixed.example.org", "none.example.org",
-	}} {
-		words := map[string]bool{}
-		for _, host := range alike {
-			_, err := d.Resolve(t.Context(), host)
-			words[strings.ReplaceAll(fault.Of(err).Detail, host, "HOST")] = true
+	synctest.Test(t, func(t *testing.T) {
+		d := New(Options{Resolver: answers{
+			"in.example.org": "10.0.0.1", "meta.example.org": "169.254.169.254",
+			"mixed.example.org": "8.8.8.8 192.168.1.1",
+		}})
+		for _, alike := range [][]string{{"127.0.0.1", "10.0.0.1", "localhost"}, {
+			"in.example.org", "meta.example.org",
+			"mixed.example.org", "none.example.org",
+		}} {
+			words := map[string]bool{}
+			for _, host := range alike {
+				_, err := d.Resolve(t.Context(), host)
+				words[strings.ReplaceAll(fault.Of(err).Detail.String(), host, "HOST")] = true
+			}
+			if len(words) != 1 {
+				t.Errorf("the answers differ: %v", words)
+			}
 		}
-		if len(words) != 1 {
-			t.Errorf("the answers differ: %v", words)
-		}
-	}
+	})
 }
 
 func TestPortsAndSecurity(t *testing.T) {
@@ -144,28 +146,30 @@ func TestInnerNamesWhereTheOperatorAllowsThem(t *testing.T) {
 }
 
 func TestOneRefusedAddressRefusesAll(t *testing.T) {
-	d := New(Options{Resolver: answers{
-		"good.example.org":  "8.8.8.8 8.8.4.4 2606:4700::1111 2606:4700::1112 8.8.8.8",
-		"mixed.example.org": "8.8.8.8 ::1",
-		"empty.example.org": "",
-		"many.example.org":  strings.Repeat("8.8.8.8 8.8.4.4 ", 3) + many("9.9.9.", 30),
-		"late.example.org":  many("9.9.9.", 30) + " 127.0.0.1",
-	}})
-	addrs, err := d.Resolve(t.Context(), "Good.example.org.")
-	if want := "[8.8.8.8 2606:4700::1111 8.8.4.4 2606:4700::1112]"; err != nil || sprint(addrs) != want {
-		t.Errorf("got %v, %v; want %s", addrs, err, want)
-	}
-	if addrs, err := d.Resolve(t.Context(), "many.example.org"); len(addrs) != maxAddresses || err != nil {
-		t.Errorf("%d addresses, %v", len(addrs), err)
-	}
-	for host, code := range map[string]fault.Code{
-		"mixed.example.org": fault.DNSFailure, "late.example.org": fault.DNSFailure,
-		"empty.example.org": fault.DNSFailure, "none.example.org": fault.DNSFailure,
-	} {
-		if _, err := d.Resolve(t.Context(), host); fault.CodeOf(err) != code {
-			t.Errorf("%s: %v", host, err)
+	synctest.Test(t, func(t *testing.T) {
+		d := New(Options{Resolver: answers{
+			"good.example.org":  "8.8.8.8 8.8.4.4 2606:4700::1111 2606:4700::1112 8.8.8.8",
+			"mixed.example.org": "8.8.8.8 ::1",
+			"empty.example.org": "",
+			"many.example.org":  strings.Repeat("8.8.8.8 8.8.4.4 ", 3) + many("9.9.9.", 30),
+			"late.example.org":  many("9.9.9.", 30) + " 127.0.0.1",
+		}})
+		addrs, err := d.Resolve(t.Context(), "Good.example.org.")
+		if want := "[8.8.8.8 2606:4700::1111 8.8.4.4 2606:4700::1112]"; err != nil || sprint(addrs) != want {
+			t.Errorf("got %v, %v; want %s", addrs, err, want)
 		}
-	}
+		if addrs, err := d.Resolve(t.Context(), "many.example.org"); len(addrs) != maxAddresses || err != nil {
+			t.Errorf("%d addresses, %v", len(addrs), err)
+		}
+		for host, code := range map[string]fault.Code{
+			"mixed.example.org": fault.DNSFailure, "late.example.org": fault.DNSFailure,
+			"empty.example.org": fault.DNSFailure, "none.example.org": fault.DNSFailure,
+		} {
+			if _, err := d.Resolve(t.Context(), host); fault.CodeOf(err) != code {
+				t.Errorf("%s: %v", host, err)
+			}
+		}
+	})
 }
 
 // slow answers as a resolver does that is near or far: names of the inside at
@@ -239,17 +243,19 @@ func (f *flipping) LookupNetIP(context.Context, string, string) ([]netip.Addr, e
 }
 
 func TestS60ANameThatTurnsInwardIsRefusedThen(t *testing.T) {
-	r := &flipping{}
-	d := New(Options{Resolver: r})
-	if _, err := d.Resolve(t.Context(), "evil.example.org"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := d.Resolve(t.Context(), "evil.example.org"); fault.CodeOf(err) != fault.DNSFailure {
-		t.Errorf("got %v", err)
-	}
-	if r.asked != 2 {
-		t.Errorf("%d lookups for 2 calls: what is dialled must be what was looked at", r.asked)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		r := &flipping{}
+		d := New(Options{Resolver: r})
+		if _, err := d.Resolve(t.Context(), "evil.example.org"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Resolve(t.Context(), "evil.example.org"); fault.CodeOf(err) != fault.DNSFailure {
+			t.Errorf("got %v", err)
+		}
+		if r.asked != 2 {
+			t.Errorf("%d lookups for 2 calls: what is dialled must be what was looked at", r.asked)
+		}
+	})
 }
 
 func TestTheSocketIsCheckedWhateverWasResolved(t *testing.T) {
@@ -275,14 +281,16 @@ type way interface {
 func inward(t *testing.T, w way) (bad []string) {
 	t.Helper()
 	l := listen(t)
-	for host, code := range map[string]fault.Code{
-		"in.example.org": fault.DNSFailure, "mapped.example.org": fault.DNSFailure, "mixed.example.org": fault.DNSFailure,
-		"127.0.0.1": fault.HostNotAllowed, "::ffff:127.0.0.1": fault.HostNotAllowed, "localhost": fault.HostNotAllowed,
-	} {
-		if addrs, err := w.Resolve(t.Context(), host); fault.CodeOf(err) != code {
-			bad = append(bad, fmt.Sprintf("%s resolves to %v, %v", host, addrs, err))
+	synctest.Test(t, func(t *testing.T) { // A name of the inside is refused when a second is over.
+		for host, code := range map[string]fault.Code{
+			"in.example.org": fault.DNSFailure, "mapped.example.org": fault.DNSFailure, "mixed.example.org": fault.DNSFailure,
+			"127.0.0.1": fault.HostNotAllowed, "::ffff:127.0.0.1": fault.HostNotAllowed, "localhost": fault.HostNotAllowed,
+		} {
+			if addrs, err := w.Resolve(t.Context(), host); fault.CodeOf(err) != code {
+				bad = append(bad, fmt.Sprintf("%s resolves to %v, %v", host, addrs, err))
+			}
 		}
-	}
+	})
 	for _, a := range []string{"127.0.0.1", "::ffff:127.0.0.1"} {
 		c, err := w.Connect(t.Context(), []netip.Addr{netip.MustParseAddr(a)}, port(l))
 		if c != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 const (
@@ -88,7 +89,7 @@ type httpsOnly struct{ *http.Transport }
 // RoundTrip implements http.RoundTripper.
 func (h httpsOnly) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Scheme != "https" {
-		return nil, fault.New(fault.HostNotAllowed, "connecting", "Only https addresses are followed.")
+		return nil, fault.New(fault.HostNotAllowed, "connecting", words.Say("Only https addresses are followed."))
 	}
 	return h.Transport.RoundTrip(r)
 }

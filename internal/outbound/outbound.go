@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Resolver finds a name's addresses. *net.Resolver is one.
@@ -140,7 +141,7 @@ func within(ctx context.Context, d time.Duration) (context.Context, context.Canc
 // same words: which kind it is would reveal the inner network.
 func refused(op string, cause error) *fault.Error {
 	return &fault.Error{
-		Code: fault.HostNotAllowed, Op: op, Detail: "This server is not one that an account may name.",
-		Part: fault.PartHost, Err: cause,
+		Code: fault.HostNotAllowed, Op: op, Part: fault.PartHost, Err: cause,
+		Detail: words.Detail{words.Say("This server is not one that an account may name.")},
 	}
 }

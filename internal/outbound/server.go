@@ -2,13 +2,13 @@ package outbound
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/hostname"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // CheckServer looks at the words with which a user names a server: whether the
@@ -36,14 +36,15 @@ func (d *Dialer) CheckServer(host string, port int, security string) error {
 		}
 	}
 	return &fault.Error{
-		Code: fault.HostNotAllowed, Op: op, Detail: "Unencrypted connections are not allowed here.", Part: fault.PartSecurity,
+		Code: fault.HostNotAllowed, Op: op, Part: fault.PartSecurity,
+		Detail: words.Detail{words.Say("Unencrypted connections are not allowed here.")},
 	}
 }
 
 func refusedPort(op string, port int) *fault.Error {
 	return &fault.Error{
-		Code: fault.HostNotAllowed, Op: op, Detail: fmt.Sprintf("Port %d is not one that an account may name.", port),
-		Part: fault.PartPort,
+		Code: fault.HostNotAllowed, Op: op, Part: fault.PartPort,
+		Detail: words.Detail{words.Say("Port %d is not one that an account may name.", port)},
 	}
 }
 
@@ -55,8 +56,12 @@ func (d *Dialer) checkHost(host string) error {
 	const op = "checking the server"
 	a, literal, err := hostname.Parse(host)
 	if err != nil {
-		return &fault.Error{Code: fault.HostNotAllowed, Op: op, Detail: "The server must be a host name or an address and " +
-			"nothing else, such as imap.example.org.", Part: fault.PartSyntax, Err: err}
+		return &fault.Error{
+			Code: fault.HostNotAllowed, Op: op, Part: fault.PartSyntax, Err: err,
+			Detail: words.Detail{
+				words.Say("The server must be a host name or an address and nothing else, such as imap.example.org."),
+			},
+		}
 	}
 	if literal {
 		if err := d.allowed(a); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/hostname"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Handshake encrypts a connection: TLS 1.2 or later, the certificate
@@ -52,30 +53,31 @@ func handshakeFault(err error) error {
 	)
 	f := &fault.Error{Code: fault.TLSFailure, Op: op, Err: err}
 	switch {
-	case certificateDetail(err) != "":
+	case certificateDetail(err) != nil:
 		f.Code, f.Detail = fault.TLSCertificateInvalid, certificateDetail(err)
 	case errors.As(err, &record):
-		f.Detail = "This port seems to speak plaintext: it does not begin with TLS."
+		f.Detail = words.Detail{words.Say("This port seems to speak plaintext: it does not begin with TLS.")}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &n) &&
 		n.Timeout():
-		f.Code, f.Detail = fault.ConnectTimeout, "The server did not finish the TLS handshake in time."
+		f.Code = fault.ConnectTimeout
+		f.Detail = words.Detail{words.Say("The server did not finish the TLS handshake in time.")}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(
 		err, syscall.EPIPE):
-		f.Detail = "The server ended the connection during the TLS handshake."
+		f.Detail = words.Detail{words.Say("The server ended the connection during the TLS handshake.")}
 		f.Err = fmt.Errorf("%w: %s", io.ErrUnexpectedEOF, err.Error()) // Not io.EOF: nothing ended as it should.
 	case strings.Contains(err.Error(), "protocol version"):
-		f.Detail = "The server offers only versions of TLS older than 1.2."
+		f.Detail = words.Detail{words.Say("The server offers only versions of TLS older than 1.2.")}
 	case errors.As(err, &alert):
-		f.Detail = "The server refused the TLS handshake."
+		f.Detail = words.Detail{words.Say("The server refused the TLS handshake.")}
 	default:
-		f.Detail = "The TLS handshake failed."
+		f.Detail = words.Detail{words.Say("The TLS handshake failed.")}
 	}
 	return f
 }
 
-// certificateDetail says coarsely what is wrong with a certificate, or "" when
+// certificateDetail says coarsely what is wrong with a certificate, or nil when
 // the certificate is not the trouble.
-func certificateDetail(err error) string {
+func certificateDetail(err error) words.Detail {
 	var (
 		verify  *tls.CertificateVerificationError
 		name    x509.HostnameError
@@ -85,15 +87,15 @@ func certificateDetail(err error) string {
 	)
 	switch {
 	case errors.As(err, &name):
-		return "The server's certificate was issued for another name."
+		return words.Detail{words.Say("The server's certificate was issued for another name.")}
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "The server's certificate has expired or is not valid yet."
+		return words.Detail{words.Say("The server's certificate has expired or is not valid yet.")}
 	case errors.As(err, &unknown):
-		return "The server's certificate comes from an unknown issuer."
+		return words.Detail{words.Say("The server's certificate comes from an unknown issuer.")}
 	case errors.As(err, &roots):
-		return ""
+		return nil
 	case errors.As(err, &invalid), errors.As(err, &verify):
-		return "The server's certificate is not valid."
+		return words.Detail{words.Say("The server's certificate is not valid.")}
 	}
-	return ""
+	return nil
 }

@@ -177,7 +177,7 @@ func TestHandshakeFailuresHaveTheirOwnCodes(t *testing.T) {
 				}
 				return
 			}
-			if !strings.Contains(fault.Of(err).Detail, tc.detail) {
+			if !strings.Contains(fault.Of(err).Detail.String(), tc.detail) {
 				t.Errorf("detail %q", fault.Of(err).Detail)
 			}
 			if errors.Is(err, io.EOF) {

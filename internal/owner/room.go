@@ -2,7 +2,6 @@ package owner
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/mailbrook/mailbrook/internal/words"
 )
@@ -36,30 +35,33 @@ func (l Limit) forFetched() Limit {
 }
 
 // Exceeded says why what is wanted does not fit beside what is used into a mailbox
-// for which set is the limit that was set here and own the mailbox's own; "" when it does.
-func Exceeded(set, own Limit, used, wanted Use) string {
-	if why := set.exceeded(used, wanted); why != "" {
+// for which set is the limit that was set here and own the mailbox's own; nil when it does.
+func Exceeded(set, own Limit, used, wanted Use) words.Detail {
+	if why := set.exceeded(used, wanted); why != nil {
 		return why
 	}
-	if own.forFetched().exceeded(used, wanted) == "" {
-		return ""
+	if own.forFetched().exceeded(used, wanted) == nil {
+		return nil
 	}
-	if why := own.exceeded(used, wanted); why != "" {
+	if why := own.exceeded(used, wanted); why != nil {
 		return why
 	}
-	return "The mailbox is nearly full; what is left is kept free for the mail that comes there by itself."
+	return words.Detail{
+		words.Say("The mailbox is nearly full; what is left is kept free for the mail that comes there by itself."),
+	}
 }
 
-func (l Limit) exceeded(used, wanted Use) string {
+func (l Limit) exceeded(used, wanted Use) words.Detail {
 	switch {
 	case l.Bytes != nil && wanted.Bytes <= 1 && used.Bytes+wanted.Bytes > *l.Bytes: // Whether there is room at all.
-		return fmt.Sprintf("The mailbox holds %s of the %s allowed: nothing more fits.",
-			words.Size(used.Bytes), words.Size(*l.Bytes))
+		return words.Detail{words.Say("The mailbox holds %s of the %s allowed: nothing more fits.",
+			words.Octets(used.Bytes), words.Octets(*l.Bytes))}
 	case l.Bytes != nil && used.Bytes+wanted.Bytes > *l.Bytes:
-		return fmt.Sprintf("The mailbox holds %s of the %s allowed; the next %s do not fit.",
-			words.Size(used.Bytes), words.Size(*l.Bytes), words.Size(wanted.Bytes))
+		return words.Detail{words.Say("The mailbox holds %s of the %s allowed; the next %s do not fit.",
+			words.Octets(used.Bytes), words.Octets(*l.Bytes), words.Octets(wanted.Bytes))}
 	case l.Messages != nil && used.Messages+wanted.Messages > *l.Messages:
-		return fmt.Sprintf("The mailbox holds %d of the %d messages allowed.", used.Messages, *l.Messages)
+		return words.Detail{words.Say("The mailbox holds %d of the %d messages allowed.",
+			used.Messages, *l.Messages)}
 	}
-	return ""
+	return nil
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 //go:embed presets.toml
@@ -57,8 +58,8 @@ type entry struct {
 	HelpURL                    string `toml:"help_url"`
 	AccessURL                  string `toml:"access_url"`
 	AppPasswordURL             string `toml:"app_password_url"`
-	Note                       words
-	POP3Note                   words `toml:"pop3_note"`
+	Note                       words.Phrase
+	POP3Note                   words.Phrase `toml:"pop3_note"`
 	Limits                     struct {
 		Connections       int
 		PollMinutes       int   `toml:"poll_minutes"`

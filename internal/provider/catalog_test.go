@@ -105,7 +105,7 @@ func TestTheTableIsSound(t *testing.T) {
 			}
 		}
 		checkServers(t, p)
-		if (p.note.EN == "") != (p.note.PL == "") || (p.pop3.EN == "") != (p.pop3.PL == "") {
+		if (p.note.En == "") != (p.note.Pl == "") || (p.pop3.En == "") != (p.pop3.Pl == "") {
 			bad("a note in one language only")
 		}
 	}

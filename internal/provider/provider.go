@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Auth is a way to sign in that a provider accepts.
@@ -44,8 +45,8 @@ type Provider struct {
 	username    string
 	access      string
 	unsupported bool
-	note        words
-	pop3        words
+	note        words.Phrase
+	pop3        words.Phrase
 	variants    []variant
 }
 
@@ -83,16 +84,6 @@ type variant struct {
 	when    string
 	domains []string // Those that it holds for; none: it is no preset, only known.
 	servers map[remote.Protocol]remote.Server
-}
-
-// words are the same in each language.
-type words struct{ EN, PL string }
-
-func (w words) in(lang string) string {
-	if lang == "pl" {
-		return w.PL
-	}
-	return w.EN
 }
 
 // accepts reports whether a way to sign in is accepted today.

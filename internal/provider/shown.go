@@ -2,6 +2,7 @@ package provider
 
 import (
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Shown is a provider as it is shown to who adds an account, in one language.
@@ -28,7 +29,7 @@ type Guide struct {
 
 // Shown returns all providers, in the order in which to offer them, for a person who reads lang. signIn says on
 // whose page users can sign in here.
-func (c *Catalog) Shown(lang string, signIn func(id string) bool) []Shown {
+func (c *Catalog) Shown(lang words.Language, signIn func(id string) bool) []Shown {
 	all := c.All()
 	out := make([]Shown, len(all))
 	for i, p := range all {

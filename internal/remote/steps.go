@@ -3,6 +3,8 @@ package remote
 import (
 	"context"
 	"time"
+
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // StepName names a step of a connection test.
@@ -23,7 +25,7 @@ type Step struct {
 	Name   StepName
 	OK     bool
 	Took   time.Duration
-	Detail string // Safe to show: "TLS 1.3", "12 folders"; on failure, what went wrong.
+	Detail words.Detail // Safe to show: "TLS 1.3", "12 folders"; on failure, what went wrong.
 }
 
 type stepsKey struct{}

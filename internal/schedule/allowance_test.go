@@ -28,11 +28,11 @@ func TestAProvidersLeastIntervalIsKept(t *testing.T) {
 		{"longer", google, time.Hour, nil, false, 54 * time.Minute, 66 * time.Minute},
 		{
 			"after a failure that the server told", google, 5 * time.Minute,
-			fault.New(fault.ProtocolError, "x", ""), false, 10 * time.Minute, 11 * time.Minute,
+			fault.New(fault.ProtocolError, "x"), false, 10 * time.Minute, 11 * time.Minute,
 		},
 		{
 			"nobody was there", google, 5 * time.Minute,
-			fault.New(fault.ConnectRefused, "x", ""), false, 0, 2 * time.Minute,
+			fault.New(fault.ConnectRefused, "x"), false, 0, 2 * time.Minute,
 		},
 		{"the rest of a visit", google, 5 * time.Minute, nil, true, 0, 0},
 	} {

@@ -44,7 +44,7 @@ func visit(cs *circuits, n int, code fault.Code, now time.Time) {
 		visitOf(cs, proven(n), nil, now)
 		return
 	}
-	visitOf(cs, proven(n), fault.New(code, "", ""), now)
+	visitOf(cs, proven(n), fault.New(code, ""), now)
 }
 
 func outage(cs *circuits, now time.Time) {
@@ -101,35 +101,35 @@ func TestWhatMakesAnOutage(t *testing.T) {
 		}, "open to all"},
 		{"five accounts that never worked, as with a typing error each", func(cs *circuits) {
 			for n := range 5 {
-				visitOf(cs, unproven(n), fault.New(fault.ConnectRefused, "", ""), noon)
+				visitOf(cs, unproven(n), fault.New(fault.ConnectRefused, ""), noon)
 			}
 		}, "open to all"},
 		{"the same at another port, by accounts that worked there", func(cs *circuits) {
 			for n := range 5 {
 				a := proven(n)
 				a.Route.From.Server.Port = 143
-				visitOf(cs, a, fault.New(fault.ConnectRefused, "", ""), noon)
+				visitOf(cs, a, fault.New(fault.ConnectRefused, ""), noon)
 			}
 		}, "open to all"},
 		{"the same with another security", func(cs *circuits) {
 			for n := range 5 {
 				a := proven(n)
 				a.Route.From.Server.Security = remote.STARTTLS
-				visitOf(cs, a, fault.New(fault.TLSFailure, "", ""), noon)
+				visitOf(cs, a, fault.New(fault.TLSFailure, ""), noon)
 			}
 		}, "open to all"},
 		{"nine accounts of two users", func(cs *circuits) {
 			for n := range 9 {
 				a := proven(n)
 				a.Route.Owner = proven(n % 2).Route.Owner
-				visitOf(cs, a, fault.New(fault.ConnectTimeout, "", ""), noon)
+				visitOf(cs, a, fault.New(fault.ConnectTimeout, ""), noon)
 			}
 		}, "open to all"},
 		{"five accounts of three users", func(cs *circuits) {
 			for n := range 5 {
 				a := proven(n)
 				a.Route.Owner = proven(n % 3).Route.Owner
-				visitOf(cs, a, fault.New(fault.ConnectTimeout, "", ""), noon)
+				visitOf(cs, a, fault.New(fault.ConnectTimeout, ""), noon)
 			}
 		}, "closed"},
 		{"where tokens are issued, and not the mail server", func(cs *circuits) {
@@ -141,7 +141,7 @@ func TestWhatMakesAnOutage(t *testing.T) {
 			for n := range 5 {
 				a := proven(n)
 				a.Route.From.Server.Host = "H."
-				visitOf(cs, a, fault.New(fault.ConnectTimeout, "", ""), noon)
+				visitOf(cs, a, fault.New(fault.ConnectTimeout, ""), noon)
 			}
 		}, "closed"},
 		{"refused passwords", func(cs *circuits) {
@@ -187,7 +187,7 @@ func TestAnOutageIsProbedByOneVisitAtATimeEverMoreSeldom(t *testing.T) {
 		if got := state(cs, now); got != "closed" {
 			t.Fatalf("during the probe the host is %s", got)
 		}
-		cs.ended(proven(0), turn, fault.New(fault.ConnectTimeout, "", ""), now)
+		cs.ended(proven(0), turn, fault.New(fault.ConnectTimeout, ""), now)
 	}
 	want := []time.Duration{
 		30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute, 5 * time.Minute,
@@ -205,7 +205,7 @@ func TestVisitsUnderWayWhenTheHostWentDownDoNotProlongTheOutage(t *testing.T) {
 		turns = append(turns, cs.began(proven(n)))
 	}
 	for n := range 40 {
-		cs.ended(proven(n), turns[n], fault.New(fault.ConnectTimeout, "", ""), noon)
+		cs.ended(proven(n), turns[n], fault.New(fault.ConnectTimeout, ""), noon)
 	}
 	// The last one is still under way, as a tarpit keeps it, and bars no probe.
 	if got := state(cs, noon.Add(firstProbe)); got != "probed by 1" {
@@ -243,7 +243,7 @@ func TestARelapseTakesTwoUsers(t *testing.T) {
 		t.Errorf("one user fails again and again, and the host is %s", got)
 	}
 	for n := range 9 {
-		visitOf(cs, unproven(n), fault.New(fault.ConnectTimeout, "", ""), now)
+		visitOf(cs, unproven(n), fault.New(fault.ConnectTimeout, ""), now)
 	}
 	if got := state(cs, now); got != "at most 2" {
 		t.Errorf("accounts that never worked fail, and the host is %s", got)
@@ -296,7 +296,7 @@ func TestAServerWhoseWitnessesAreGoneIsProbedByAnybody(t *testing.T) {
 	if got := state(cs, late); got != "at most 1" {
 		t.Fatalf("with no witness left, the host is %s", got)
 	}
-	visitOf(cs, unproven(9), fault.New(fault.ConnectTimeout, "", ""), late)
+	visitOf(cs, unproven(9), fault.New(fault.ConnectTimeout, ""), late)
 	if got := state(cs, late); got != "closed" {
 		t.Errorf("after one that failed, the host is %s", got)
 	}
@@ -326,7 +326,7 @@ func TestANetworkOfOursThatIsDownIsNoProvidersOutage(t *testing.T) {
 		a.Route.From.Server.Host, a.Route.ID = host, account.ID(fmt.Sprint(host, n))
 		return a
 	}
-	down := fault.New(fault.DNSFailure, "", "")
+	down := fault.New(fault.DNSFailure, "")
 	play := func(well bool) []Outage {
 		cs := newCircuits(32)
 		visitOf(cs, at("z", 1), nil, noon)
@@ -369,7 +369,7 @@ func TestHostsThatNobodyAsksForAreForgotten(t *testing.T) {
 	outage(cs, noon)
 	other := proven(1)
 	other.Route.From.Server.Host = "other"
-	visitOf(cs, other, fault.New(fault.DNSFailure, "", ""), noon)
+	visitOf(cs, other, fault.New(fault.DNSFailure, ""), noon)
 	cs.gate(noon.Add(2 * time.Hour))
 	if len(cs.byKey) != 0 {
 		t.Errorf("%d circuits are remembered", len(cs.byKey))
@@ -402,7 +402,7 @@ func TestTimesToComeCountForNothing(t *testing.T) {
 		for _, host := range []string{"v", "x", "y"} {
 			a := proven(n)
 			a.Route.From.Server.Host = host
-			visitOf(cs, a, fault.New(fault.DNSFailure, "", ""), noon.Add(time.Duration(n)*time.Second))
+			visitOf(cs, a, fault.New(fault.DNSFailure, ""), noon.Add(time.Duration(n)*time.Second))
 		}
 	}
 	if got := cs.outages(); len(got) != 0 {
@@ -420,7 +420,7 @@ func TestTimesToComeCountForNothing(t *testing.T) {
 // A bound of ours, and a connection that breaks after it brought mail, are no
 // word on whether the server is there.
 func TestWhoEndsOneOwnVisitIsNoWitness(t *testing.T) {
-	gone := fault.New(fault.ServerUnavailable, "", "")
+	gone := fault.New(fault.ServerUnavailable, "")
 	bound := &fault.Error{Code: fault.ServerUnavailable, Limit: true}
 	for _, tc := range []struct {
 		name   string
@@ -462,7 +462,7 @@ func TestVisitsThatHadNoMemorySayNothingOfTheServer(t *testing.T) {
 }
 
 func TestAProbeThatBroughtMailIsAnAnswer(t *testing.T) {
-	rep := fetch.Report{Err: fault.New(fault.ServerUnavailable, "", ""), Messages: 1}
+	rep := fetch.Report{Err: fault.New(fault.ServerUnavailable, ""), Messages: 1}
 	for _, tc := range []struct {
 		name string
 		late bool // It began before the outage.

@@ -206,7 +206,7 @@ func TestOthersAreToldOfAnOutageWhileItLastsAndOnlyOfNews(t *testing.T) {
 		backIn(20 * time.Minute)
 		v := &visitor{do: func(context.Context, fetch.Lease) fetch.Report {
 			if time.Now().UnixNano() < back.Load() {
-				return fetch.Report{Err: fault.New(fault.ConnectTimeout, "", "")}
+				return fetch.Report{Err: fault.New(fault.ConnectTimeout, "")}
 			}
 			return fetch.Report{}
 		}}

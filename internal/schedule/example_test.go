@@ -19,7 +19,7 @@ func ExamplePolicy_Next() {
 	visit := func(code fault.Code) {
 		var o schedule.Outcome
 		if code != "" {
-			o.Err = fault.New(code, "visiting", "")
+			o.Err = fault.New(code, "visiting")
 		}
 		const middle = 0.5 // Of the spread that keeps accounts from coming all at once.
 		s := p.Next(schedule.Leased(a), o, now, middle)

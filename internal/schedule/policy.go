@@ -1,11 +1,11 @@
 package schedule
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 const (
@@ -181,7 +181,7 @@ func spaced(delay, least time.Duration, rnd float64) time.Duration {
 // dailyLimit is why an account rests that has brought what its provider allows.
 func dailyLimit(l Allowance) *fault.Error {
 	return fault.New(fault.RateLimited, "visiting the account",
-		fmt.Sprintf("As much was fetched within a day as the provider allows: %d MB.", l.BytesPerDay/1_000_000))
+		words.Say("As much was fetched within a day as the provider allows: %s.", words.Octets(l.BytesPerDay)))
 }
 
 // interval is the time between two visits that go well.

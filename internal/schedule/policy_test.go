@@ -14,6 +14,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 var noon = time.Date(2030, 1, 2, 12, 0, 0, 0, time.UTC)
@@ -42,8 +43,8 @@ func TestAWantOfDescriptorsIsRetriedSoon(t *testing.T) {
 }
 
 func TestPolicy(t *testing.T) {
-	failing := func(code fault.Code) Outcome { return Outcome{Err: fault.New(code, "", "")} }
-	died := func(n int) Outcome { return Outcome{Err: fault.New(fault.VisitAborted, "", ""), Aborted: n} }
+	failing := func(code fault.Code) Outcome { return Outcome{Err: fault.New(code, "")} }
+	died := func(n int) Outcome { return Outcome{Err: fault.New(fault.VisitAborted, ""), Aborted: n} }
 	never := time.Duration(-1)
 	for _, tc := range []struct {
 		name     string
@@ -61,7 +62,7 @@ func TestPolicy(t *testing.T) {
 			next: 5 * time.Minute,
 		},
 		{
-			name: "a bad message is no failed visit", out: Outcome{Partial: fault.New(fault.MessageFailed, "", "")},
+			name: "a bad message is no failed visit", out: Outcome{Partial: fault.New(fault.MessageFailed, "")},
 			state: account.OK, next: 5 * time.Minute,
 		},
 		{name: "more to do: due at once", out: Outcome{More: true}, state: account.Fetching, next: 0},
@@ -138,7 +139,7 @@ func TestPolicy(t *testing.T) {
 			state: account.Retrying, next: 6 * time.Hour, failures: 91,
 		},
 		{name: "what fails in a visit alone is like any other", out: Outcome{
-			Err:     fault.New(fault.ConnectTimeout, "", ""),
+			Err:     fault.New(fault.ConnectTimeout, ""),
 			Aborted: 9,
 		}, state: account.Retrying, next: time.Minute, failures: 1},
 
@@ -223,7 +224,7 @@ func TestEveryCodeThatOnlyTheUserCanMendStopsAfterThree(t *testing.T) {
 			a := account.Account{}
 			tries := 0
 			for a.Status.State != account.NeedsAttention && tries < 50 {
-				s := Policy{}.Next(Leased(a), Outcome{Err: fault.New(code, "", "")}, noon, even)
+				s := Policy{}.Next(Leased(a), Outcome{Err: fault.New(code, "")}, noon, even)
 				a.Status = account.Status{State: s.State, Failures: s.Failures, Diagnosis: s.Diagnosis}
 				tries++
 			}
@@ -244,12 +245,12 @@ func TestTimesToComeDoNoHarm(t *testing.T) {
 		Failures:  2,
 		Diagnosis: &account.Diagnosis{Code: fault.AuthFailed, Since: noon.Add(-time.Hour)},
 	}}
-	if s := (Policy{}).Next(Leased(a), Outcome{Err: fault.New(fault.AuthFailed, "", "")}, noon,
+	if s := (Policy{}).Next(Leased(a), Outcome{Err: fault.New(fault.AuthFailed, "")}, noon,
 		even); s.State != account.NeedsAttention {
 		t.Errorf("settled as %s after %d failures: a password that is refused would be tried for a day", s.State, s.Failures)
 	}
 	a.Status.Diagnosis.Since = noon.Add(24 * time.Hour)
-	s := Policy{}.Next(Leased(a), Outcome{Err: fault.New(fault.AuthFailed, "", "")}, noon, even)
+	s := Policy{}.Next(Leased(a), Outcome{Err: fault.New(fault.AuthFailed, "")}, noon, even)
 	if !s.Diagnosis.Since.Equal(noon) {
 		t.Errorf("failing since %v", s.Diagnosis.Since)
 	}
@@ -257,13 +258,13 @@ func TestTimesToComeDoNoHarm(t *testing.T) {
 
 func TestAnEditStartsTheCountAnew(t *testing.T) {
 	a := account.Account{Status: seen(fault.AuthFailed, 3), UpdatedAt: noon.Add(-time.Minute)}
-	s := Policy{}.Next(Leased(a), Outcome{Err: fault.New(fault.ConnectRefused, "", "")}, noon, even)
+	s := Policy{}.Next(Leased(a), Outcome{Err: fault.New(fault.ConnectRefused, "")}, noon, even)
 	if s.State != account.Retrying || s.Failures != 1 || s.Diagnosis.Code != fault.ConnectRefused {
 		t.Errorf("settled as %s after %d failures, %s", s.State, s.Failures, s.Diagnosis.Code)
 	}
 	// And only once: the refusals after the edit add up.
 	for n, want := range []account.State{account.Retrying, account.Retrying, account.NeedsAttention} {
-		s = Policy{}.Next(Leased(a), Outcome{Err: fault.New(fault.AuthFailed, "", "")}, noon, even)
+		s = Policy{}.Next(Leased(a), Outcome{Err: fault.New(fault.AuthFailed, "")}, noon, even)
 		if s.State != want {
 			t.Errorf("refusal %d: %s, want %s", n+1, s.State, want)
 		}
@@ -278,15 +279,16 @@ func TestDiagnosisIsDatedFromTheFirstFailureOfItsKind(t *testing.T) {
 		out  Outcome
 		want *account.Diagnosis
 	}{
-		{"the same code keeps its date", Outcome{Err: fault.New(fault.ConnectTimeout, "", "again")}, &account.Diagnosis{
-			Code: fault.ConnectTimeout, Detail: "again", Since: noon.Add(-time.Hour),
+		{"the same code keeps its date", Outcome{Err: fault.New(fault.ConnectTimeout, "",
+			words.Say("again"))}, &account.Diagnosis{
+			Code: fault.ConnectTimeout, Detail: words.Detail{words.Say("again")}, Since: noon.Add(-time.Hour),
 		}},
-		{"another code is new", Outcome{Err: fault.New(fault.DNSFailure, "", "other")}, &account.Diagnosis{
-			Code: fault.DNSFailure, Detail: "other", Since: noon,
+		{"another code is new", Outcome{Err: fault.New(fault.DNSFailure, "", words.Say("other"))}, &account.Diagnosis{
+			Code: fault.DNSFailure, Detail: words.Detail{words.Say("other")}, Since: noon,
 		}},
-		{"partly", Outcome{Partial: fault.New(fault.FolderFailed, "", "Sent")}, &account.Diagnosis{
+		{"partly", Outcome{Partial: fault.New(fault.FolderFailed, "", words.Say("Sent"))}, &account.Diagnosis{
 			Code:   fault.FolderFailed,
-			Detail: "Sent", Since: noon,
+			Detail: words.Detail{words.Say("Sent")}, Since: noon,
 		}},
 		{"well", Outcome{}, nil},
 	} {
@@ -303,7 +305,7 @@ func TestDiagnosisIsDatedFromTheFirstFailureOfItsKind(t *testing.T) {
 }
 
 func TestRunsAreKeptWhenTheyTellSomething(t *testing.T) {
-	partly := fault.New(fault.MessageFailed, "", "")
+	partly := fault.New(fault.MessageFailed, "")
 	for _, tc := range []struct {
 		name  string
 		prior account.Status
@@ -312,7 +314,7 @@ func TestRunsAreKeptWhenTheyTellSomething(t *testing.T) {
 	}{
 		{"no news", account.Status{}, Outcome{}, false},
 		{"brought mail", account.Status{}, Outcome{Run: account.Run{Messages: 1}}, true},
-		{"failed", account.Status{}, Outcome{Err: fault.New(fault.AuthFailed, "", "")}, true},
+		{"failed", account.Status{}, Outcome{Err: fault.New(fault.AuthFailed, "")}, true},
 		{"follows a failure", seen(fault.AuthFailed, 1), Outcome{}, true},
 		{"partly failed for the first time", account.Status{}, Outcome{Partial: partly}, true},
 		{"partly failed as before", seen(fault.MessageFailed, 0), Outcome{Partial: partly}, false},

@@ -25,8 +25,9 @@ const (
 	batchWindow = 20 * time.Millisecond
 	// batch is the most that one claim takes.
 	batch = 100
-	// MaxPerHost is how many visits there may be at one remote host at a time,
-	// over all processes, unless Options say otherwise.
+	// MaxPerHost is how many visits there may be at one remote host at a time, over all
+	// processes. Delay tells people by it what they wait for: the program's Runner keeps to
+	// it, and only tests have Options that say otherwise.
 	MaxPerHost = 32
 	// MaxPerUser is the same for one user.
 	MaxPerUser = 4
@@ -304,9 +305,9 @@ func witness(rep fetch.Report, settled bool) *fault.Error {
 	e := fault.Of(rep.Err)
 	switch {
 	case e == nil && rep.Busy && rep.Messages == 0:
-		return fault.New(fault.Interrupted, "visiting the account", "")
+		return fault.New(fault.Interrupted, "visiting the account")
 	case e != nil && hostFailed(e.Code) && (rep.Messages > 0 || !settled):
-		return fault.New(fault.Interrupted, "visiting the account", "")
+		return fault.New(fault.Interrupted, "visiting the account")
 	}
 	return e
 }

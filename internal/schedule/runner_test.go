@@ -19,6 +19,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -76,7 +77,7 @@ func stuck(ctx context.Context, _ fetch.Lease) fetch.Report {
 }
 
 func failing(code fault.Code) func(context.Context, fetch.Lease) fetch.Report {
-	return func(context.Context, fetch.Lease) fetch.Report { return fetch.Report{Err: fault.New(code, "", "")} }
+	return func(context.Context, fetch.Lease) fetch.Report { return fetch.Report{Err: fault.New(code, "")} }
 }
 
 // run starts a Runner in the bubble; stop ends it and returns its error and
@@ -268,7 +269,7 @@ func TestANetworkOutageIsLeftSlowlyAndWithoutAHerd(t *testing.T) {
 		q := newMemory(as...)
 		v := &visitor{do: func(context.Context, fetch.Lease) fetch.Report {
 			if time.Now().Before(back) {
-				return fetch.Report{Err: fault.New(fault.ConnectTimeout, "", "")}
+				return fetch.Report{Err: fault.New(fault.ConnectTimeout, "")}
 			}
 			return fetch.Report{}
 		}}
@@ -320,7 +321,7 @@ func TestAHostThatIsDownIsProbedAndHoldsUpNobody(t *testing.T) {
 		v := &visitor{do: func(ctx context.Context, l fetch.Lease) fetch.Report {
 			time.Sleep(time.Second)
 			if l.Route.From.Server.Host == "down" && time.Now().Before(back) {
-				return fetch.Report{Err: fault.New(fault.ConnectTimeout, "", "")}
+				return fetch.Report{Err: fault.New(fault.ConnectTimeout, "")}
 			}
 			return fetch.Report{}
 		}}
@@ -449,7 +450,7 @@ func TestARefusalDuringTheStopIsCounted(t *testing.T) {
 		q := newMemory(accounts(t, 1, "h")...)
 		v := &visitor{do: func(ctx context.Context, _ fetch.Lease) fetch.Report {
 			<-ctx.Done()
-			return fetch.Report{Err: fault.New(fault.AuthFailed, "", "")}
+			return fetch.Report{Err: fault.New(fault.AuthFailed, "")}
 		}}
 		_, stop := run(t, Options{Queue: q, Visitor: v})
 		time.Sleep(time.Second)
@@ -500,7 +501,7 @@ func TestAVisitThatLosesItsLeaseIsCancelledAndLeavesNoMark(t *testing.T) {
 			}
 			<-ctx.Done()
 			causes <- context.Cause(ctx)
-			return fetch.Report{Err: fault.New(fault.ServerUnavailable, "", "the connection broke")}
+			return fetch.Report{Err: fault.New(fault.ServerUnavailable, "", words.Say("the connection broke"))}
 		}
 		_, stop := run(t, Options{Queue: q, Visitor: v, Lease: 30 * time.Second})
 		time.Sleep(time.Minute)
@@ -807,7 +808,7 @@ func TestMetricsCountByOutcome(t *testing.T) {
 		q := newMemory(accounts(t, 2, "h")...)
 		v := &visitor{do: func(_ context.Context, l fetch.Lease) fetch.Report {
 			if l.Route.ID == "a1" {
-				return fetch.Report{Err: fault.New(fault.AuthFailed, "", "")}
+				return fetch.Report{Err: fault.New(fault.AuthFailed, "")}
 			}
 			return fetch.Report{Messages: 4, Bytes: 4096}
 		}}

@@ -9,6 +9,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 const (
@@ -33,7 +34,8 @@ const (
 )
 
 // errGaveWay ends a visit that takes long when its slot is needed.
-var errGaveWay = fault.New(fault.Interrupted, "visiting the account", "the visit took long, and its slot was needed")
+var errGaveWay = fault.New(fault.Interrupted, "visiting the account",
+	words.Say("the visit took long, and its slot was needed"))
 
 // underWay is a visit that holds a slot of this process.
 type underWay struct {

@@ -339,7 +339,7 @@ func TestWhatWaitsForAServerThatIsDownIsNoLagOfOurs(t *testing.T) {
 				return fetch.Report{}
 			}
 			time.Sleep(time.Second)
-			return fetch.Report{Err: fault.New(fault.ConnectTimeout, "", "")}
+			return fetch.Report{Err: fault.New(fault.ConnectTimeout, "")}
 		}}
 		_, stop := run(t, Options{Queue: q, Visitor: v, PerHost: 5, Registerer: reg})
 		time.Sleep(20 * time.Minute)

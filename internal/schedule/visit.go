@@ -15,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/route"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 const (
@@ -33,7 +34,7 @@ const (
 	ownPause = 5 * time.Second
 )
 
-var errTooLong = fault.New(fault.Internal, "visiting the account", "the visit took too long and was ended")
+var errTooLong = fault.New(fault.Internal, "visiting the account", words.Say("the visit took too long and was ended"))
 
 // Visitor performs visits: the engine.
 type Visitor interface {
@@ -196,14 +197,14 @@ func (r *Runner) report(ctx context.Context, l Lease, rep fetch.Report, took tim
 func (r *Runner) guarded(ctx context.Context, l Lease) (rep fetch.Report) {
 	defer func() {
 		if p := recover(); p != nil {
-			r.o.Log.ErrorContext(ctx, "visit panicked", "account", l.Route.ID, "panic", fault.Clean(fmt.Sprint(p), 300),
+			r.o.Log.ErrorContext(ctx, "visit panicked", "account", l.Route.ID, "panic", words.Clean(fmt.Sprint(p), 300),
 				"stack", string(debug.Stack()))
-			rep = fetch.Report{Err: fault.New(fault.Internal, "visiting the account", "")}
+			rep = fetch.Report{Err: fault.New(fault.Internal, "visiting the account")}
 		}
 	}()
 	if n := l.Aborted.Visits; l.Aborted.Last && n > AbortedAlone {
-		return fetch.Report{Err: fault.New(fault.VisitAborted, "visiting the account", fmt.Sprintf(
-			"%d visits in a row began and did not end", n))}
+		return fetch.Report{Err: fault.New(fault.VisitAborted, "visiting the account",
+			words.Say("%d visits in a row began and did not end", n))}
 	}
 	return r.o.Visitor.Visit(ctx, l.Lease)
 }

@@ -50,7 +50,7 @@ S: TAG OK -
 				t.Fatal(err)
 			}
 			defer opened.Close()
-			session := opened.(*imapSession)
+			session := opened.protocol.(*imapSession)
 			session.conn.countUntil = tc.until
 			folders, err := session.Folders(t.Context())
 			if err != nil || len(folders) != 2 {
@@ -137,7 +137,7 @@ S: TAG BAD invalid set
 	}
 }
 
-func openLoopback(t *testing.T, s *mailtest.Script) Session {
+func openLoopback(t *testing.T, s *mailtest.Script) *Session {
 	t.Helper()
 	a := remote.Mailbox{
 		Protocol: remote.IMAP,

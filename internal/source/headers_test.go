@@ -23,7 +23,7 @@ func headerHash(octets []byte) [16]byte {
 }
 
 // listEverything returns what there is to be read.
-func listEverything(t *testing.T, session Session) (wants []mail.Want) {
+func listEverything(t *testing.T, session *Session) (wants []mail.Want) {
 	t.Helper()
 	folders, err := session.Folders(t.Context())
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 const (
@@ -75,11 +76,9 @@ type imapSession struct {
 	listings  collector
 }
 
-var _ Session = (*imapSession)(nil)
-
 func openIMAP(ctx context.Context, c *Client, who *wire.Signer, cred remote.Credential,
 	observe func(remote.Step),
-) (Session, error) {
+) (protocol, error) {
 	quirks, pace := &imapQuirks{}, wire.NewSessionPace(c.opts.Patience)
 	known := parseCapabilities(who.Mailbox().Capabilities)
 	quirks.noPipelining.Store(known.Has(capNoPipelining))
@@ -137,12 +136,12 @@ func openIMAP(ctx context.Context, c *Client, who *wire.Signer, cred remote.Cred
 func signInIMAP(ctx context.Context, c *Client, who *wire.Signer, l *wire.Link, cred remote.Credential,
 	known imap.CapSet, pipelining bool,
 ) (*imapConn, error) {
-	caps, words, err := wire.Welcome(ctx, l)
+	caps, said, err := wire.Welcome(ctx, l)
 	if err != nil {
 		return nil, err
 	}
 	if len(known) == 0 {
-		known = softwareCapabilities(words)
+		known = softwareCapabilities(said)
 	}
 	conn := &imapConn{link: l, wire: wire.NewIMAP(l)}
 	l.Expect(false)
@@ -156,8 +155,8 @@ func signInIMAP(ctx context.Context, c *Client, who *wire.Signer, l *wire.Link, 
 		conn.end()
 		return nil, err
 	}
-	_, err = wire.Timed(l.Observe, remote.StepLogin, func() (struct{}, string, error) {
-		return struct{}{}, "", conn.login(cred, known, pipelining, c.opts.Version)
+	_, err = wire.Timed(l.Observe, remote.StepLogin, func() (struct{}, words.Detail, error) {
+		return struct{}{}, nil, conn.login(cred, known, pipelining, c.opts.Version)
 	})
 	if err != nil {
 		conn.end()
@@ -182,7 +181,10 @@ func (c *imapConn) failed(op string, err error) error {
 	if errors.As(err, &known) {
 		return known
 	}
-	f := &fault.Error{Code: fault.ProtocolError, Op: op, Detail: "The server's answers cannot be used.", Err: err}
+	f := &fault.Error{
+		Code: fault.ProtocolError, Op: op, Err: err,
+		Detail: words.Detail{words.Say("The server's answers cannot be used.")},
+	}
 	if said := c.lastWords(op, f); said != nil {
 		f = said
 	}
@@ -284,7 +286,7 @@ func (s *imapSession) Leave(ctx context.Context) error {
 	return s.Close()
 }
 
-// Close implements Session.
+// Close implements protocol.
 func (s *imapSession) Close() error {
 	s.mu.Lock()
 	c, speculative := s.conn, s.speculative

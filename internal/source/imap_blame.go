@@ -7,6 +7,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // giveUp misses a batch whose folder was given up.
@@ -44,7 +45,7 @@ func (r *fetchRun) openFailed(b *batch, err error) error {
 
 // unanswered decides what becomes of messages for which no body came although
 // the command was completed.
-func (r *fetchRun) unanswered(b *batch, why string) {
+func (r *fetchRun) unanswered(b *batch, why words.Detail) {
 	if r.headers {
 		r.settled += len(b.items)
 		b.items = nil

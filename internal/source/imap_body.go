@@ -9,6 +9,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // request is a batch under way. Each opens its folder, even if it is open
@@ -71,7 +72,8 @@ func (c *imapConn) opened(q request) (verdict *fault.Error, err error) {
 	}
 	c.inside = true
 	if data.UIDValidity == 0 || data.UIDValidity != q.want.Validity {
-		return fault.New(fault.FolderFailed, op, "Folder "+name+" was recreated on the server after it was listed."), nil
+		return fault.New(fault.FolderFailed, op,
+			words.Say("Folder %s was recreated on the server after it was listed.", name)), nil
 	}
 	return nil, nil
 }
@@ -100,7 +102,7 @@ func (r *fetchRun) receive(c *imapConn, q request) (suspect uint32, err error) {
 			}
 		}
 	}
-	why := "The server did not send this message, though it was asked for it three times."
+	why := words.Detail{words.Say("The server did not send this message, though it was asked for it three times.")}
 	if err := q.bodies.Close(); err != nil {
 		e := refusal(err)
 		if e == nil {
@@ -110,14 +112,14 @@ func (r *fetchRun) receive(c *imapConn, q request) (suspect uint32, err error) {
 			return q.next(last), c.failed("fetching", err)
 		}
 		f := wire.IMAPReply(e).Judge(wire.ReadingMessage, "fetching from folder "+displayName(q.want.Folder), r.s.cred)
-		why = refusesMessage + f.Detail
+		why = append(words.Detail{refusesMessage}, f.Detail...)
 		if f.Session {
 			r.doubt(&batch{want: q.want, items: q.items, stage: q.stage}, f, false, q.next(last))
 			q.items = nil
 			return 0, nil
 		}
 	}
-	if q.doubt != "" {
+	if q.doubt != nil {
 		why = q.doubt
 	}
 	r.unanswered(q.batch, why)
@@ -138,8 +140,8 @@ func (r *fetchRun) body(c *imapConn, b *batch, uid uint32, lit imap.LiteralReade
 	body := &bodyReader{conn: c, r: lit, left: lit.Size()}
 	var whole io.Reader = body
 	if !r.headers {
-		var why string
-		if whole, why = substance(body, b.items[i].Size, &r.head); why != "" && body.err == nil {
+		var why words.Detail
+		if whole, why = substance(body, b.items[i].Size, &r.head); why != nil && body.err == nil {
 			b.doubt = why // Among those without an answer.
 			return false, nil
 		}

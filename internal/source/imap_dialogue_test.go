@@ -127,7 +127,7 @@ func visit(t *testing.T, script *mailtest.Script, dialogue string, window int) s
 	return out.String()
 }
 
-func readInto(ctx context.Context, out io.Writer, session Session, dialogue string) {
+func readInto(ctx context.Context, out io.Writer, session *Session, dialogue string) {
 	defer session.Close()
 	from, _ := strconv.ParseUint(setting(dialogue, "from", "0"), 10, 32)
 	fetched := setting(dialogue, "wants", "")
@@ -212,5 +212,5 @@ func told(err error) string {
 	if !errors.As(err, &f) {
 		return "untyped error " + err.Error()
 	}
-	return strings.TrimSuffix(string(f.Code)+": "+f.Detail, ": ")
+	return strings.TrimSuffix(string(f.Code)+": "+f.Detail.String(), ": ")
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Words about the session may be about the one message or folder that was asked
@@ -85,11 +86,11 @@ func (r *fetchRun) convict(d doubted) {
 		r.given[b.want] = d.why
 		r.giveUp(b)
 	case len(b.items) == 1 && b.stage != speculative:
-		detail := refusesMessage + d.why.Detail
+		detail := append(words.Detail{refusesMessage}, d.why.Detail...)
 		if d.cut {
-			detail = breaksOff
+			detail = words.Detail{breaksOff}
 			if d.why.Session {
-				detail += " " + d.why.Detail
+				detail = append(detail, d.why.Detail...)
 			}
 		}
 		r.settled++
@@ -105,9 +106,9 @@ func (r *fetchRun) convict(d doubted) {
 	}
 }
 
-const (
-	refusesMessage = "The server refuses to send this message. "
-	breaksOff      = "The server breaks off the connection when it is asked for this message."
+var (
+	refusesMessage = words.Say("The server refuses to send this message.")
+	breaksOff      = words.Say("The server breaks off the connection when it is asked for this message.")
 )
 
 // parts are what a batch is asked for in when one of it is to blame: the suspect

@@ -24,7 +24,7 @@ type folderDoubts struct {
 	refused []refusedFolder
 	read    string   // A folder that was read by this List.
 	known   []string // Folders that there are.
-	yield   func(l mail.Listing, err error) error
+	yield   yieldFunc
 }
 
 // postpone keeps a folder's failure until it is known whose fault it is.

@@ -1,7 +1,7 @@
 package source
 
 import (
-	"strings"
+	"slices"
 
 	"github.com/emersion/go-imap/v2"
 
@@ -27,7 +27,7 @@ func (c *imapConn) blames(said wire.Reply, op string, why *fault.Error) *fault.E
 	f := said.Judge(wire.AskingAccount, op, c.cred)
 	f.Err = why
 	if _, known := said.Means(); !known {
-		f.Code, f.Detail = why.Code, strings.TrimSpace(why.Detail+" "+f.Detail)
+		f.Code, f.Detail = why.Code, slices.Concat(why.Detail, f.Detail)
 	}
 	return f
 }

@@ -5,13 +5,17 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // bugreports F9, the control: what was said before a folder was opened is no
 // reason for what comes later, and none for what is of our own making.
 func TestLastWordsAreAReasonBeforeAFolderIsOpenedOnly(t *testing.T) {
 	c, said := &imapConn{}, wire.Reply{}
-	broke := &fault.Error{Code: fault.ServerUnavailable, Detail: "The connection to the server broke."}
+	broke := &fault.Error{
+		Code:   fault.ServerUnavailable,
+		Detail: words.Detail{words.Say("The connection to the server broke.")},
+	}
 	if f := c.blames(said, "listing folders", broke); f != nil {
 		t.Errorf("nothing was said: %v", f)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 
@@ -28,21 +27,16 @@ const (
 	maxStrikes = 16
 )
 
-type (
-	takeFunc = func(f mail.Folder, it mail.Item, body io.Reader) error
-	missFunc = func(f mail.Folder, it mail.Item, why *fault.Error)
-)
-
 // batch is messages of one folder that are asked for by one command.
 type batch struct {
 	want    *mail.Want
 	items   []mail.Item // Neither taken nor missed yet.
 	size    int64       // Declared.
 	stage   stage
-	tries   int    // How often the connection ended over it while it was one message.
-	brought int    // What the run had brought when it first did.
-	bye     bool   // The server said BYE over this one message in an earlier visit.
-	doubt   string // Why a message that came for it counts as none; "": none did.
+	tries   int          // How often the connection ended over it while it was one message.
+	brought int          // What the run had brought when it first did.
+	bye     bool         // The server said BYE over this one message in an earlier visit.
+	doubt   words.Detail // Why a message that came for it counts as none; nil: none did.
 }
 
 // stage is how a message is asked for.
@@ -88,16 +82,14 @@ type strike struct {
 	brought int
 }
 
-// Fetch implements Session.
+// Fetch implements protocol.
 func (s *imapSession) Fetch(ctx context.Context, wants []mail.Want, take takeFunc, miss missFunc) error {
 	return s.fetch(ctx, &fetchRun{take: take, miss: miss}, wants)
 }
 
-// Headers implements Session. It goes about it as Fetch does, so that a message
+// Headers implements protocol. It goes about it as Fetch does, so that a message
 // over which the server breaks off costs only its own header.
-func (s *imapSession) Headers(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item,
-	header []byte) error,
-) error {
+func (s *imapSession) Headers(ctx context.Context, wants []mail.Want, take headerFunc) error {
 	var header bytes.Buffer
 	read := func(f mail.Folder, it mail.Item, body io.Reader) error {
 		header.Reset()
@@ -209,7 +201,7 @@ func (r *fetchRun) plan(wants []mail.Want, expected []*speculativeRequest) (want
 		for _, it := range w.Items {
 			switch {
 			case it.ID.UID == 0:
-				r.missed(w, it, "The message has no number (UID).")
+				r.missed(w, it, words.Detail{words.Say("The message has no number (UID).")})
 			case it.Size > limit && !r.headers:
 				r.missedLarge(w, it, it.Size)
 			case e.lo <= it.ID.UID && it.ID.UID <= e.hi:
@@ -265,13 +257,15 @@ func (r *fetchRun) group(w *mail.Want, items []mail.Item) (batches []*batch) {
 	return batches
 }
 
-func tooLarge(size, limit int64) string {
-	return fmt.Sprintf("The message is larger (%s) than allowed (%s).", words.Size(size), words.Size(limit))
+func tooLarge(size, limit int64) words.Detail {
+	return words.Detail{
+		words.Say("The message is larger (%s) than allowed (%s).", words.Octets(size), words.Octets(limit)),
+	}
 }
 
-func (r *fetchRun) missed(w *mail.Want, it mail.Item, why string) {
+func (r *fetchRun) missed(w *mail.Want, it mail.Item, why words.Detail) {
 	r.settled++
-	r.miss(w.Folder, it, fault.New(fault.MessageFailed, "fetching from folder "+displayName(w.Folder), why))
+	r.miss(w.Folder, it, fault.New(fault.MessageFailed, "fetching from folder "+displayName(w.Folder), why...))
 }
 
 // missedLarge misses a message of more octets than are taken.
@@ -299,22 +293,7 @@ func (r *fetchRun) over(c *imapConn) (err error) {
 			return
 		}
 		c.link.Close()
-		var rest []*batch
-		for i, q := range sent {
-			q.bodies.Close()
-			switch {
-			case q.stage == speculative && (i > 0 || !fault.Of(err).Session):
-				if i == 0 && suspect != 0 {
-					r.struck[q.want] = strike{suspect, r.brought}
-				}
-				rest = append(rest, r.group(q.want, q.items)...)
-			case i == 0:
-				rest = r.blame(q.batch, suspect, err)
-			default:
-				rest = append(rest, q.batch)
-			}
-		}
-		r.queue = append(rest, r.queue...)
+		r.requeue(sent, suspect, err)
 	}()
 	for len(sent) > 0 || r.more() && c.taken < connBytes {
 		r.cleared()
@@ -368,6 +347,28 @@ func (r *fetchRun) over(c *imapConn) (err error) {
 		sentBytes -= q.size
 	}
 	return nil
+}
+
+// requeue puts what was under way when a connection ended back at the head of the queue.
+// Its end is blamed on the first of it; suspect is the message in whose body the
+// connection ended, 0 if in none.
+func (r *fetchRun) requeue(sent []request, suspect uint32, why error) {
+	var rest []*batch
+	for i, q := range sent {
+		q.bodies.Close()
+		switch {
+		case q.stage == speculative && (i > 0 || !fault.Of(why).Session):
+			if i == 0 && suspect != 0 {
+				r.struck[q.want] = strike{suspect, r.brought}
+			}
+			rest = append(rest, r.group(q.want, q.items)...)
+		case i == 0:
+			rest = r.blame(q.batch, suspect, why)
+		default:
+			rest = append(rest, q.batch)
+		}
+	}
+	r.queue = append(rest, r.queue...)
 }
 
 // more reports whether there is more to ask for at this connection.

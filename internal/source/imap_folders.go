@@ -12,6 +12,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // sentAhead is how many questions about folders are sent before the first
@@ -27,7 +28,7 @@ var specialUses = []imap.MailboxAttr{
 	imap.MailboxAttrJunk, imap.MailboxAttrSent, imap.MailboxAttrTrash, imap.MailboxAttrImportant,
 }
 
-// Folders implements Session.
+// Folders implements protocol.
 func (s *imapSession) Folders(ctx context.Context) (folders []mail.Folder, err error) {
 	stateless := s.quirks.stateless.Load()
 	defer func() {
@@ -205,7 +206,7 @@ func (c *imapConn) list(short bool) ([]*imap.ListData, error) {
 	}
 	f := c.refused("listing folders", no)
 	if _, told := wire.IMAPReply(no).Means(); told || f.Code != fault.ServerUnavailable {
-		f.Detail, f.Err = "The server does not list its folders. "+f.Detail, err
+		f.Detail, f.Err = append(words.Detail{words.Say("The server does not list its folders.")}, f.Detail...), err
 		return nil, f // It speaks of itself, or of the account.
 	}
 	// One folder, such as a broken share, may keep it from listing all.
@@ -214,7 +215,9 @@ func (c *imapConn) list(short bool) ([]*imap.ListData, error) {
 		return nil, c.failed("listing folders", err)
 	}
 	// INBOX always is, see folders.
-	c.unlisted = fault.New(fault.FolderFailed, "listing folders", "The server does not list all of its folders. "+f.Detail)
+	c.unlisted = fault.New(fault.FolderFailed, "listing folders", append(words.Detail{
+		words.Say("The server does not list all of its folders."),
+	}, f.Detail...)...)
 	return top, nil
 }
 
@@ -280,7 +283,7 @@ func (c *imapConn) statuses(folders []mail.Folder) error {
 	commands := make([]*imapclient.StatusCommand, len(open))
 	sent, most, window, answered := 0, unproven, sentAhead, false
 	if !c.countUntil.IsZero() {
-		window = countedAhead
+		window = countsPipelined
 	}
 	var refused *fault.Error
 	for i, f := range open {

@@ -11,6 +11,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // question is one folder's listing under way.
@@ -22,11 +23,9 @@ type question struct {
 	left   *fault.Error // Why it was not asked; nil: it was.
 }
 
-// List implements Session. A folder whose listing ends the connection is asked
+// List implements protocol. A folder whose listing ends the connection is asked
 // for once more, on a new one, and then reported as failed; the others continue.
-func (s *imapSession) List(ctx context.Context, queries []mail.Query, yield func(l mail.Listing,
-	err error) error,
-) error {
+func (s *imapSession) List(ctx context.Context, queries []mail.Query, yield yieldFunc) error {
 	if len(queries) == 0 {
 		return nil
 	}
@@ -222,7 +221,7 @@ func (c *imapConn) answer(ctx context.Context, into *collector, q question) (l m
 	}
 	if opened.UIDValidity == 0 {
 		return mail.Listing{Folder: l.Folder}, fault.New(fault.FolderFailed, op,
-			"Folder "+name+" cannot be fetched: the server gives its messages no lasting numbers (UIDVALIDITY)."), nil
+			words.Say("Folder %s cannot be fetched: the server gives its messages no lasting numbers (UIDVALIDITY).", name)), nil
 	}
 	if err := listed.fill(&l); err != nil {
 		return l, nil, err

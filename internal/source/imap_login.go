@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // login signs in and learns what the server can do. With pipelining, what the
@@ -100,7 +101,7 @@ func (c *imapConn) authenticate(caps imap.CapSet, cred remote.Credential, proven
 	case cred.Auth == remote.OAuth2 && offered(wire.SASLXOAUTH2):
 		return c.exchange(wire.SASLXOAUTH2, cred)
 	case cred.Auth == remote.OAuth2:
-		return fault.New(fault.AuthFailed, "signing in", "The server does not offer signing in by OAuth 2.0.")
+		return fault.New(fault.AuthFailed, "signing in", words.Say("The server does not offer signing in by OAuth 2.0."))
 	}
 	encrypted := c.link.Encrypted()
 	mechanism := wire.ProvingMechanism(offered, encrypted, c.way == memoryShown)
@@ -154,7 +155,8 @@ func (c *imapConn) show(caps imap.CapSet, cred remote.Credential, afterLogin fun
 	case offered(wire.SASLCRAM):
 		return c.exchange(wire.SASLCRAM, cred)
 	case offered(wire.SASLXOAUTH2):
-		return fault.New(fault.OAuthReauthorizationRequired, "signing in", "The server takes no passwords, only OAuth 2.0.")
+		return fault.New(fault.OAuthReauthorizationRequired, "signing in",
+			words.Say("The server takes no passwords, only OAuth 2.0."))
 	}
 	var mechanisms []string
 	for w := range caps {
@@ -197,11 +199,12 @@ func checkCredential(cred remote.Credential) error {
 	secret := cred.Secret.Reveal()
 	for _, s := range []string{cred.Username, secret} {
 		if strings.ContainsAny(s, "\x00\r\n") || len(s) > maxCredentialLen {
-			return fault.New(fault.AuthFailed, "signing in", "The user name or password is too long or holds a line break.")
+			return fault.New(fault.AuthFailed, "signing in",
+				words.Say("The user name or password is too long or holds a line break."))
 		}
 	}
 	if cred.Username == "" || secret == "" {
-		return fault.New(fault.AuthFailed, "signing in", "The user name or password is empty.")
+		return fault.New(fault.AuthFailed, "signing in", words.Say("The user name or password is empty."))
 	}
 	return nil
 }

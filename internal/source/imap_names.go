@@ -9,6 +9,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // unreadFolder is a folder of which nothing but its line in the list is known.
@@ -21,7 +22,7 @@ func unreadFolder(alias string, redact func(string) string) (f mail.Folder, ok b
 	shown = redact(shown)
 	return mail.Folder{
 		Wire: "\x00" + shown, Path: []string{shown},
-		Problem: badName("the server's answer about it cannot be read: " + shown),
+		Problem: badName(words.Say("This folder cannot be fetched: the server's answer about it cannot be read: %s.", shown)),
 	}, true
 }
 
@@ -30,7 +31,8 @@ func unreadFolder(alias string, redact func(string) string) (f mail.Folder, ok b
 func secretFolder(n int) mail.Folder {
 	return mail.Folder{
 		Wire: fmt.Sprintf("\x00*** %d", n), Path: []string{"***"},
-		Problem: badName("its name holds the account's password: rename the folder, or change the password"),
+		Problem: badName(words.Say("This folder cannot be fetched: its name holds the account's password: rename the " +
+			"folder, or change the password.")),
 	}
 }
 
@@ -47,7 +49,8 @@ func (c *imapConn) bearsSecret(f mail.Folder, delim rune) bool {
 func otherUnread(n int) mail.Folder {
 	return mail.Folder{
 		Wire: "\x00+", Path: []string{fmt.Sprintf("+%d", n)},
-		Problem: badName(fmt.Sprintf("the server's answers about it and %d others cannot be read", n-1)),
+		Problem: badName(words.Say(
+			"This folder cannot be fetched: the server's answers about it and %d others cannot be read.", n-1)),
 	}
 }
 
@@ -60,10 +63,10 @@ func folderFrom(raw string, long bool, delim string, ns namespaces) mail.Folder 
 	}
 	f.Path, f.Problem = splitName(ns.strip(raw), delim)
 	if long {
-		f.Problem = badName("its name is longer than 1000 octets")
+		f.Problem = badName(words.Say("This folder cannot be fetched: its name is longer than 1000 octets."))
 	}
 	if f.Problem != nil && len(f.Path) == 0 {
-		f.Path = []string{fault.Clean(wire.ReadableName(raw), 200)}
+		f.Path = []string{words.Clean(wire.ReadableName(raw), 200)}
 	}
 	return f
 }
@@ -75,28 +78,28 @@ func splitName(name, delim string) ([]string, error) {
 		parts = strings.Split(strings.TrimSuffix(name, delim), delim)
 	}
 	if !wire.Askable(name) {
-		return nil, badName("its name holds a line break or NUL")
+		return nil, badName(words.Say("This folder cannot be fetched: its name holds a line break or NUL."))
 	}
 	for i, raw := range parts {
 		part := wire.ReadableName(raw)
 		switch {
 		case part == "":
-			return nil, badName("a part of its name is empty")
+			return nil, badName(words.Say("This folder cannot be fetched: a part of its name is empty."))
 		case part == "." || part == "..":
-			return nil, badName(`a part of its name is "." or ".."`)
+			return nil, badName(words.Say(`This folder cannot be fetched: a part of its name is "." or "..".`))
 		case strings.ContainsFunc(part, unicode.IsControl):
-			return nil, badName("its name holds a control character")
+			return nil, badName(words.Say("This folder cannot be fetched: its name holds a control character."))
 		}
 		parts[i] = part
 	}
 	return parts, nil
 }
 
-func badName(why string) error {
-	return fault.New(fault.FolderFailed, "listing folders", "This folder cannot be fetched: "+why+".")
+func badName(why words.Sentence) error {
+	return fault.New(fault.FolderFailed, "listing folders", why)
 }
 
 // displayName is a folder's name for people.
 func displayName(f mail.Folder) string {
-	return fault.Clean(f.Name(), 200)
+	return words.Clean(f.Name(), 200)
 }

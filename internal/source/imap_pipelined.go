@@ -13,6 +13,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // What is asked before it is known whether the answer is needed: the folders,
@@ -35,7 +36,7 @@ func statelessOn(day time.Time) imap.Cap {
 	return imap.Cap(capStateless + day.UTC().Format(time.DateOnly))
 }
 
-// Capabilities implements Session.
+// Capabilities implements protocol.
 func (s *imapSession) Capabilities() string {
 	s.mu.Lock()
 	c := s.conn
@@ -270,7 +271,7 @@ func (c *imapConn) readPast(asked []*speculativeRequest) bool {
 }
 
 // errReadPast says that more bodies were sent than are worth skipping.
-var errReadPast = fault.New(fault.ServerUnavailable, "fetching", "More was asked for than is needed.")
+var errReadPast = fault.New(fault.ServerUnavailable, "fetching", words.Say("More was asked for than is needed."))
 
 // readPast reads the answers to a request and adds the octets of its bodies to
 // past, up to maxReadPast. After an error the connection must be closed before

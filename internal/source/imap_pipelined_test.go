@@ -132,7 +132,7 @@ func reach(security remote.Security, port int, known string) remote.Mailbox {
 
 // news reads the last n messages of the inbox, 0 for all, and describes them by
 // UID. between, which may be nil, is called when they are listed.
-func news(ctx context.Context, session Session, n uint32, between func(mail.Query) error) (map[uint32]string, error) {
+func news(ctx context.Context, session *Session, n uint32, between func(mail.Query) error) (map[uint32]string, error) {
 	folders, err := session.Folders(ctx)
 	if err != nil {
 		return nil, err
@@ -253,7 +253,7 @@ func TestAnythingMayComeBetweenListAndFetch(t *testing.T) {
 	large := mailtest.Message{Folder: "INBOX", Date: time.Unix(1e9, 0), Data: []byte("Subject: large\n\n" + strings.Repeat(
 		strings.Repeat("x", 70)+"\n", 40_000))}
 	all := map[uint32]string{}
-	var session Session
+	var session *Session
 	open := func(t *testing.T) {
 		var err error
 		session, err = loopback(d.CA, nil).Open(t.Context(), reach(remote.TLS, d.IMAPS, ""), credential("anna", "sekret"))
@@ -288,7 +288,7 @@ func TestAnythingMayComeBetweenListAndFetch(t *testing.T) {
 				take, miss)
 		}, false},
 		{"the end of the connection", func(context.Context, mail.Query) error {
-			return session.(*imapSession).conn.link.Close()
+			return session.protocol.(*imapSession).conn.link.Close()
 		}, false},
 		{"Leave", func(ctx context.Context, _ mail.Query) error { return session.Leave(ctx) }, true},
 		{"Close", func(context.Context, mail.Query) error { return session.Close() }, true},

@@ -21,7 +21,7 @@ import (
 
 // filled starts a Dovecot with n messages in the inbox and opens a session, at
 // the given port or its own.
-func filled(t *testing.T, n int, port func(*mailtest.Dovecot) int) (Session, mail.Want) {
+func filled(t *testing.T, n int, port func(*mailtest.Dovecot) int) (*Session, mail.Want) {
 	t.Helper()
 	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{})
 	mailtest.Append(t, d.Addr("imaps"), d.CA.Client(), "anna", "sekret", mailtest.Corpus(3, n, false))

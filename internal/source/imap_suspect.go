@@ -12,6 +12,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // A BYE ends the visit the second time. Over what the server said it is remembered
@@ -106,7 +107,7 @@ func (c *imapConn) leaves(q mail.Query) *fault.Error {
 	name := displayName(q.Folder)
 	return &fault.Error{
 		Code: fault.FolderFailed, Op: "listing folder " + name, Ended: true,
-		Detail: "Folder " + name + " could not be read.",
+		Detail: words.Detail{words.Say("Folder %s could not be read.", name)},
 	}
 }
 

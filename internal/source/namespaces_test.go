@@ -202,7 +202,7 @@ func TestAFolderThatOnlyHoldsOthersIsNotCounted(t *testing.T) {
 		Server: remote.Server{Host: "localhost", Port: script.Port(), Security: remote.None}, Protocol: remote.IMAP,
 	}, credential("anna", testSecret), func(s remote.Step) { last = s })
 	// INBOX, INBOX.Sent, INBOX.#news, user.boss, Biuro.Faktury, Archive.2023, sharedness.
-	if err != nil || last.Name != remote.StepFolders || last.Detail != "7 folders" {
+	if err != nil || last.Name != remote.StepFolders || last.Detail.String() != "7 folders" {
 		t.Errorf("%+v, %v", last, err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/memory"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 const (
@@ -56,7 +56,7 @@ func (p *pageFile) add(it *mail.Item) (uint32, error) {
 	}
 	at := p.size + int64(len(p.buf))
 	if p.count++; p.count > maxPaged || at > 1<<32-maxRecord {
-		return 0, fault.New(fault.FolderFailed, "listing", fmt.Sprintf("The account has more than %d messages that are not "+
+		return 0, fault.New(fault.FolderFailed, "listing", words.Say("The account has more than %d messages that are not "+
 			"fetched yet.", maxPaged))
 	}
 	if p.buf = appendItem(p.buf, it); len(p.buf) > pageBuffer {
@@ -151,8 +151,8 @@ func take(ctx context.Context, n int64) error {
 	switch {
 	case errors.Is(err, memory.ErrTooMuch):
 		return &fault.Error{
-			Code: fault.FolderFailed, Op: "listing", Detail: "The folder has too many messages to be listed.",
-			Err: err,
+			Code: fault.FolderFailed, Op: "listing", Err: err,
+			Detail: words.Detail{words.Say("The folder has too many messages to be listed.")},
 		}
 	case err != nil:
 		return &fault.Error{Code: fault.Interrupted, Op: "listing", Err: err}

@@ -14,6 +14,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/memory"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 const (
@@ -95,7 +96,7 @@ type bearer struct {
 // first goes along with the login.
 func openPOP3(ctx context.Context, c *Client, who *wire.Signer, cred remote.Credential,
 	observe func(remote.Step),
-) (Session, error) {
+) (protocol, error) {
 	pace := wire.NewSessionPace(c.opts.Patience)
 	l, err := c.wire.Dial(ctx, who, cred, pace, observe)
 	if err != nil {
@@ -123,7 +124,7 @@ func (s *pop3Session) enter(ctx context.Context) (leave func()) {
 	}
 }
 
-// Folders implements Session.
+// Folders implements protocol.
 func (s *pop3Session) Folders(ctx context.Context) ([]mail.Folder, error) {
 	defer s.enter(ctx)()
 	if s.pipelined == nil {
@@ -154,17 +155,15 @@ func (s *pop3Session) stat(ctx context.Context) error {
 		return err
 	}
 	if s.count, s.counted = parseSTAT(text); !s.counted {
-		return s.link.Abort(fault.New(fault.ProtocolError, "counting messages", "The server does not say how many messages "+
-			"there are."))
+		return s.link.Abort(fault.New(fault.ProtocolError, "counting messages",
+			words.Say("The server does not say how many messages there are.")))
 	}
 	return nil
 }
 
-// List implements Session. There is no listing from a message on: it is always
+// List implements protocol. There is no listing from a message on: it is always
 // the whole folder's.
-func (s *pop3Session) List(ctx context.Context, queries []mail.Query, yield func(l mail.Listing,
-	err error) error,
-) error {
+func (s *pop3Session) List(ctx context.Context, queries []mail.Query, yield yieldFunc) error {
 	defer s.enter(ctx)()
 	for _, q := range queries {
 		if q.Folder.Wire != pop3Inbox {
@@ -191,7 +190,7 @@ func (s *pop3Session) List(ctx context.Context, queries []mail.Query, yield func
 }
 
 func noSuchFolder() *fault.Error {
-	return fault.New(fault.FolderFailed, "listing messages", "By POP3 there is only the inbox.")
+	return fault.New(fault.FolderFailed, "listing messages", words.Say("By POP3 there is only the inbox."))
 }
 
 func (s *pop3Session) survey(ctx context.Context) (mail.Listing, *fault.Error, error) {
@@ -255,7 +254,7 @@ func (s *pop3Session) drain() error {
 	return nil
 }
 
-// Capabilities implements Session.
+// Capabilities implements protocol.
 func (s *pop3Session) Capabilities() string {
 	return pop3Memory{
 		capas: s.capas, noPipelinedLogin: s.memory.noPipelinedLogin, noPipelining: s.memory.noPipelining,
@@ -263,7 +262,7 @@ func (s *pop3Session) Capabilities() string {
 	}.String()
 }
 
-// Leave implements Session: RSET, which takes back even the "seen" of servers
+// Leave implements protocol: RSET, which takes back even the "seen" of servers
 // that set it by RETR, then QUIT.
 //
 // RSET's answer is waited for: it is the only word that a server gives on
@@ -310,7 +309,7 @@ func (s *pop3Session) Leave(ctx context.Context) error {
 	return s.wire.Send(quit)
 }
 
-// Close implements Session.
+// Close implements protocol.
 func (s *pop3Session) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -325,7 +324,8 @@ func (s *pop3Session) reopen(ctx context.Context) error {
 	s.link.Close()
 	s.moved = true
 	if s.reopens++; s.reopens > maxReopens {
-		return fault.New(fault.ServerUnavailable, "reconnecting", "The server broke the connection off again and again.")
+		return fault.New(fault.ServerUnavailable, "reconnecting",
+			words.Say("The server broke the connection off again and again."))
 	}
 	return s.another(ctx)
 }

@@ -36,7 +36,7 @@ func (b *pop3Body) Read(p []byte) (int, error) {
 			if b.n += int64(n); b.n > b.r.client.opts.MaxMessageBytes {
 				b.err = b.give(&fault.Error{
 					Code: fault.MessageFailed, Op: "reading a message", TooLarge: true,
-					Detail: "The message is larger than " + words.Size(b.r.client.opts.MaxMessageBytes) + ".",
+					Detail: words.Detail{words.Say("The message is larger than %s.", words.Octets(b.r.client.opts.MaxMessageBytes))},
 				})
 				break
 			}
@@ -89,9 +89,9 @@ func (b *pop3Body) resume(cause error) error {
 
 // again asks for the message and reads past what was read already.
 func (b *pop3Body) again() error {
-	failed := func(detail string) error { return fault.New(fault.MessageFailed, "reading a message", detail) }
+	failed := func(detail words.Sentence) error { return fault.New(fault.MessageFailed, "reading a message", detail) }
 	if b.w.gone {
-		return failed("The message is no longer there.")
+		return failed(words.Say("The message is no longer there."))
 	}
 	_, err := b.r.wire.Ask(wire.POP3Command{Verb: wire.PopRETR, Arg: strconv.Itoa(int(b.w.number))})
 	var no *wire.POP3Refusal
@@ -107,7 +107,8 @@ func (b *pop3Body) again() error {
 	sum.SetSeed(b.r.seed)
 	n, err := io.Copy(&sum, io.LimitReader(b.dots, b.n))
 	if err == nil && (n != b.n || sum.Sum64() != b.sum.Sum64()) {
-		return b.give(fault.New(fault.MessageFailed, "reading a message", "The server sent other bytes the second time."))
+		return b.give(fault.New(fault.MessageFailed, "reading a message",
+			words.Say("The server sent other bytes the second time.")))
 	}
 	return err
 }

@@ -142,7 +142,7 @@ func TestWithoutRSETThisServerWouldHaveMarkedTheMail(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer session.Close()
-	w := session.(*pop3Session).wire
+	w := session.protocol.(*pop3Session).wire
 	for n := range msgs {
 		if _, err := w.Ask(wire.POP3Command{Verb: wire.PopRETR, Arg: fmt.Sprint(n + 1)}); err != nil {
 			t.Fatal(err)
@@ -200,7 +200,8 @@ func TestAWrongPasswordIsSaidSo(t *testing.T) {
 		Host: "localhost",
 		Port: d.IMAPS, Security: remote.TLS,
 	}, Protocol: remote.POP3}, credential("anna", "sekret"))
-	if f := fault.Of(err); f == nil || f.Code != fault.ProtocolError || f.Detail != "This port speaks IMAP, not POP3." {
+	if f := fault.Of(err); f == nil || f.Code != fault.ProtocolError ||
+		f.Detail.String() != "This port speaks IMAP, not POP3." {
 		t.Errorf("POP3 on IMAP's port: %v", err)
 	}
 }

@@ -4,18 +4,16 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
-	"io"
 	"strconv"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
-// Fetch implements Session.
-func (s *pop3Session) Fetch(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item,
-	body io.Reader) error, miss func(f mail.Folder, it mail.Item, why *fault.Error),
-) error {
+// Fetch implements protocol.
+func (s *pop3Session) Fetch(ctx context.Context, wants []mail.Want, take takeFunc, miss missFunc) error {
 	defer s.enter(ctx)()
 	r := &retrieval{pop3Session: s, take: take, miss: miss, seed: maphash.MakeSeed()}
 	if err := r.plan(wants, func(f mail.Folder, it mail.Item) { miss(f, it, noSuchFolder()) }); err != nil {
@@ -50,8 +48,8 @@ func (w *wanted) failed() bool { return w.tries > 0 || w.cuts > 0 || w.want.Agai
 // it (RFC 2449 section 6.6).
 type retrieval struct {
 	*pop3Session
-	take func(f mail.Folder, it mail.Item, body io.Reader) error
-	miss func(f mail.Folder, it mail.Item, why *fault.Error)
+	take takeFunc
+	miss missFunc
 	seed maphash.Seed
 
 	head [standInHead]byte // Of the message that is being looked at.
@@ -128,7 +126,7 @@ func (r *retrieval) run(ctx context.Context) error {
 		}
 		w := &r.todo[0]
 		if w.gone {
-			r.drop(w, fault.New(fault.MessageFailed, "reading a message", "The message is no longer there."))
+			r.drop(w, fault.New(fault.MessageFailed, "reading a message", words.Say("The message is no longer there.")))
 			continue
 		}
 		if err := r.askAhead(); err != nil {
@@ -246,7 +244,7 @@ func (r *retrieval) one(ctx context.Context, w *wanted) error {
 	b.sum.SetSeed(r.seed)
 	r.partial = b.dots
 	body, why := substance(b, w.item.Size, &r.head)
-	if why != "" && (b.done || b.err == nil) {
+	if why != nil && (b.done || b.err == nil) {
 		r.partial = nil
 		r.unproved(w, why)
 		return nil
@@ -286,12 +284,12 @@ func (r *retrieval) refused(w *wanted, no *wire.POP3Refusal) error {
 
 // unproved puts a message after the others that was sent and is none, or
 // decides it: see substance.
-func (r *retrieval) unproved(w *wanted, why string) {
+func (r *retrieval) unproved(w *wanted, why words.Detail) {
 	if w.tries++; w.tries < maxTries {
 		r.todo = append(r.todo[1:], *w)
 		return
 	}
-	r.drop(w, fault.New(fault.MessageFailed, "reading a message", why))
+	r.drop(w, fault.New(fault.MessageFailed, "reading a message", why...))
 }
 
 // broke handles a connection that broke over a message. The others are asked for
@@ -318,9 +316,12 @@ func (r *retrieval) broke(w *wanted, err error) error {
 func (r *retrieval) reason(err error) *fault.Error {
 	detail := breaksOff
 	if wire.Silent(err) {
-		detail = "The server stopped in the middle of the message."
+		detail = words.Say("The server stopped in the middle of the message.")
 	}
-	return &fault.Error{Code: fault.MessageFailed, Op: "reading a message", Detail: detail, Ended: true, Err: err}
+	return &fault.Error{
+		Code: fault.MessageFailed, Op: "reading a message", Ended: true, Err: err,
+		Detail: words.Detail{detail},
+	}
 }
 
 // restart opens another connection and finds the messages there again.

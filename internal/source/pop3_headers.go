@@ -15,12 +15,10 @@ import (
 // maxHeaderWindow is how many TOP commands are pipelined.
 const maxHeaderWindow = 200
 
-// Headers implements Session, by TOP n 0 (RFC 1939 section 7). Without TOP
+// Headers implements protocol, by TOP n 0 (RFC 1939 section 7). Without TOP
 // nothing comes. A message over which the server breaks off is left out the
 // second time.
-func (s *pop3Session) Headers(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item,
-	header []byte) error,
-) error {
+func (s *pop3Session) Headers(ctx context.Context, wants []mail.Want, take headerFunc) error {
 	defer s.enter(ctx)()
 	r := &retrieval{pop3Session: s}
 	if err := r.plan(wants, func(mail.Folder, mail.Item) {}); err != nil {
@@ -70,7 +68,7 @@ func (s *pop3Session) Headers(ctx context.Context, wants []mail.Want, take func(
 
 // headers reads over one connection what it can. What is done is off todo;
 // an error other than the caller's is about its first message.
-func (r *retrieval) headers(ctx context.Context, take func(f mail.Folder, it mail.Item, header []byte) error) error {
+func (r *retrieval) headers(ctx context.Context, take headerFunc) error {
 	window := 1
 	if r.pipelines() {
 		window = maxHeaderWindow

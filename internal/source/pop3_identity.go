@@ -15,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 const (
@@ -103,10 +104,10 @@ func (s *pop3Session) identify(ctx context.Context, items []mail.Item, unidentif
 		prefix, verb, most = byRETR, wire.PopRETR, maxByRETR
 	}
 	if len(unidentified) > most {
-		return fault.New(fault.FolderFailed, op, fmt.Sprintf(
-			"The server gives %d messages no identity of their own (%s), and there are too many to read them all at each "+
-				"visit; at most %d are.",
-			len(unidentified), "UIDL", most)), nil
+		return fault.New(fault.FolderFailed, op,
+			words.Say("The server gives %d messages no identity of their own (%s), and there are too many "+
+				"to read them all at each visit; at most %d are.",
+				len(unidentified), "UIDL", most)), nil
 	}
 	if len(unidentified)+len(shared) > most {
 		s.client.opts.Log.WarnContext(ctx, "too many messages share a unique-id", "host", s.server.Host, "messages", len(

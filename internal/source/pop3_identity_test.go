@@ -46,7 +46,7 @@ func maildrop(drops []drop, look ...int) string {
 	return b.String()
 }
 
-func playPOP3(t *testing.T, dialogue string) (*mailtest.Script, Session) {
+func playPOP3(t *testing.T, dialogue string) (*mailtest.Script, *Session) {
 	t.Helper()
 	s := mailtest.Play(t, dialogue, mailtest.ScriptOptions{})
 	session, err := pop3Client(nil, false, nil).Open(t.Context(),

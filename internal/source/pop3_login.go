@@ -12,6 +12,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 const (
@@ -73,11 +74,11 @@ type pop3Login struct {
 // run takes a link from the greeting to the login, and further where commands
 // are pipelined. The link stays open whatever comes.
 func (p *pop3Login) run(ctx context.Context, c *Client, l *wire.Link) error {
-	_, err := wire.Timed(l.Observe, remote.StepGreeting, func() (struct{}, string, error) {
+	_, err := wire.Timed(l.Observe, remote.StepGreeting, func() (struct{}, words.Detail, error) {
 		defer l.WithinGreeting(ctx)()
 		w, err := wire.NewPOP3(l)
 		p.POP3 = w
-		return struct{}{}, "", greetingFault(w, err)
+		return struct{}{}, nil, greetingFault(w, err)
 	})
 	if err != nil {
 		return err
@@ -93,9 +94,9 @@ func (p *pop3Login) run(ctx context.Context, c *Client, l *wire.Link) error {
 	late := (p.memory.noPipelinedLogin || p.memory.noPipelining) && p.memory.capas.equal(p.capas)
 	p.pipelining = p.mayPipeline && p.capas.has("PIPELINING") && !late && p.way(p.capas).whole() &&
 		!p.capas.losesPipelined() && !p.capas.has("UTF8")
-	_, err = wire.Timed(l.Observe, remote.StepLogin, func() (struct{}, string, error) {
+	_, err = wire.Timed(l.Observe, remote.StepLogin, func() (struct{}, words.Detail, error) {
 		defer l.Within(ctx, pop3Patience)()
-		return struct{}{}, "", p.signIn()
+		return struct{}{}, nil, p.signIn()
 	})
 	if err != nil {
 		return err
@@ -117,9 +118,15 @@ func greetingFault(w *wire.POP3, err error) error {
 	case errors.As(err, &no):
 		return wire.POP3Reply(no.Text).Judge(wire.Greeting, "greeting", remote.Credential{})
 	case fault.CodeOf(err) == fault.ProtocolError && w.SpeaksIMAP():
-		return &fault.Error{Code: fault.ProtocolError, Op: "greeting", Detail: "This port speaks IMAP, not POP3.", Err: err}
+		return &fault.Error{
+			Code: fault.ProtocolError, Op: "greeting", Err: err,
+			Detail: words.Detail{words.Say("This port speaks IMAP, not POP3.")},
+		}
 	case fault.CodeOf(err) == fault.ProtocolError:
-		return &fault.Error{Code: fault.ProtocolError, Op: "greeting", Detail: "This port does not speak POP3.", Err: err}
+		return &fault.Error{
+			Code: fault.ProtocolError, Op: "greeting", Err: err,
+			Detail: words.Detail{words.Say("This port does not speak POP3.")},
+		}
 	}
 	return err
 }
@@ -137,8 +144,8 @@ func (p *pop3Login) secureConnection(ctx context.Context) error {
 	if p.security != remote.STARTTLS {
 		return nil
 	}
-	unsupported := fault.New(fault.STARTTLSUnsupported, "securing the connection", "The server does not offer to encrypt "+
-		"the connection on this port (STLS).")
+	unsupported := fault.New(fault.STARTTLSUnsupported, "securing the connection",
+		words.Say("The server does not offer to encrypt the connection on this port (STLS)."))
 	if !p.recalled && p.capas != nil && !p.capas.has("STLS") {
 		return unsupported
 	}
@@ -264,15 +271,17 @@ func (p *pop3Login) timestamp() string {
 // security is none.
 func (p *pop3Login) signIn() error {
 	if p.security != remote.None && !p.Encrypted() {
-		return fault.New(fault.Internal, "signing in", "The connection is not encrypted.")
+		return fault.New(fault.Internal, "signing in", words.Say("The connection is not encrypted."))
 	}
 	user, secret := p.cred.Username, p.cred.Secret.Reveal()
 	if strings.ContainsAny(user+secret, "\r\n\x00") || user == "" || secret == "" {
-		return fault.New(fault.AuthFailed, "signing in", "The user name or the password is empty or has a line break in it.")
+		return fault.New(fault.AuthFailed, "signing in",
+			words.Say("The user name or the password is empty or has a line break in it."))
 	}
 	way := p.way(p.capas)
 	if way == wayNone && p.capas.sasl(wire.SASLXOAUTH2) {
-		return fault.New(fault.OAuthReauthorizationRequired, "signing in", "The server takes no passwords, only OAuth 2.0.")
+		return fault.New(fault.OAuthReauthorizationRequired, "signing in",
+			words.Say("The server takes no passwords, only OAuth 2.0."))
 	} else if way == wayNone {
 		return wire.NoMechanism(slices.Clone(p.capas["SASL"]), p.Encrypted())
 	}
@@ -421,7 +430,8 @@ func (p *pop3Login) authenticate(mechanism string) error {
 		_, err = p.Status()
 	}
 	if errors.Is(err, wire.ErrChallenge) {
-		return p.Abort(fault.New(fault.ProtocolError, "signing in", "The server does not come to an end of signing in."))
+		return p.Abort(fault.New(fault.ProtocolError, "signing in",
+			words.Say("The server does not come to an end of signing in.")))
 	}
 	if err == nil {
 		if err = s.Proved(); err != nil {

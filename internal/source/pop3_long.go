@@ -3,13 +3,13 @@ package source
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"hash/maphash"
 	"slices"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/memory"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 const (
@@ -144,9 +144,10 @@ func tooManyAlike(n int) error {
 	if n <= maxByTOP {
 		return nil
 	}
-	return fault.New(fault.FolderFailed, "telling messages apart", fmt.Sprintf(
-		"The server gives more than %d messages no identity of their own (%s), and there are too many to read them "+
-			"all at each visit.", maxByTOP, "UIDL"))
+	return fault.New(fault.FolderFailed, "telling messages apart",
+		words.Say("The server gives more than %d messages no identity of their own (%s), and there are "+
+			"too many to read them all at each visit.",
+			maxByTOP, "UIDL"))
 }
 
 // listLong is what list does for a long listing.

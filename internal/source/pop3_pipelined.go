@@ -8,6 +8,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // A visit by POP3 is short and consists of waiting, so a server that supports
@@ -128,7 +129,8 @@ func (m pop3Memory) ready() bool {
 }
 
 // errMisread says that a server took a pipelined command for something else.
-var errMisread = fault.New(fault.ProtocolError, "signing in", "The server took a question for the credential.")
+var errMisread = fault.New(fault.ProtocolError, "signing in",
+	words.Say("The server took a question for the credential."))
 
 // start takes the session's connection from the greeting to the login, and to
 // the answers to visitQuestions where pipelining lets them be sent along.
@@ -255,8 +257,8 @@ func (p *pop3Login) listen(ctx context.Context) error {
 	}
 	count, counted := parseSTAT(text)
 	if understood && !counted {
-		return p.Abort(fault.New(fault.ProtocolError, "counting messages", "The server does not say how many messages "+
-			"there are."))
+		return p.Abort(fault.New(fault.ProtocolError, "counting messages",
+			words.Say("The server does not say how many messages there are.")))
 	}
 	l := p.listing()
 	refused, err := l.read(ctx, p.POP3, nil)

@@ -301,10 +301,10 @@ func TestPOP3GreetingsAndTheirDiagnoses(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			err := openPlayed(t, tc.greeting, tc.greeting == "STALL")
 			f := fault.Of(err)
-			if err == nil || f.Code != tc.code || !strings.Contains(f.Detail, tc.detail) {
+			if err == nil || f.Code != tc.code || !strings.Contains(f.Detail.String(), tc.detail) {
 				t.Fatalf("got %v", err)
 			}
-			if strings.Contains(tc.name, "S63") && strings.ContainsAny(f.Detail, "0123456789/-") &&
+			if strings.Contains(tc.name, "S63") && strings.ContainsAny(f.Detail.String(), "0123456789/-") &&
 				strings.Contains(err.Error(), tc.greeting[3:]) {
 				t.Errorf("the banner is shown: %v", err)
 			}
@@ -574,7 +574,9 @@ S: +OK
 			b, err := io.ReadAll(body)
 			met = append(met, it.ID.UIDL+": "+strings.TrimSpace(string(b)))
 			return err
-		}, func(_ mail.Folder, it mail.Item, why *fault.Error) { met = append(met, it.ID.UIDL+": "+why.Detail) })
+		}, func(_ mail.Folder, it mail.Item, why *fault.Error) {
+			met = append(met, it.ID.UIDL+": "+why.Detail.String())
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,11 +18,12 @@ func TestATokenThatRunsOutDuringAVisitIsReplaced(t *testing.T) {
 	const user = "anna@gmail.com"
 	for _, protocol := range []remote.Protocol{remote.IMAP, remote.POP3} {
 		t.Run(string(protocol), func(t *testing.T) {
+			t.Parallel()
 			ca := mailtest.NewCA(t)
 			o := mailtest.StartOAuth(t, ca, user)
 			d := mailtest.StartDovecot(t, mailtest.DovecotOptions{
 				CA: ca, Users: map[string]string{user: "sekret"},
-				Extra: o.Dovecot(t),
+				Extra: append(o.Dovecot(t), noPenalty...),
 			})
 			msgs := mailtest.Corpus(5, 40, false)
 			mailtest.Append(t, d.Addr("imaps"), ca.Client(), user, "sekret", msgs)
@@ -93,7 +94,7 @@ func TestATokenThatRunsOutDuringAVisitIsReplaced(t *testing.T) {
 // TestASecretIsRenewedOnceAndOnlyForARefusal: what fails again is refused for
 // good, and what fails otherwise is no reason.
 func TestASecretIsRenewedOnceAndOnlyForARefusal(t *testing.T) {
-	refused := fault.New(fault.OAuthReauthorizationRequired, "signing in", "")
+	refused := fault.New(fault.OAuthReauthorizationRequired, "signing in")
 	for name, tc := range map[string]struct {
 		errs    []error
 		opened  int
@@ -103,8 +104,8 @@ func TestASecretIsRenewedOnceAndOnlyForARefusal(t *testing.T) {
 		"well at once":        {[]error{nil}, 1, 0, ""},
 		"refused once":        {[]error{refused, nil}, 2, 1, ""},
 		"refused twice":       {[]error{refused, refused}, 2, 1, fault.OAuthReauthorizationRequired},
-		"broken":              {[]error{fault.New(fault.ServerUnavailable, "", "")}, 1, 0, fault.ServerUnavailable},
-		"refused, and broken": {[]error{refused, fault.New(fault.ServerUnavailable, "", "")}, 2, 1, fault.ServerUnavailable},
+		"broken":              {[]error{fault.New(fault.ServerUnavailable, "")}, 1, 0, fault.ServerUnavailable},
+		"refused, and broken": {[]error{refused, fault.New(fault.ServerUnavailable, "")}, 2, 1, fault.ServerUnavailable},
 	} {
 		opened, renewed := 0, 0
 		cred := remote.Credential{Auth: remote.OAuth2, Secret: remote.NewSecret("old"), Renew: func(context.Context,

@@ -197,11 +197,11 @@ func TestARefusalShowsNothingThatWasSent(t *testing.T) {
 			a := remote.Mailbox{Protocol: protocol, Server: server}
 			var steps strings.Builder
 			_, err := c.Probe(t.Context(), a, credential("anna", secret), func(s remote.Step) {
-				steps.WriteString(s.Detail + "\n")
+				steps.WriteString(s.Detail.String() + "\n")
 			})
 			script.Close()
 			var f *fault.Error
-			if !errors.As(err, &f) || !strings.Contains(f.Detail, "***") {
+			if !errors.As(err, &f) || !strings.Contains(f.Detail.String(), "***") {
 				t.Errorf("%s, %q: %v", protocol, echo, err)
 				continue
 			}

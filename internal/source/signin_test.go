@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // logbook writes down what it is asked and told.
@@ -87,7 +88,7 @@ func TestEachLoginIsAdmittedAndItsEndTold(t *testing.T) {
 // open it sees one.
 func TestWhoIsNotAdmittedDialsNobody(t *testing.T) {
 	for _, protocol := range []remote.Protocol{remote.IMAP, remote.POP3} {
-		for _, closed := range []error{nil, fault.New(fault.RateLimited, "signing in", fault.HeldBack)} {
+		for _, closed := range []error{nil, fault.New(fault.RateLimited, "signing in", words.Say(fault.HeldBack))} {
 			s := mailtest.Play(t, "S: * BYE\nCLOSE\n", mailtest.ScriptOptions{Lenient: true, Repeat: true})
 			p := mailtest.StartProxy(t, s.Addr())
 			c := loopback(nil, func(o *Options) { o.Gate = &logbook{closed: closed} })
@@ -114,7 +115,7 @@ func TestWhoIsNotAdmittedDialsNobody(t *testing.T) {
 // TestAFurtherConnectionOfASessionGoesByItsLogin, and a test never by what was known.
 func TestAFurtherConnectionOfASessionGoesByItsLogin(t *testing.T) {
 	in := "S: +OK\nC: CAPA\nS: -ERR\nC: USER anna\nS: +OK\nC: PASS sekret\nS: +OK\n"
-	s := mailtest.Play(t, in+"C: STAT\nCLOSE\n---\n"+in, mailtest.ScriptOptions{Lenient: true, Repeat: true})
+	s := mailtest.Play(t, in+"C: STAT\nCLOSE\n---\n"+in+"CLOSE\n", mailtest.ScriptOptions{Lenient: true, Repeat: true})
 	g := &logbook{}
 	c := loopback(nil, func(o *Options) { o.Gate = g })
 	a := remote.Mailbox{Secret: remote.SecretRef{Subject: "a"}, Protocol: remote.POP3, Server: remote.Server{
@@ -126,7 +127,7 @@ func TestAFurtherConnectionOfASessionGoesByItsLogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer session.Close()
-	if err := session.(*pop3Session).reopen(t.Context()); err != nil {
+	if err := session.protocol.(*pop3Session).reopen(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	a.LoginProof = "3 127.0.0.1"

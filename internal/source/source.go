@@ -79,9 +79,9 @@ func New(o Options) *Client {
 // WithTranscript returns a client that works as c does and gives write each line
 // that is sent and received: see Options.Transcript.
 func (c *Client) WithTranscript(write func(line string)) *Client {
-	told := *c
-	told.wire = c.wire.With(func(l *wire.Limits) { l.Transcript = write })
-	return &told
+	with := *c
+	with.wire = c.wire.With(func(l *wire.Limits) { l.Transcript = write })
+	return &with
 }
 
 // Refused counts the commands that were about to be sent and were refused
@@ -93,60 +93,57 @@ func (c *Client) Refused() int64 { return c.wire.Refused() }
 // out, each with what it is about.
 func (c *Client) Unreadable() int64 { return c.wire.Unreadable() }
 
-// Session reads one external account. It cannot change anything there. It is
-// used by one goroutine at a time, except for Close.
-type Session interface {
-	// Folders lists what the account holds. A folder that cannot be read has
-	// its Problem.
+// Session reads one mailbox at a server, and cannot change anything there. It is
+// used by one goroutine at a time, except for Close. What its methods promise stands
+// where they are called, at the engine's port: fetch.Session, which cmd/mailbrook
+// makes of it.
+type Session struct{ protocol }
+
+// protocol is what a Session does by IMAP or POP3.
+type protocol interface {
 	Folders(ctx context.Context) ([]mail.Folder, error)
-	// List calls yield once for each query, in order. err is about that folder
-	// alone; an error that ends the session is returned, as is yield's. What a
-	// long listing has in memory is taken from the share of ctx (package memory).
-	List(ctx context.Context, queries []mail.Query, yield func(l mail.Listing, err error) error) error
-	// Fetch reads the wanted messages and calls exactly one of take and miss
-	// for each. take's error ends the fetch and is returned as it is. A take
-	// that failed because the server broke off in the middle of its body does
-	// not count: the message is asked for again, then missed.
-	Fetch(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, body io.Reader) error,
-		miss func(f mail.Folder, it mail.Item, why *fault.Error)) error
-	// Headers reads the Message-ID, Date, From and Subject fields of the wanted
-	// messages, at least, and calls take for each that came; header is cut
-	// at 256 KiB and good until take returns. What does not come is left out.
-	// take's error ends it and is returned as it is.
-	Headers(ctx context.Context, wants []mail.Want, take func(f mail.Folder, it mail.Item, header []byte) error) error
-	// Capabilities returns, in at most 10,000 printable octets, what of the
-	// server's offers a later Open is quicker for knowing: see
-	// remote.Mailbox.Capabilities.
+	List(ctx context.Context, queries []mail.Query, yield yieldFunc) error
+	Fetch(ctx context.Context, wants []mail.Want, take takeFunc, miss missFunc) error
+	Headers(ctx context.Context, wants []mail.Want, take headerFunc) error
 	Capabilities() string
-	// Leave ends the session as the protocol wants it.
 	Leave(ctx context.Context) error
-	// Close ends the connection at once. It may be called at any time, from
-	// any goroutine, and after Leave.
 	Close() error
 }
 
+// What the callers of a Session hand in.
+type (
+	yieldFunc  = func(l mail.Listing, err error) error
+	takeFunc   = func(f mail.Folder, it mail.Item, body io.Reader) error
+	missFunc   = func(f mail.Folder, it mail.Item, why *fault.Error)
+	headerFunc = func(f mail.Folder, it mail.Item, header []byte) error
+)
+
 // Open connects, secures, greets and signs in. ctx governs the opening only.
 // Its error is a *fault.Error, or wraps ctx's.
-func (c *Client) Open(ctx context.Context, m remote.Mailbox, cred remote.Credential) (Session, error) {
-	return c.open(ctx, m, cred, nil)
+func (c *Client) Open(ctx context.Context, m remote.Mailbox, cred remote.Credential) (*Session, error) {
+	opened, err := c.open(ctx, m, cred, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &Session{opened}, nil
 }
 
 func (c *Client) open(ctx context.Context, m remote.Mailbox, cred remote.Credential,
 	observe func(remote.Step),
-) (Session, error) {
+) (protocol, error) {
 	who := wire.NewSigner(c.opts.Gate, m)
 	if m.Protocol == remote.IMAP {
 		return openIMAP(ctx, c, who, cred, observe)
 	}
-	return renewing(ctx, &cred, func(cred remote.Credential) (Session, error) {
+	return renewing(ctx, &cred, func(cred remote.Credential) (protocol, error) {
 		return openPOP3(ctx, c, who, cred, observe)
 	})
 }
 
 // renewing opens, and once more with another secret when the server refuses one
 // that may have run out meanwhile. The new one is kept in cred.
-func renewing[T any](ctx context.Context, cred *remote.Credential, open func(remote.Credential) (T,
-	error),
+func renewing[T any](ctx context.Context, cred *remote.Credential,
+	open func(remote.Credential) (T, error),
 ) (T, error) {
 	got, err := open(*cred)
 	if cred.Renew == nil || fault.CodeOf(err) != fault.OAuthReauthorizationRequired {
@@ -168,8 +165,8 @@ const (
 	// servers take half a second for each (Courier, Exchange, Domino), and it is
 	// no reason to refuse an account.
 	probeCounts = 20 * time.Second
-	// countedAhead is how many of these questions are on their way at a time.
-	countedAhead = 8
+	// countsPipelined is how many of these questions are under way at a time.
+	countsPipelined = 8
 )
 
 // own counts the account's own folders of mail: what cannot be opened is none.
@@ -195,10 +192,10 @@ func (c *Client) SignIn(ctx context.Context, m remote.Mailbox, cred remote.Crede
 	return nil
 }
 
-// Probe is Open and Folders, and by IMAP opening the inbox, for a connection test: it reports each step to
-// observe as it ends and returns the folders with their counts. Steps that did
-// not come about are not reported. The account may be one that is not saved, or
-// not like this: what was known of its login is no matter.
+// Probe is Open and Folders, and by IMAP opening the inbox, for a connection test: it
+// reports each step to observe as it ends and returns the folders with their counts.
+// Steps that were not reached are not reported. The account may be one that is not saved,
+// or that is saved with other settings: what was known of its login is not used.
 func (c *Client) Probe(ctx context.Context, m remote.Mailbox, cred remote.Credential,
 	observe func(remote.Step),
 ) ([]mail.Folder, error) {
@@ -216,15 +213,23 @@ func (c *Client) Probe(ctx context.Context, m remote.Mailbox, cred remote.Creden
 	if reads, ok := session.(*imapSession); ok {
 		reads.conn.countUntil = time.Now().Add(probeCounts)
 	}
-	folders, err := wire.Timed(observe, remote.StepFolders, func() ([]mail.Folder, string, error) {
+	folders, err := wire.Timed(observe, remote.StepFolders, func() ([]mail.Folder, words.Detail, error) {
 		fs, err := session.Folders(ctx)
 		if reads, ok := session.(*imapSession); ok && err == nil {
 			err = reads.opensAny(ctx, fs)
 		}
-		return fs, words.Count(int64(own(fs)), "folder", "folders"), err
+		return fs, countOf(own(fs)), err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return folders, session.Leave(ctx)
+}
+
+// countOf says how many folders there are.
+func countOf(folders int) words.Detail {
+	if folders == 1 {
+		return words.Detail{words.Say("1 folder")}
+	}
+	return words.Detail{words.Say("%d folders", folders)}
 }

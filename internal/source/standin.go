@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // standIn is a message that a server sends instead of one that it cannot give.
@@ -34,29 +36,29 @@ const (
 )
 
 // Why a message that came counts as one that did not.
-const (
-	cameEmpty   = "The server sends nothing instead of this message."
-	cameStandIn = "The server sends a notice of its own instead of this message."
+var (
+	cameEmpty   = words.Say("The server sends nothing instead of this message.")
+	cameStandIn = words.Say("The server sends a notice of its own instead of this message.")
 )
 
 // substance looks at the beginning of a body and returns it whole again. why is not
-// "" if it is not the message that was listed with so many octets: nothing, or nothing
+// nil if it is not the message that was listed with so many octets: nothing, or nothing
 // but line ends, or a stand-in. A length that differs proves nothing, as servers count wrongly: a
 // body with something in it is the message, whatever its length.
 //
 // The beginning is read into buf, which is needed until whole has been read or is
 // given up.
-func substance(body io.Reader, listed int64, buf *[standInHead]byte) (whole io.Reader, why string) {
+func substance(body io.Reader, listed int64, buf *[standInHead]byte) (whole io.Reader, why words.Detail) {
 	n, err := io.ReadFull(body, buf[:])
 	head := buf[:n]
 	ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 	if ended && (n == 0 && listed > 0 || listed > int64(n)+endings && len(bytes.Trim(head, "\r\n")) == 0) {
-		return body, cameEmpty
+		return body, words.Detail{cameEmpty}
 	}
 	whole = io.MultiReader(bytes.NewReader(head), body)
 	kind, certain := resembles(head)
 	if listed <= 0 || kind == nil {
-		return whole, ""
+		return whole, nil
 	}
 	rest, err := io.ReadAll(io.LimitReader(body, standInMost))
 	came, short := int64(n+len(rest)), len(rest) < standInMost
@@ -64,9 +66,9 @@ func substance(body io.Reader, listed int64, buf *[standInHead]byte) (whole io.R
 	case err != nil:
 	case certain && (kind.whole || came != listed || !short), // A longer one has the message attached.
 		!certain && short && came != listed:
-		return body, cameStandIn
+		return body, words.Detail{cameStandIn}
 	}
-	return io.MultiReader(bytes.NewReader(head), bytes.NewReader(rest), body), ""
+	return io.MultiReader(bytes.NewReader(head), bytes.NewReader(rest), body), nil
 }
 
 // resembles returns which stand-in a message looks like, by how its subject or its

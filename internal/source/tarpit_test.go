@@ -403,9 +403,9 @@ func patient(ca *mailtest.CA, p wire.Patience) *Client {
 
 // goThrough makes a whole visit and returns what ended it, and what ended its
 // first connection.
-func goThrough(ctx context.Context, session Session) (err, first error) {
+func goThrough(ctx context.Context, session *Session) (err, first error) {
 	var l *wire.Link
-	switch s := session.(type) {
+	switch s := session.protocol.(type) {
 	case *imapSession:
 		l = s.conn.link
 	case *pop3Session:
@@ -750,7 +750,7 @@ func (b *bufferedConn) Read(p []byte) (int, error) {
 }
 
 // piping signs in over a connection that there is; there is no other.
-func piping(t *testing.T, conn net.Conn, protocol remote.Protocol) Session {
+func piping(t *testing.T, conn net.Conn, protocol remote.Protocol) *Session {
 	t.Helper()
 	c := New(Options{})
 	cred := credential("anna", testSecret)
@@ -764,7 +764,7 @@ func piping(t *testing.T, conn net.Conn, protocol remote.Protocol) Session {
 		if err := s.start(t.Context(), false); err != nil {
 			t.Fatal(err)
 		}
-		return s
+		return &Session{s}
 	}
 	signedIn, err := signInIMAP(t.Context(), c, wire.NewSigner(nil, remote.Mailbox{}), l, cred, nil, false)
 	if err != nil {
@@ -772,8 +772,8 @@ func piping(t *testing.T, conn net.Conn, protocol remote.Protocol) Session {
 	}
 	signedIn.quirks = &imapQuirks{}
 	none := func(context.Context) (*imapConn, error) { return nil, l.Failure() }
-	return &imapSession{
+	return &Session{&imapSession{
 		connect: none, owner: c, cred: cred, quirks: signedIn.quirks, conn: signedIn,
 		listings: c.collector(),
-	}
+	}}
 }

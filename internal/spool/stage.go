@@ -49,7 +49,7 @@ func (s *Spool) Stage(ctx context.Context, token mail.Token, body io.Reader, rec
 ) (mail.Staged, error) {
 	const op = "storing a message"
 	if !tokenName.MatchString(string(token)) {
-		return mail.Staged{}, disk.Internal(op, "the token cannot be a file name")
+		return mail.Staged{}, disk.Internal(op, words.Say("the token cannot be a file name"))
 	}
 	name := fmt.Sprintf("%s.e%d", token, s.epoch)
 	if err := s.removeLitter(name); err != nil {
@@ -105,7 +105,7 @@ func (s *Spool) copy(ctx context.Context, fd int, w *work, body io.Reader, max i
 		if left -= int64(n); left < 0 {
 			return &fault.Error{
 				Code: fault.MessageFailed, Op: "storing a message", TooLarge: true,
-				Detail: fmt.Sprintf("The message is larger than %s, the most that is fetched.", words.Size(max)),
+				Detail: words.Detail{words.Say("The message is larger than %s, the most that is fetched.", words.Octets(max))},
 			}
 		}
 		if n > 0 {
@@ -193,7 +193,7 @@ func (s *Spool) seal(ctx context.Context, files []mail.Placement) error {
 		f := s.files[m.Spool]
 		s.mu.Unlock()
 		if f == nil {
-			return disk.Internal(op, "a message was not staged")
+			return disk.Internal(op, words.Say("a message was not staged"))
 		}
 		select {
 		case <-f.done:

@@ -182,7 +182,7 @@ func (w *entryWriter) skip(ctx context.Context, e fetch.Entry) error {
 			sent_ms = COALESCE(NULLIF(excluded.sent_ms, 0), skipped.sent_ms),
 			requested = CASE WHEN CAST(? AS INTEGER) = 1 THEN 0 ELSE skipped.requested END`,
 			k.FolderID, k.FolderEpoch, int64(k.ID.UID), []byte(k.ID.UIDL), k.ID.Ordinal, k.Size, string(k.Code),
-			storable(k.Detail),
+			storable(k.Detail.Keep()),
 			k.Attempts, toMillis(k.FirstAt), toMillis(k.LastAt), toMillis(k.NextAt), flag(k.Held), newSID(),
 			storable(k.About.Sender), storable(k.About.Subject), toMillis(k.About.Date), flag(k.Requested))
 		if err != nil {

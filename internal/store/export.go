@@ -15,6 +15,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/route"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // exportPage is how many rows of an export are in memory at once. No read lasts
@@ -189,6 +190,7 @@ type exportKind int
 const (
 	exText    exportKind = iota
 	exMaybe              // Text; '' is null.
+	exDetail             // What is said of a failure, shown in English; '' is null.
 	exNumber             // A whole number.
 	exID                 // A whole number that is a name: shown as text.
 	exTruth              // 0 is false.
@@ -206,7 +208,7 @@ const (
 // dest is where a value of the kind is read into.
 func (k exportKind) dest() any {
 	switch k {
-	case exText, exMaybe, exJSON, exRules:
+	case exText, exMaybe, exDetail, exJSON, exRules:
 		return new(sql.NullString)
 	case exOctets, exDigest, exMembers:
 		return new([]byte)
@@ -244,8 +246,10 @@ func (c exportColumn) value(v any) (any, error) {
 	switch v := v.(type) {
 	case string:
 		switch {
-		case c.kind == exMaybe && v == "":
+		case v == "" && (c.kind == exMaybe || c.kind == exDetail):
 			return nil, nil
+		case c.kind == exDetail:
+			return words.Kept(v).String(), nil
 		case c.kind == exJSON:
 			return json.RawMessage(v), nil
 		case c.kind == exRules:

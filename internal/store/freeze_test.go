@@ -27,6 +27,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/vault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // freezeInto is where TestADatabaseToFreezeHasARowInEveryTable writes what it made,
@@ -229,7 +230,10 @@ func (f *furnisher) anna(w *world) {
 	f.stage(w, l, 5, staged)
 	f.finish(w, l, schedule.Settlement{
 		State: account.NeedsAttention, Failures: 3, Keep: true,
-		Diagnosis: &account.Diagnosis{Code: fault.AuthFailed, Detail: "it said no", Since: w.clock.now().Add(-time.Hour)},
+		Diagnosis: &account.Diagnosis{
+			Code: fault.AuthFailed, Detail: words.Detail{words.Say("The server says: %s", "no")},
+			Since: w.clock.now().Add(-time.Hour),
+		},
 	})
 
 	page := f.add(w, user, 13, f.old, func(a *account.Account) {
@@ -238,7 +242,7 @@ func (f *furnisher) anna(w *world) {
 	l, _ = w.lease(page)
 	f.finish(w, l, schedule.Settlement{
 		State: account.Retrying, Failures: 2, DueAt: w.clock.now().Add(-time.Minute), Slow: true,
-		Diagnosis: &account.Diagnosis{Code: fault.ServerUnavailable, Detail: "", Since: w.clock.now().Add(-time.Hour)},
+		Diagnosis: &account.Diagnosis{Code: fault.ServerUnavailable, Since: w.clock.now().Add(-time.Hour)},
 	})
 
 	off := f.add(w, user, 14, f.young)

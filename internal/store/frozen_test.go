@@ -388,6 +388,7 @@ func TestAFrozenDatabaseThatLostSomethingIsNotReadAsItWas(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"sqlite", "postgres"} {
 		t.Run(kind, func(t *testing.T) {
+			by := int(mailtest.Stride(t, 1, 7))
 			v := frozenVault(t)
 			w, _ := frozenWorld(t, kind)
 			broken := []string{
@@ -411,7 +412,8 @@ func TestAFrozenDatabaseThatLostSomethingIsNotReadAsItWas(t *testing.T) {
 				broken = append(broken, fmt.Sprintf("DELETE FROM %s WHERE %s = (SELECT %s FROM %s ORDER BY %s LIMIT 1)", table,
 					column, column, table, column))
 			}
-			for _, step := range broken {
+			for i := 0; i < len(broken); i += by {
+				step := broken[i]
 				w, was := frozenWorld(t, kind)
 				w.must(w.w.Exec(step).Error)
 				if w.reading(v).asJSON(w).differs(was) == "" {

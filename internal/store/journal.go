@@ -12,6 +12,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/route"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Journal remembers what was delivered, for package fetch. Reads go to the
@@ -225,14 +226,14 @@ func (j Journal) Skipped(ctx context.Context, l fetch.Lease) ([]fetch.Skipped, e
 	err := j.s.on(j.s.r).each(ctx, func(r rowScanner) error {
 		var k fetch.Skipped
 		var uidl []byte
-		var code string
+		var code, detail string
 		var first, last, next, sent int64
 		var held, requested int16
-		err := r.Scan(&k.FolderID, &k.FolderEpoch, &k.ID.UID, &uidl, &k.ID.Ordinal, &k.Size, &code, &k.Detail, &k.Attempts,
+		err := r.Scan(&k.FolderID, &k.FolderEpoch, &k.ID.UID, &uidl, &k.ID.Ordinal, &k.Size, &code, &detail, &k.Attempts,
 			&first, &last, &next, &held, &requested, &k.About.Sender, &k.About.Subject, &sent)
 		k.About.Date = fromMillis(sent)
 		k.Held, k.Requested = held != 0, requested != 0
-		k.ID.UIDL, k.Code = string(uidl), fault.Code(code)
+		k.ID.UIDL, k.Code, k.Detail = string(uidl), fault.Code(code), words.Kept(detail)
 		k.FirstAt, k.LastAt, k.NextAt = fromMillis(first), fromMillis(last), fromMillis(next)
 		out = append(out, k)
 		return err

@@ -17,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/schedule"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 func TestWhatAServerOffersIsKnownUntilTheAccountMovesToAnother(t *testing.T) {
@@ -195,12 +196,13 @@ func TestSkippedMessagesAreKeptWithTheirReason(t *testing.T) {
 		at := w.clock.now()
 		skip := fetch.Skipped{
 			FolderID: f.ID, ID: mail.ID{UIDL: "\xfe\x00x", Ordinal: 2}, Size: 5, Code: fault.MessageFailed,
-			Detail: "too\x00 long", Attempts: 1, FirstAt: at, LastAt: at, NextAt: at.Add(time.Hour),
+			Detail:   words.Detail{words.Say("The server says: %s", "too\x00 long")},
+			Attempts: 1, FirstAt: at, LastAt: at, NextAt: at.Add(time.Hour),
 		}
 		w.must(w.commit(l, fetch.Entry{Skip: []fetch.Skipped{skip}}))
 		skip.Attempts, skip.LastAt, skip.FirstAt = 2, at.Add(time.Minute), at.Add(time.Minute)
 		w.must(w.commit(l, fetch.Entry{Skip: []fetch.Skipped{skip}}))
-		skip.FirstAt, skip.Detail = at, "too\uFFFD long"
+		skip.FirstAt, skip.Detail = at, words.Detail{words.Say("The server says: %s", "too\uFFFD long")}
 		got, err := w.Journal().Skipped(ctx, l)
 		w.must(err)
 		if len(got) != 1 || !cmp.Equal(got[0], skip) {

@@ -131,7 +131,7 @@ func besideTarpits(w *world, queue func(schedule.Queue) schedule.Queue, until fu
 	s.do = func(ctx context.Context, r route.Route, _ int) *fault.Error {
 		if r.From.Server.Host != "good.test" {
 			<-ctx.Done()
-			return fault.New(fault.Interrupted, "", "")
+			return fault.New(fault.Interrupted, "")
 		}
 		return nil
 	}
@@ -204,8 +204,8 @@ func (q unshared) Claim(ctx context.Context, c schedule.Claim) ([]schedule.Lease
 
 func TestWhoMaySwitchAProviderOff(t *testing.T) {
 	const good = "good.test:993/tls"
-	refused := fault.New(fault.ConnectRefused, "connecting", "")
-	ended := fault.New(fault.ServerUnavailable, "signing in", "") // As some servers do with a wrong password.
+	refused := fault.New(fault.ConnectRefused, "connecting")
+	ended := fault.New(fault.ServerUnavailable, "signing in") // As some servers do with a wrong password.
 	for _, tc := range []struct {
 		name    string
 		n       int                                // Accounts that fail,
@@ -218,7 +218,7 @@ func TestWhoMaySwitchAProviderOff(t *testing.T) {
 	}{
 		{"six people who mistyped the port", 6, each, always("good.test", 143, remote.TLS), false, nil, refused, false},
 		{"six people who mistyped the security", 6, each, always("good.test", 993, remote.STARTTLS), false, nil, fault.New(
-			fault.TLSFailure, "", ""), false},
+			fault.TLSFailure, ""), false},
 		{
 			"six people whose accounts never worked there", 6, each, always("good.test", 993, remote.TLS), false, nil,
 			refused, false,

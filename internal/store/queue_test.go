@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/schedule"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // names are the names of accounts as draft makes them.
@@ -423,14 +424,15 @@ func TestASettlementIsWhatTheStatusTells(t *testing.T) {
 		began := w.clock.now()
 		l := w.claim("p1/1")[0]
 		ended := w.clock.pass(3 * time.Second)
-		d := &account.Diagnosis{Code: fault.ServerUnavailable, Detail: "try\x00 later", Since: began}
+		says := func(text string) words.Detail { return words.Detail{words.Say("The server says: %s", text)} }
+		d := &account.Diagnosis{Code: fault.ServerUnavailable, Detail: says("try\x00 later"), Since: began}
 		w.must(w.Queue().Finish(w.Context(), l, schedule.Settlement{
 			State: account.Retrying, DueAt: ended.Add(time.Minute), Failures: 2, Diagnosis: d,
 			Run: account.Run{StartedAt: began, FinishedAt: ended, Diagnosis: d}, Keep: true,
 		}))
 		want := account.Status{
 			State: account.Retrying, LastAttemptAt: began, NextPollAt: ended.Add(time.Minute), Failures: 2,
-			Diagnosis: &account.Diagnosis{Code: fault.ServerUnavailable, Detail: "try\uFFFD later", Since: began},
+			Diagnosis: &account.Diagnosis{Code: fault.ServerUnavailable, Detail: says("try\uFFFD later"), Since: began},
 			Delay:     &account.Delay{Kind: account.DelayBackoff, Since: began, Until: ended.Add(time.Minute)},
 		}
 		if got := w.load(a).Status; !cmp.Equal(got, want) {

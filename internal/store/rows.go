@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/route"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // enum gives words small numbers for their columns: the first is 1. The order
@@ -292,7 +293,7 @@ func diagnosis(code, detail string, since int64) *account.Diagnosis {
 	if code == "" {
 		return nil
 	}
-	return &account.Diagnosis{Code: fault.Code(code), Detail: detail, Since: fromMillis(since)}
+	return &account.Diagnosis{Code: fault.Code(code), Detail: words.Kept(detail), Since: fromMillis(since)}
 }
 
 // diagnosisColumns is diagnosis's inverse.
@@ -300,7 +301,7 @@ func diagnosisColumns(d *account.Diagnosis) (code, detail string, since int64) {
 	if d == nil {
 		return "", "", 0
 	}
-	return string(d.Code), storable(d.Detail), toMillis(d.Since)
+	return string(d.Code), storable(d.Detail.Keep()), toMillis(d.Since)
 }
 
 // accounts loads accounts as they are by themselves: see told.

@@ -118,7 +118,7 @@ func endSession(ctx context.Context, conn *sql.Conn) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlocking)
 	defer cancel()
 	conn.ExecContext(ctx, "SELECT pg_advisory_unlock_all()") //nolint:errcheck // Then the session's end does it.
-	conn.Raw(func(any) error { return driver.ErrBadConn }) //nolint:errcheck // That is what it answers.
+	conn.Raw(func(any) error { return driver.ErrBadConn })   //nolint:errcheck // That is what it answers.
 	conn.Close()
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // BeforeStart calls each for what is older than the start in a folder's current epoch.
@@ -92,14 +93,15 @@ func skippedAt(m account.Skipped) time.Time {
 func skippedRow(r rowScanner) (m account.Skipped, err error) {
 	var uid, first, last, next, sent int64
 	var uidl []byte
-	var code string
+	var code, detail string
 	var held, requested int16
-	err = r.Scan(&m.SID, &m.Folder, &m.LocalFolder, &uid, &uidl, &m.Size, &code, &m.Detail, &m.Attempts, &first, &last,
+	err = r.Scan(&m.SID, &m.Folder, &m.LocalFolder, &uid, &uidl, &m.Size, &code, &detail, &m.Attempts, &first, &last,
 		&next, &held, &requested, &m.Sender, &m.Subject, &sent)
 	m.SentAt = fromMillis(sent)
+	m.Detail = words.Kept(detail)
 	m.Code, m.FirstAt, m.LastAt = fault.Code(code), fromMillis(first), fromMillis(last)
 	if m.Message = fmt.Sprintf("UID %d", uid); uid == 0 {
-		m.Message = "UIDL " + fault.Clean(string(uidl), 255)
+		m.Message = "UIDL " + words.Clean(string(uidl), 255)
 	}
 	if held == 0 || requested != 0 {
 		m.NextAt = fromMillis(next)

@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/schedule"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // skip skips n messages of a folder, one second after the other.
@@ -25,7 +26,8 @@ func (w *world) skip(l fetch.Lease, f fetch.Folder, n int, change ...func(*fetch
 		at := w.clock.pass(time.Second)
 		s := fetch.Skipped{
 			FolderID: f.ID, FolderEpoch: f.Epoch, ID: mail.ID{UID: uint32(i + 1)}, Size: int64(i), Code: fault.MessageFailed,
-			Detail: "no", Attempts: 1, FirstAt: at, LastAt: at, NextAt: at.Add(24 * time.Hour),
+			Detail:   words.Detail{words.Say("The server says: %s", "no")},
+			Attempts: 1, FirstAt: at, LastAt: at, NextAt: at.Add(24 * time.Hour),
 		}
 		for _, c := range change {
 			c(&s)
@@ -69,7 +71,8 @@ func TestSkippedMessagesAreListedNewestFirstInPages(t *testing.T) {
 		got := w.skipped(a, 1, "").Messages[0]
 		want := account.Skipped{
 			SID: got.SID, Folder: "INBOX", LocalFolder: a.Folder, Message: "UID 5", Size: 4, Code: fault.MessageFailed,
-			Detail: "no", Attempts: 1, FirstAt: ss[4].FirstAt, LastAt: ss[4].LastAt, NextAt: ss[4].NextAt,
+			Detail:   words.Detail{words.Say("The server says: %s", "no")},
+			Attempts: 1, FirstAt: ss[4].FirstAt, LastAt: ss[4].LastAt, NextAt: ss[4].NextAt,
 		}
 		if !cmp.Equal(got, want) {
 			w.Error(cmp.Diff(got, want))

@@ -18,6 +18,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // ErrUnreadable says that a sealed secret does not open: its key is gone, or
@@ -130,7 +131,7 @@ func (v *Vault) Unseal(ref remote.SecretRef, sealed []byte) (remote.Secret, erro
 	if err != nil {
 		return remote.Secret{}, &fault.Error{
 			Code: fault.Internal, Op: "opening the saved password",
-			Detail: "The saved password cannot be read any more: enter it again.", Err: err,
+			Detail: words.Detail{words.Say("The saved password cannot be read any more: enter it again.")}, Err: err,
 		}
 	}
 	return s, nil
@@ -141,7 +142,7 @@ func (v *Vault) Unseal(ref remote.SecretRef, sealed []byte) (remote.Secret, erro
 func (v *Vault) Credential(ctx context.Context, rows Rows, m remote.Mailbox) (remote.Credential, error) {
 	if m.Auth == remote.OAuth2 {
 		return remote.Credential{}, fault.New(fault.OAuthReauthorizationRequired, "signing in",
-			"This account has no password: it signs in by what its user allowed on the provider's page.")
+			words.Say("This account has no password: it signs in by what its user allowed on the provider's page."))
 	}
 	sealed, err := rows.SealedSecret(ctx, m.Secret)
 	if err != nil {

@@ -158,7 +158,7 @@ func openings(t *testing.T, v sealer) (bad []string) {
 	} {
 		var f *fault.Error
 		if !errors.Is(err, vault.ErrUnreadable) || !errors.As(err, &f) || f.Code != fault.Internal ||
-			!strings.Contains(f.Detail, "enter it again") {
+			!strings.Contains(f.Detail.String(), "enter it again") {
 			bad = append(bad, fmt.Sprintf("%s: %v", name, err))
 		}
 	}

@@ -26,13 +26,10 @@ func TestSuccessCanBeSeen(t *testing.T) {
 	t.Parallel()
 	d := provider(t, 3, "anna")
 	s := newSite(t, d.CA)
-	for i, dev := range owners {
+	for i, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
-			user := fmt.Sprintf("anna%d@firma.test", i)
-			id := s.add(user, d, "Poczta", "imap", "anna")
-			s.state(user, id, "ok")
-			p := look(t, dev, s.link(user))
-			p.until(card("Poczta") + "?.dataset.state === 'ok'")
+			user, id := s.fetched(i, d)
+			p := s.shown(t, dev, user)
 			if js[bool](p, "Boolean("+toast+")") { // The control.
 				t.Error("something is said before anything was done")
 			}
@@ -99,10 +96,9 @@ func TestTheStepsOfATestTickAsTheyEnd(t *testing.T) {
 	t.Parallel()
 	port := silent(t)
 	s := newSite(t, nil)
-	for _, dev := range owners {
+	for _, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
-			p := look(t, dev, s.link("anna@firma.test"))
-			p.press(sayAdd.in(dev))
+			p := s.adding(t, dev)
 			p.enter(sayEmail.in(dev), "anna@dostawca.test")
 			p.press(sayContinue.in(dev))
 			p.enter(sayPassword.in(dev), "haslo")

@@ -50,6 +50,7 @@ func TestTheShellIsServedForEveryPageAndNothingElse(t *testing.T) {
 	for asked, says := range map[string]string{
 		"": "There is no such page", "de, en": "There is no such page", "en-GB, pl": "There is no such page",
 		"pl-PL, en;q=0.5": "Nie ma takiej strony", "fr, pl;q=0.8": "Nie ma takiej strony",
+		"en;q=0.5, pl": "Nie ma takiej strony",
 	} {
 		r, w := httptest.NewRequest(http.MethodGet, "/nothing", http.NoBody), httptest.NewRecorder()
 		r.Header.Set("Accept-Language", asked)

@@ -1,7 +1,6 @@
 package webui_test
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/chromedp/chromedp/kb"
@@ -14,16 +13,20 @@ func TestTheLargestMessageIsShownToTheByte(t *testing.T) {
 	d := provider(t, 1, "anna")
 	s := newSite(t, d.CA)
 	const field, unit = `document.querySelector("[name=max_message_bytes]")`, `.parentElement.querySelector("select")`
-	for i, dev := range owners {
+	for i, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
-			user := fmt.Sprintf("anna%d@firma.test", i)
-			id := s.add(user, d, "Poczta", "imap", "anna", map[string]any{"max_message_bytes": 20000})
-			s.state(user, id, "ok")
+			user, id := s.fetched(i, d, map[string]any{"max_message_bytes": 20000})
 			is := func(want float64) {
 				t.Helper()
 				if got := s.ask(user, "GET", "/v1/accounts/"+id, nil)["max_message_bytes"]; got != want {
 					t.Errorf("the largest message is of %v bytes, want %v", got, want)
 				}
+			}
+			admins := func(want string) { // Administrators read the same number in the same unit.
+				t.Helper()
+				a := look(t, dev, s.link("root@firma.test", "--admin"))
+				a.goTo("/admin/accounts/" + id)
+				a.until(`[...document.querySelectorAll("main dd")].some((e) => e.textContent === ` + quote(want) + `)`)
 			}
 			p := look(t, dev, s.link(user))
 			open := func() {
@@ -67,6 +70,7 @@ func TestTheLargestMessageIsShownToTheByte(t *testing.T) {
 			open()
 			p.until(field + `.value === "50" && ` + field + unit + `.value === "mebibyte"`)
 			p.until(field + unit + `.selectedOptions[0].text === "MiB"`)
+			admins("50\u00a0MiB")
 			p.enter(sayName.in(dev), "Dom")
 			saved()
 			is(50 << 20)
@@ -77,6 +81,7 @@ func TestTheLargestMessageIsShownToTheByte(t *testing.T) {
 			p.until(field + unit + `.value === "megabyte"`)
 			saved()
 			is(2500000)
+			admins(said{"2.5\u00a0MB", "2,5\u00a0MB"}.in(dev)) // The control: it is not MiB always.
 			p.quiet()
 		})
 	}

@@ -66,7 +66,7 @@ func TestNamesAreInLettersOnEveryPage(t *testing.T) {
 		return all.map((e) => [own(e), e.title, e.getAttribute("aria-label"), e.placeholder, e.value].join(" "))
 			.concat(document.title).join("\n");
 	})()`
-	for _, dev := range owners {
+	for _, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
 			p := look(t, dev, s.link(user, "--admin"))
 			p.until("document.querySelectorAll('.card').length === 2")

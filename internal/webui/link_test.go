@@ -176,7 +176,7 @@ func TestAUsedLinkLeadsBackWhoIsSignedIn(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
 	const user = "anna@xn--w-uga1v8h.test"
-	for _, dev := range owners {
+	for _, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
 			link := s.link(user)
 			p := look(t, dev, link)

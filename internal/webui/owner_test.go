@@ -14,11 +14,9 @@ func TestTheCardAndTheSpaceAgreeAfterAChangeOfProtocol(t *testing.T) {
 	t.Parallel()
 	d := provider(t, 9, "anna")
 	s := newSite(t, d.CA)
-	for i, dev := range owners {
+	for i, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
-			user := fmt.Sprintf("anna%d@firma.test", i)
-			id := s.add(user, d, "Poczta", "imap", "anna")
-			s.state(user, id, "ok")
+			user, id := s.fetched(i, d)
 			totals := func() (messages, bytes float64) {
 				t.Helper()
 				status, isStatus := s.ask(user, "GET", "/v1/accounts/"+id, nil)["status"].(map[string]any)
@@ -54,8 +52,7 @@ func TestTheCardAndTheSpaceAgreeAfterAChangeOfProtocol(t *testing.T) {
 					t.Errorf("by %s the account brought %v messages, %v octets, and %v lie there", to, messages, bytes, quota)
 				}
 			}
-			p := look(t, dev, s.link(user))
-			p.until(card("Poczta") + "?.dataset.state === 'ok'")
+			p := s.shown(t, dev, user)
 			p.until(`(() => { const size = (e) => e?.textContent.match(/[\d.,]+\s[kM]?B/)?.[0];
 				const at = size(document.querySelector("#space .quota-words strong"));
 				return at && ` + card("Poczta") + `.querySelector(".facts").textContent.includes(at); })()`)
@@ -71,7 +68,7 @@ func TestMailThatLiesElsewhereIsNotSaidToBeHere(t *testing.T) {
 	t.Parallel()
 	d := provider(t, 2, "ewa")
 	s := newSite(t, d.CA)
-	for i, dev := range owners {
+	for i, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
 			user := fmt.Sprintf("ewa%d@firma.test", i)
 			id := s.add(user, d, "Ewa", "imap", "ewa")
@@ -113,13 +110,10 @@ func TestWhatAnAccountIsCanBeSeen(t *testing.T) {
 	t.Parallel()
 	d := provider(t, 3, "anna")
 	s := newSite(t, d.CA)
-	for i, dev := range owners {
+	for i, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
-			user := fmt.Sprintf("anna%d@firma.test", i)
-			id := s.add(user, d, "Poczta", "imap", "anna")
-			s.state(user, id, "ok")
-			p := look(t, dev, s.link(user))
-			p.until(card("Poczta") + "?.dataset.state === 'ok'")
+			user, id := s.fetched(i, d)
+			p := s.shown(t, dev, user)
 			p.until(card("Poczta") + `.innerText.includes(` + quote(said{"Fetch now", "Pobierz teraz"}.in(dev)) + ")")
 			reads := func(word said) {
 				t.Helper()
@@ -145,7 +139,7 @@ func TestSettingsSayWhatIsWrongOnce(t *testing.T) {
 	t.Parallel()
 	d := provider(t, 3, "anna")
 	s := newSite(t, d.CA)
-	for i, dev := range owners {
+	for i, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
 			user := fmt.Sprintf("anna%d@firma.test", i)
 			id := s.add(user, d, "Poczta", "imap", "anna", map[string]any{
@@ -195,7 +189,7 @@ func TestAdministratorsAreToldWhoSeesSenders(t *testing.T) {
 	left := s.add("anna@firma.test", d, "Poczta", "imap", "anna", map[string]any{"max_message_bytes": 1024})
 	s.state("anna@firma.test", left, "ok")
 	s.state("jan@firma.test", whole, "ok")
-	for _, dev := range owners {
+	for _, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
 			p := look(t, dev, s.link("root@firma.test", "--admin"))
 			p.until("document.querySelector('main h1')")

@@ -9,6 +9,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	presets "github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	texts "github.com/mailbrook/mailbrook/internal/words"
 )
 
 // redirected is the program with an internet of the tests', made once.
@@ -186,7 +187,7 @@ func (p *tab) signsIn(b at) {
 	p.until(labelled(sayEmail.in(p.dev)) + " && " + noPassword)
 	p.enter(sayEmail.in(p.dev), b.email)
 	p.press(sayContinue.in(p.dev))
-	name := b.DisplayName(p.dev.lang)
+	name := b.DisplayName(texts.Language(p.dev.lang))
 	there := said{"Sign in with " + name, "Zaloguj się przez " + name}.in(p.dev)
 	p.until(named(there) + " === document.activeElement")
 	app, own := sayAppPassword.in(p.dev), sayPassword.in(p.dev)
@@ -218,7 +219,7 @@ func (p *tab) preset(m *mailboxes, b at, user string) {
 	p.press(sayAdd.in(p.dev))
 	p.until(labelled(sayEmail.in(p.dev)) + " && " + noPassword)
 	p.enter(sayEmail.in(p.dev), b.email)
-	name := b.DisplayName(p.dev.lang)
+	name := b.DisplayName(texts.Language(p.dev.lang))
 	if b.byAddress() {
 		p.sees(said{name + " recognised", "Rozpoznano: " + name}.in(p.dev))
 	}
@@ -238,7 +239,7 @@ func (p *tab) preset(m *mailboxes, b at, user string) {
 		word = sayAppPassword
 	}
 	p.until(labelled(word.in(p.dev)) + " === document.activeElement")
-	if steps := b.Steps(p.dev.lang); b.byAddress() {
+	if steps := b.Steps(texts.Language(p.dev.lang)); b.byAddress() {
 		for _, step := range steps {
 			p.sees(step)
 		}

@@ -17,7 +17,7 @@ func TestWhatWasLeftOutIsSaidFirst(t *testing.T) {
 	const messages = 26 // More than a page of the list.
 	d := provider(t, messages, "anna")
 	s := newSite(t, d.CA)
-	for i, dev := range owners {
+	for i, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
 			local := fmt.Sprintf("anna%d", i)
 			user := local + "@firma.test"
@@ -73,12 +73,12 @@ func TestWhatWasLeftOutIsSaidFirst(t *testing.T) {
 func TestAFolderThatCannotBeReadIsNamed(t *testing.T) {
 	t.Parallel()
 	var remotes []string
-	for i := range owners {
+	for i := range some(t, owners) {
 		remotes = append(remotes, fmt.Sprintf("anna%d", i))
 	}
 	d := provider(t, 3, remotes...)
 	s := newSite(t, d.CA)
-	for i, dev := range owners {
+	for i, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
 			closed := filepath.Join(d.Store(remotes[i]), ".Closed")
 			if err := os.MkdirAll(filepath.Join(closed, "cur"), 0o700); err != nil {
@@ -123,7 +123,7 @@ func TestAnAccountThatNeverSignedInClaimsNothing(t *testing.T) {
 	const user = "anna@firma.test"
 	id := s.add(user, d, "Poczta", "imap", "anna", map[string]any{"password": "nie to haslo", "skip_test": true})
 	s.refused(user, id)
-	for _, dev := range owners {
+	for _, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
 			p := look(t, dev, s.link(user))
 			p.until(card("Poczta"))

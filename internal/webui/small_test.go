@@ -17,10 +17,9 @@ func TestSmallThingsOnThePages(t *testing.T) {
 	const user = "anna@firma.test"
 	id := s.add(user, d, "Poczta", "imap", "anna")
 	s.state(user, id, "ok")
-	for _, dev := range owners {
+	for _, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
-			p := look(t, dev, s.link(user))
-			p.until(card("Poczta") + "?.dataset.state === 'ok'")
+			p := s.shown(t, dev, user)
 
 			// Who is signed in can be seen, on a phone, too.
 			const who = `document.querySelector(".me .who")`
@@ -70,13 +69,12 @@ func TestSmallThingsOnThePages(t *testing.T) {
 func TestNoPressOnContinueIsLost(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	for _, dev := range owners {
+	for _, dev := range some(t, owners) {
 		if dev.phone {
 			continue // A finger's target is where it came down.
 		}
 		t.Run(dev.name, func(t *testing.T) {
-			p := look(t, dev, s.link("anna@firma.test"))
-			p.press(sayAdd.in(dev))
+			p := s.adding(t, dev)
 			for _, away := range []bool{false, true} {
 				p.enter(sayEmail.in(dev), "anna")
 				p.until("!document.querySelector('.recognised .notice')")
@@ -108,13 +106,12 @@ func TestNoPressOnContinueIsLost(t *testing.T) {
 func TestAFingerPressesContinueOnce(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	for _, dev := range owners {
+	for _, dev := range some(t, owners) {
 		if !dev.phone {
 			continue
 		}
 		t.Run(dev.name, func(t *testing.T) {
-			p := look(t, dev, s.link("anna@firma.test"))
-			p.press(sayAdd.in(dev))
+			p := s.adding(t, dev)
 			js[any](p, `window.presses = 0; addEventListener("submit", () => { window.presses += 1; }, true); null`)
 			for i := range 3 {
 				p.enter(sayEmail.in(dev), fmt.Sprintf("anna@firma%d.test", i))
@@ -196,11 +193,9 @@ func TestTheFocusStaysNearWhatWasDone(t *testing.T) {
 	t.Parallel()
 	d := provider(t, 1, "anna")
 	s := newSite(t, d.CA)
-	for i, dev := range owners {
+	for i, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
-			user := fmt.Sprintf("anna%d@firma.test", i)
-			id := s.add(user, d, "Poczta", "imap", "anna")
-			s.state(user, id, "ok")
+			user, id := s.fetched(i, d)
 			s.ask(user, "PATCH", "/v1/accounts/"+id, map[string]any{"enabled": false})
 			p := look(t, dev, s.link(user))
 			p.goTo("/accounts/" + id)

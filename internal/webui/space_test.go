@@ -15,7 +15,7 @@ func TestSpaceAddsUpAndIsFresh(t *testing.T) {
 	const messages = 9
 	d := provider(t, messages, "anna")
 	s := newSite(t, d.CA)
-	for i, dev := range owners {
+	for i, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
 			local := fmt.Sprintf("anna%d", i)
 			user := local + "@firma.test"

@@ -1,8 +1,8 @@
 // Package webui is the web pages: a plain client of the REST API, embedded and
 // served by the same binary.
 //
-// It knows no package of ours and does nothing but hand out files; what the
-// pages do is in assets.
+// It does nothing but hand out files; what the pages do and say is in assets. The
+// one page that the server says itself is where there is none.
 package webui
 
 import (
@@ -13,13 +13,14 @@ import (
 	"encoding/hex"
 	"fmt"
 	"html"
-	"io"
 	"io/fs"
 	"net/http"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 //go:embed assets
@@ -150,11 +151,13 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("Content-Type", kinds[".html"])
 		h.Set("Cache-Control", "no-cache")
 		h.Set("Vary", "Accept-Language")
-		lang := languageOf(r)
-		h.Set("Content-Language", lang)
+		lang := words.Negotiate(r.Header.Get("Accept-Language"))
+		h.Set("Content-Language", string(lang))
 		w.WriteHeader(http.StatusNotFound)
 		if r.Method == http.MethodGet {
-			_, _ = io.WriteString(w, lostIn[lang].Replace(p.lost)) // Whoever asked may be gone.
+			say := strings.NewReplacer("{{lang}}", string(lang), "{{title}}", words.NotFoundPage.Title.In(lang),
+				"{{back}}", words.NotFoundPage.Back.In(lang))
+			_, _ = say.WriteString(w, p.lost) // Whoever asked may be gone.
 		}
 		return
 	}
@@ -168,24 +171,6 @@ const lost = `<!doctype html>
 <meta name="color-scheme" content="light dark"><title>{{name}}</title></head>
 <body><main><h1>{{title}}</h1><p><a href="/">{{back}}</a></p></main></body></html>
 `
-
-// lostIn says it in each language.
-var lostIn = map[string]*strings.Replacer{
-	"en": strings.NewReplacer("{{lang}}", "en", "{{title}}", "There is no such page", "{{back}}", "Go to your accounts"),
-	"pl": strings.NewReplacer("{{lang}}", "pl", "{{title}}", "Nie ma takiej strony", "{{back}}", "Przejdź do swoich kont"),
-}
-
-// languageOf is the first language that a browser asks for and that there is; else English.
-func languageOf(r *http.Request) string {
-	for wanted := range strings.SplitSeq(r.Header.Get("Accept-Language"), ",") {
-		lang, _, _ := strings.Cut(strings.ToLower(strings.TrimSpace(wanted)), ";")
-		lang, _, _ = strings.Cut(lang, "-")
-		if lostIn[lang] != nil {
-			return lang
-		}
-	}
-	return "en"
-}
 
 // addresses are those of the pages, as path.Match has them: all routes of app.js, as any page may be reloaded,
 // bookmarked or opened in a new tab.

@@ -1,7 +1,6 @@
 package webui_test
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -15,10 +14,9 @@ var noPassword = `![...document.querySelectorAll("input[type=password]")].some((
 func TestTheAddressComesFirstThenTheProvidersWay(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	for _, dev := range owners {
+	for _, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
-			p := look(t, dev, s.link("anna@firma.test"))
-			p.press(sayAdd.in(dev))
+			p := s.adding(t, dev)
 			p.until(labelled(sayEmail.in(dev)) + " && " + noPassword)
 			p.sound("wizard-address")
 
@@ -86,10 +84,9 @@ func TestTheAddressComesFirstThenTheProvidersWay(t *testing.T) {
 func TestAMistypedDomainIsAskedAbout(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	for _, dev := range owners {
+	for _, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
-			p := look(t, dev, s.link("anna@firma.test"))
-			p.press(sayAdd.in(dev))
+			p := s.adding(t, dev)
 			for typed, meant := range map[string]string{"gmial.com": "gmail.com", "gmail.con": "gmail.com", "wp.p": "wp.pl"} {
 				p.enter(sayEmail.in(dev), "jan@"+typed)
 				p.sees(said{"Did you mean " + meant + "?", "Czy chodziło o " + meant + "?"}.in(dev))
@@ -118,11 +115,9 @@ func TestAMistypedDomainIsAskedAboutInAnEditToo(t *testing.T) {
 	t.Parallel()
 	d := provider(t, 1, "anna")
 	s := newSite(t, d.CA)
-	for i, dev := range owners {
+	for i, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
-			user := fmt.Sprintf("anna%d@firma.test", i)
-			id := s.add(user, d, "Poczta", "imap", "anna")
-			s.state(user, id, "ok")
+			user, id := s.fetched(i, d)
 			email := func() any { return s.ask(user, "GET", "/v1/accounts/"+id, nil)["email"] }
 			before := email()
 			p := look(t, dev, s.link(user))
@@ -159,10 +154,9 @@ func TestAMistypedDomainIsAskedAboutInAnEditToo(t *testing.T) {
 func TestAProviderIsChosenByName(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	for _, dev := range owners {
+	for _, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
-			p := look(t, dev, s.link("anna@firma.test"))
-			p.press(sayAdd.in(dev))
+			p := s.adding(t, dev)
 			for _, name := range []string{
 				"Google", "AOL", "Yahoo", "Outlook", "WP", "Onet", "o2", "Interia", "OVH", "home.pl", "Forpsi",
 				said{"Another one", "Inny"}.in(dev),
@@ -196,7 +190,7 @@ func TestAProviderIsChosenByName(t *testing.T) {
 func TestAChosenProviderCanBeTakenBack(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, nil)
-	for _, dev := range owners {
+	for _, dev := range some(t, owners) {
 		t.Run(dev.name, func(t *testing.T) {
 			p := look(t, dev, s.link("anna@firma.test"))
 			chosen := said{"Chosen: Outlook", "Wybrano: Outlook"}.in(dev)

@@ -6,9 +6,9 @@ import (
 	"log/slog"
 	"sync/atomic"
 
-	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Limits say how connections are made, and what they keep to.
@@ -89,6 +89,6 @@ func (n *Connector) leavesOut(l *Link) func(answer []byte) {
 		}
 		shown := l.secrets.Redact(string(bytes.ToValidUTF8(answer[:min(len(answer), unreadKept)], []byte("?"))))
 		n.limits.Log.Warn("an answer of the server cannot be read and is left out",
-			"host", l.server.Host, "answer", fault.Clean(shown, unreadShown))
+			"host", l.server.Host, "answer", words.Clean(shown, unreadShown))
 	}
 }

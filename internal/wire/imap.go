@@ -5,6 +5,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // IMAP is the connection that the library gets: outgoing through the
@@ -30,7 +31,7 @@ func NewIMAP(l *Link) *IMAP {
 		if !errors.As(err, &known) {
 			err = &fault.Error{
 				Code: fault.ProtocolError, Op: "reading from the server",
-				Detail: "The server sent an answer that cannot be used.", Err: err,
+				Detail: words.Detail{words.Say("The server sent an answer that cannot be used.")}, Err: err,
 			}
 		}
 		l.Abort(err)
@@ -56,7 +57,8 @@ func (w *IMAP) Close() error {
 }
 
 // ErrGaveUp ends a link above which the library gave up.
-var ErrGaveUp = fault.New(fault.ProtocolError, "talking to the server", "The server's answers cannot be used.")
+var ErrGaveUp = fault.New(fault.ProtocolError, "talking to the server",
+	words.Say("The server's answers cannot be used."))
 
 // Replay makes the library read an answer that the server gave before the library
 // was there.

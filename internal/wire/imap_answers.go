@@ -3,11 +3,11 @@ package wire
 import (
 	"bytes"
 	"cmp"
-	"fmt"
 	"slices"
 	"strconv"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // folderAttributes are those that matter: the rest, known or not, is left out.
@@ -21,7 +21,7 @@ func (f *imapFilter) list(s *imapScanner) error {
 	if c.answers++; c.answers > f.max.folders {
 		return &fault.Error{
 			Code: fault.FolderFailed, Op: "listing folders",
-			Detail: fmt.Sprintf(fault.TooManyFolders+": more than %d, so nothing was fetched.", f.max.folders),
+			Detail: words.Detail{words.Say(fault.TooManyFolders, f.max.folders)},
 		}
 	}
 	f.out = append(f.out, "* LIST ("...)

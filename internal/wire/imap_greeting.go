@@ -7,6 +7,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 const (
@@ -16,7 +17,7 @@ const (
 
 // greetIMAP reads the greeting and returns the capabilities in it, if any, and
 // its words.
-func greetIMAP(ctx context.Context, l *Link) (caps, words string, err error) {
+func greetIMAP(ctx context.Context, l *Link) (caps, said string, err error) {
 	done := l.WithinGreeting(ctx)
 	line, err := l.ReadLine(maxGreeting)
 	done()
@@ -35,16 +36,16 @@ func greetIMAP(ctx context.Context, l *Link) (caps, words string, err error) {
 		case is(word, "OK"):
 			return "", text, nil
 		case is(word, "BYE"):
-			said := Reply{Kind: BYE, Code: code, Args: string(args), Text: text}
-			return "", "", l.Abort(said.Judge(Greeting, "reading the greeting", remote.Credential{}))
+			bye := Reply{Kind: BYE, Code: code, Args: string(args), Text: text}
+			return "", "", l.Abort(bye.Judge(Greeting, "reading the greeting", remote.Credential{}))
 		case is(word, "PREAUTH"):
 			return "", "", l.Abort(fault.New(fault.ProtocolError, "reading the greeting",
-				"The server claims that we are signed in already, which nobody asked of it."))
+				words.Say("The server claims that we are signed in already, which nobody asked of it.")))
 		}
 	}
-	detail := "What answers on this port is not an IMAP server."
+	detail := words.Say("What answers on this port is not an IMAP server.")
 	if bytes.HasPrefix(line, []byte("+OK")) || bytes.HasPrefix(line, []byte("-ERR")) {
-		detail = "This port speaks POP3, not IMAP: choose POP3, or IMAP's own port."
+		detail = words.Say("This port speaks POP3, not IMAP: choose POP3, or IMAP's own port.")
 	}
 	return "", "", l.Abort(fault.New(fault.ProtocolError, "reading the greeting", detail))
 }
@@ -64,7 +65,8 @@ func startTLS(ctx context.Context, l *Link, caps string) error {
 			offered = offered || strings.EqualFold(word, verbSTARTTLS)
 		}
 		if !offered {
-			return fault.New(fault.STARTTLSUnsupported, "securing the connection", "The server does not offer STARTTLS.")
+			return fault.New(fault.STARTTLSUnsupported, "securing the connection",
+				words.Say("The server does not offer STARTTLS."))
 		}
 		_, err := plainCommand(l, "p2", verbSTARTTLS)
 		return err
@@ -114,21 +116,22 @@ func plainCommand(l *Link, tag, verb string) (caps string, err error) {
 			return caps, err
 		case string(who) == tag && (is(word, "NO") || is(word, "BAD")):
 			return "", fault.New(fault.STARTTLSUnsupported, "securing the connection",
-				"The server refuses "+verb+". "+ServerSays(text, remote.Credential{}))
+				words.Say("The server refuses %s.", verb), ServerSays(text, remote.Credential{}))
 		default:
-			return "", fault.New(fault.ProtocolError, "securing the connection", "The server's answer to "+verb+" is no IMAP.")
+			return "", fault.New(fault.ProtocolError, "securing the connection",
+				words.Say("The server's answer to %s is no IMAP.", verb))
 		}
 	}
 	return "", fault.New(fault.ProtocolError, "securing the connection",
-		"The server kept sending other lines and never answered.")
+		words.Say("The server kept sending other lines and never answered."))
 }
 
 // Welcome reads an IMAP server's greeting and, by STARTTLS, secures the connection.
 // It returns the capabilities in the greeting, and its words, if they count.
-func Welcome(ctx context.Context, l *Link) (caps, words string, err error) {
-	caps, err = Timed(l.observe, remote.StepGreeting, func() (caps string, detail string, err error) {
-		caps, words, err = greetIMAP(ctx, l)
-		return caps, "", err
+func Welcome(ctx context.Context, l *Link) (caps, said string, err error) {
+	caps, err = Timed(l.observe, remote.StepGreeting, func() (caps string, detail words.Detail, err error) {
+		caps, said, err = greetIMAP(ctx, l)
+		return caps, nil, err
 	})
 	if err != nil {
 		return "", "", err
@@ -137,12 +140,12 @@ func Welcome(ctx context.Context, l *Link) (caps, words string, err error) {
 		if err := startTLS(ctx, l, caps); err != nil {
 			return "", "", err
 		}
-		caps, words = "", "" // What was said before counts for nothing.
+		caps, said = "", "" // What was said before counts for nothing.
 	}
 	if l.server.Security != remote.None && !l.Encrypted() {
-		return "", "", l.Abort(fault.New(fault.Internal, "signing in", "The connection is not encrypted."))
+		return "", "", l.Abort(fault.New(fault.Internal, "signing in", words.Say("The connection is not encrypted.")))
 	}
-	return caps, words, nil
+	return caps, said, nil
 }
 
 // AskCapabilities asks what the server can do before anybody has signed in.

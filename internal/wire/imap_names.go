@@ -5,7 +5,7 @@ import (
 	"encoding/hex"
 	"strings"
 
-	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // maxFolderName bounds a raw mailbox name, in octets.
@@ -48,7 +48,7 @@ func FromUnreadAlias(alias string) (shown string, ok bool) {
 		return "", false
 	}
 	line, err := hex.DecodeString(rest)
-	return fault.Clean(strings.ToValidUTF8(string(line), "?"), unreadShown), err == nil
+	return words.Clean(strings.ToValidUTF8(string(line), "?"), unreadShown), err == nil
 }
 
 // AliasOf is the alias of a raw name that the server sent before.

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 func (f *imapFilter) continuation(b []byte) error {
@@ -99,7 +99,7 @@ func responseText(b []byte) (code string, args []byte, text string) {
 	if !utf8.Valid(b) {
 		b = bytes.ToValidUTF8(b, []byte("?"))
 	}
-	if text = fault.Clean(string(b[:min(len(b), 1000)]), 400); text == "" {
+	if text = words.Clean(string(b[:min(len(b), 1000)]), 400); text == "" {
 		text = "-"
 	}
 	return code, args, text

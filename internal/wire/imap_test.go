@@ -379,7 +379,7 @@ func TestTooManyFoldersAreSaidToBe(t *testing.T) {
 	max := defaultIMAPLimits(1 << 20)
 	one := "* LIST () \"/\" x\r\n"
 	_, err := filtered([]byte(strings.Repeat(one, max.folders+1)), max, `T1 LIST "" "*"`)
-	if f := fault.Of(err); f.Code != fault.FolderFailed || !strings.Contains(f.Detail, "more than 10000") ||
+	if f := fault.Of(err); f.Code != fault.FolderFailed || !strings.Contains(f.Detail.String(), "more than 10000") ||
 		errors.Is(err, errIMAPProtocol) {
 		t.Errorf("too many folders are reported as %v", err)
 	}

@@ -127,12 +127,12 @@ func dial(ctx context.Context, d *outbound.Dialer, who *Signer, limits LinkLimit
 	}
 	began, server := time.Now(), who.mailbox.Server
 	defer func() { session.spend(time.Since(began)) }()
-	addrs, err := Timed(observe, remote.StepResolve, func() ([]netip.Addr, string, error) {
+	addrs, err := Timed(observe, remote.StepResolve, func() ([]netip.Addr, words.Detail, error) {
 		if err := d.CheckServer(server.Host, server.Port, string(server.Security)); err != nil {
-			return nil, "", err
+			return nil, nil, err
 		}
 		addrs, err := d.Resolve(ctx, server.Host)
-		return addrs, words.Count(int64(len(addrs)), "address", "addresses"), err
+		return addrs, countOf(len(addrs)), err
 	})
 	if err != nil {
 		return nil, err
@@ -146,9 +146,9 @@ func dial(ctx context.Context, d *outbound.Dialer, who *Signer, limits LinkLimit
 			attempt.failed(err)
 		}
 	}()
-	conn, err := Timed(observe, remote.StepConnect, func() (net.Conn, string, error) {
+	conn, err := Timed(observe, remote.StepConnect, func() (net.Conn, words.Detail, error) {
 		conn, err := d.Connect(ctx, addrs, server.Port)
-		return conn, "", err
+		return conn, nil, err
 	})
 	if err != nil {
 		return nil, err
@@ -162,6 +162,14 @@ func dial(ctx context.Context, d *outbound.Dialer, who *Signer, limits LinkLimit
 		}
 	}
 	return l, nil
+}
+
+// countOf says how many addresses a server has.
+func countOf(addresses int) words.Detail {
+	if addresses == 1 {
+		return words.Detail{words.Say("1 address")}
+	}
+	return words.Detail{words.Say("%d addresses", addresses)}
 }
 
 // NewLink makes a link of a connection to a server that there is. Nobody counts its
@@ -181,14 +189,14 @@ func (l *Link) attach(conn net.Conn) {
 
 // Timed runs one step of reaching a server and reports it. do's detail is
 // shown when it went well, the error's own when it did not.
-func Timed[T any](observe func(remote.Step), name remote.StepName, do func() (T, string, error)) (T, error) {
+func Timed[T any](observe func(remote.Step), name remote.StepName, do func() (T, words.Detail, error)) (T, error) {
 	began := time.Now()
 	v, detail, err := do()
 	s := remote.Step{Name: name, OK: err == nil, Took: time.Since(began), Detail: detail}
 	if err != nil {
 		f := fault.Of(err)
-		if s.Detail = f.Detail; s.Detail == "" {
-			s.Detail = string(f.Code)
+		if s.Detail = f.Detail; s.Detail == nil {
+			s.Detail = words.Plain(string(f.Code))
 		}
 	}
 	if observe != nil {
@@ -201,30 +209,30 @@ func Timed[T any](observe func(remote.Step), name remote.StepName, do func() (T,
 // consent was read, and nothing else). Whatever the server sends before the
 // handshake is an error: it could be anybody's words.
 func (l *Link) Upgrade(ctx context.Context) error {
-	_, err := Timed(l.observe, remote.StepTLS, func() (struct{}, string, error) {
+	_, err := Timed(l.observe, remote.StepTLS, func() (struct{}, words.Detail, error) {
 		var none struct{}
 		if l.r.Buffered() > 0 {
-			return none, "", l.Abort(fault.New(fault.TLSFailure, "securing the connection", "The server sent data ahead of the "+
-				"TLS handshake."))
+			return none, nil, l.Abort(fault.New(fault.TLSFailure, "securing the connection",
+				words.Say("The server sent data ahead of the TLS handshake.")))
 		}
 		l.mu.Lock()
 		conn, err := l.conn, l.err
 		l.mu.Unlock()
 		if err != nil {
-			return none, "", err
+			return none, nil, err
 		}
 		if err := conn.SetDeadline(time.Time{}); err != nil {
-			return none, "", l.fail("securing the connection", err)
+			return none, nil, l.fail("securing the connection", err)
 		}
 		encrypted, err := l.dialer.Handshake(ctx, conn, l.server.Host)
 		if err != nil {
-			return none, "", l.Abort(err)
+			return none, nil, l.Abort(err)
 		}
 		l.mu.Lock()
 		l.conn, l.secure = encrypted, true
 		l.mu.Unlock()
 		l.r = bufio.NewReaderSize(rawReader{l}, linkBuffer)
-		return none, tls.VersionName(encrypted.ConnectionState().Version), nil
+		return none, words.Plain(tls.VersionName(encrypted.ConnectionState().Version)), nil
 	})
 	return err
 }
@@ -332,7 +340,7 @@ func (l *Link) arm() {
 // what we sent and "S" for what came.
 func (l *Link) note(dir, line string) {
 	if l.transcript != nil {
-		l.transcript(dir, fault.Clean(line, 500))
+		l.transcript(dir, words.Clean(line, 500))
 	}
 }
 

@@ -4,13 +4,13 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Read implements net.Conn, through the same buffer as ReadLine.
@@ -39,8 +39,8 @@ func (l *Link) ReadLine(max int) ([]byte, error) {
 			return nil, l.fail("reading from the server", err)
 		}
 		if len(l.long)+len(chunk) > max {
-			return nil, l.Abort(fault.New(fault.ProtocolError, "reading from the server", fmt.Sprintf(
-				"The server sent a line of more than %d bytes.", max)))
+			return nil, l.Abort(fault.New(fault.ProtocolError, "reading from the server",
+				words.Say("The server sent a line of more than %d bytes.", max)))
 		}
 		if err == nil && len(l.long) == 0 {
 			return chunk, nil
@@ -66,8 +66,10 @@ func (r rawReader) Read(p []byte) (int, error) {
 	if left <= 0 {
 		return 0, l.Abort(&fault.Error{
 			Code: fault.ServerUnavailable, Op: "reading from the server", Limit: true,
-			Detail: fmt.Sprintf("The server sent more than %d MiB on one connection; the rest is left for the next visit.",
-				l.limits.Octets>>20),
+			Detail: words.Detail{
+				words.Say("The server sent more than %d MiB on one connection; the rest is left for the next visit.",
+					l.limits.Octets>>20),
+			},
 		})
 	}
 	if l.parting() && !l.hasten() {
@@ -191,7 +193,10 @@ func (l *Link) silence() fault.Code {
 func (l *Link) fail(op string, err error) error {
 	var known *fault.Error
 	var n net.Error
-	f := &fault.Error{Code: fault.ServerUnavailable, Op: op, Detail: "The connection to the server broke.", Err: err}
+	f := &fault.Error{
+		Code: fault.ServerUnavailable, Op: op, Err: err,
+		Detail: words.Detail{words.Say("The connection to the server broke.")},
+	}
 	switch {
 	case errors.Is(err, io.EOF):
 		f.Err = io.ErrUnexpectedEOF // Nothing above may take it for the proper end of something.
@@ -199,7 +204,7 @@ func (l *Link) fail(op string, err error) error {
 		!errors.Is(err, os.ErrDeadlineExceeded):
 		return l.Abort(err)
 	case errors.As(err, &n) && n.Timeout():
-		f.Code, f.Detail = l.silence(), "The server did not answer in time."
+		f.Code, f.Detail = l.silence(), words.Detail{words.Say("The server did not answer in time.")}
 	}
 	return l.Abort(f)
 }
@@ -219,7 +224,7 @@ func (l *Link) Abort(err error) error {
 }
 
 // ErrClosed is what a link that was closed by us returns.
-var ErrClosed = fault.New(fault.Interrupted, "closing the connection", "")
+var ErrClosed = fault.New(fault.Interrupted, "closing the connection")
 
 // Close ends the connection at once. It may be called again, and at any time.
 func (l *Link) Close() error {

@@ -334,7 +334,7 @@ func TestDialReportsItsSteps(t *testing.T) {
 				NewSessionPace(Patience{}), func(st remote.Step) {
 					mark := map[bool]string{true: "+", false: "-"}[st.OK]
 					steps = append(steps, string(st.Name)+mark)
-					if !st.OK && st.Detail == "" {
+					if !st.OK && st.Detail.String() == "" {
 						t.Errorf("%s failed without a word", st.Name)
 					}
 				})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // places is a gate with one place after another, until it closes.
@@ -23,7 +24,7 @@ func (p *places) Admit(context.Context, remote.Mailbox, []netip.Addr) (func(remo
 // TestACredentialPresentedTwiceTakesTwoPlaces: each is a login that fails at the
 // server. Accepted in the second form, it was right, and costs nothing.
 func TestACredentialPresentedTwiceTakesTwoPlaces(t *testing.T) {
-	refused := fault.New(fault.AuthFailed, "signing in", "")
+	refused := fault.New(fault.AuthFailed, "signing in")
 	for _, tc := range []struct {
 		name string
 		full bool // There is no second place.
@@ -44,7 +45,7 @@ func TestACredentialPresentedTwiceTakesTwoPlaces(t *testing.T) {
 			}
 			a.presents()
 			if tc.full {
-				g.closed = fault.New(fault.RateLimited, "signing in", fault.HeldBack)
+				g.closed = fault.New(fault.RateLimited, "signing in", words.Say(fault.HeldBack))
 			}
 			if a.again() == tc.full {
 				t.Errorf("presented again: %v", !tc.full)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Patience is how long a server may take. Zero means the default; of Command,
@@ -127,13 +128,13 @@ func (s *SessionPace) spend(d time.Duration) {
 func (s *SessionPace) overdue(code fault.Code) *fault.Error {
 	switch {
 	case s.whole.rest() <= 0:
-		f := fault.New(code, waiting, fmt.Sprintf("The server is too slow: it was waited for %v in all. The rest is left "+
-			"for the next visit.", s.whole.limit))
+		f := fault.New(code, waiting, words.Say("The server is too slow: it was waited for %s in all. The rest is left "+
+			"for the next visit.", s.whole.limit.String()))
 		f.Limit, f.Err = true, ErrTooLong
 		return f
 	case s.progress.rest() <= 0:
-		f := fault.New(code, waiting, fmt.Sprintf("The server is too slow: in %v of waiting it sent neither a message nor "+
-			"what a folder holds.", s.progress.limit))
+		f := fault.New(code, waiting, words.Say("The server is too slow: in %s of waiting it sent neither a message nor "+
+			"what a folder holds.", s.progress.limit.String()))
 		f.Err = ErrNoProgress
 		return f
 	}
@@ -197,8 +198,8 @@ func (l *Link) overdue() *fault.Error {
 		return nil
 	}
 	return &fault.Error{
-		Code: code, Op: waiting,
-		Detail: "The server is too slow: what it was asked for did not come in time.", Err: ErrTooSlow,
+		Code: code, Op: waiting, Err: ErrTooSlow,
+		Detail: words.Detail{words.Say("The server is too slow: what it was asked for did not come in time.")},
 	}
 }
 

@@ -3,13 +3,13 @@ package wire
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"net"
 	"strings"
 
 	"github.com/knadh/go-pop3"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // POP3Verb is a POP3 command. These are all that exist here: what would change
@@ -62,7 +62,7 @@ func (c POP3Command) Line() string {
 type POP3Refusal struct{ Text string }
 
 // Error implements error.
-func (r *POP3Refusal) Error() string { return "the server refused: " + fault.Clean(r.Text, 200) }
+func (r *POP3Refusal) Error() string { return "the server refused: " + words.Clean(r.Text, 200) }
 
 // POP3 is one connection in POP3's terms. go-pop3 writes the commands and
 // reads the status lines, as a codec; below it stand the guard, and a reader
@@ -208,7 +208,8 @@ func (w *POP3) parse(line []byte) error {
 	}
 	if !crlf {
 		w.imap = word == "*"
-		return w.Abort(fault.New(fault.ProtocolError, "reading from the server", "The server's answer is not one of POP3."))
+		return w.Abort(fault.New(fault.ProtocolError, "reading from the server",
+			words.Say("The server's answer is not one of POP3.")))
 	}
 	w.note("S", text)
 	return nil
@@ -228,8 +229,10 @@ func (w *POP3) refusal(err error) error {
 	case !w.ok:
 		return &POP3Refusal{Text: w.text}
 	}
-	return w.Abort(&fault.Error{Code: fault.ProtocolError, Op: "reading from the server", Detail: "The server's answer " +
-		"is not one of POP3.", Err: err})
+	return w.Abort(&fault.Error{
+		Code: fault.ProtocolError, Op: "reading from the server", Err: err,
+		Detail: words.Detail{words.Say("The server's answer is not one of POP3.")},
+	})
 }
 
 // Send writes commands, all at once.
@@ -330,8 +333,8 @@ func (w *POP3) Lines(each func(line []byte, ok bool) (used bool, err error)) err
 			w.Listed()
 		}
 	}
-	return w.Abort(fault.New(fault.ProtocolError, "reading a list", fmt.Sprintf("the server's list has more than %d lines",
-		maxPOP3Lines)))
+	return w.Abort(fault.New(fault.ProtocolError, "reading a list",
+		words.Say("the server's list has more than %d lines", maxPOP3Lines)))
 }
 
 // Greeted returns the words of the greeting.

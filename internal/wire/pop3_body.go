@@ -20,8 +20,8 @@ func (w *POP3) Body(most int64) *DotReader {
 func (w *POP3) Skip(d *DotReader, limit int64) error {
 	n, err := io.Copy(io.Discard, io.LimitReader(d, limit+1))
 	if err == nil && n > limit {
-		err = w.Abort(fault.New(fault.MessageFailed, "reading a message", "The message does not end after "+words.Size(limit)+
-			"."))
+		err = w.Abort(fault.New(fault.MessageFailed, "reading a message",
+			words.Say("The message does not end after %s.", words.Octets(limit))))
 	}
 	return err
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Phase is how far a session has come: it says what a refusal means whose words
@@ -77,12 +78,12 @@ func (r Reply) Judge(p Phase, op string, cred remote.Credential) *fault.Error {
 	if f.Code == fault.AuthFailed && cred.Auth == remote.OAuth2 {
 		f.Code = fault.OAuthReauthorizationRequired
 	}
-	f.Detail = ServerSays(r.Text, cred)
+	f.Detail = words.Detail{ServerSays(r.Text, cred)}
 	switch {
 	case f.Code == fault.AuthFailed && (r.Code == "EXPIRED" || holdsOne(foldWords(r.Text), passwordExpired)):
-		f.Detail = fault.PasswordExpired + " " + f.Detail
+		f.Detail = append(words.Detail{words.Say(fault.PasswordExpired)}, f.Detail...)
 	case r.Code == "PRIVACYREQUIRED":
-		f.Detail = "The server wants an encrypted connection. " + f.Detail
+		f.Detail = append(words.Detail{words.Say("The server wants an encrypted connection.")}, f.Detail...)
 	}
 	return f
 }
@@ -200,9 +201,9 @@ func waitOf(number, unit string) time.Duration {
 }
 
 // ServerSays quotes a server, cleaned and without the secret.
-func ServerSays(text string, cred remote.Credential) string {
-	if text = fault.Clean(remote.Redact(text, cred.Secret), 200); text == "" || text == "-" {
-		return "The server gave no reason."
+func ServerSays(text string, cred remote.Credential) words.Sentence {
+	if text = words.Clean(remote.Redact(text, cred.Secret), 200); text == "" || text == "-" {
+		return words.Say("The server gave no reason.")
 	}
-	return "The server says: " + text
+	return words.Say("The server says: %s", text)
 }

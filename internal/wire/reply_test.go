@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // refusals are what servers really say, with what it means in every phase and
@@ -165,7 +166,7 @@ func TestAnExpiredPasswordIsToldFromAWrongOne(t *testing.T) {
 	} {
 		for name, r := range map[string]Reply{"POP3": POP3Reply(said), "NO": asIMAP(NO, said)} {
 			f := r.Judge(SigningIn, "signing in", remote.Credential{})
-			if told := strings.HasPrefix(f.Detail, fault.PasswordExpired+" The server says: "); told != expired ||
+			if told := strings.HasPrefix(f.Detail.String(), fault.PasswordExpired+" The server says: "); told != expired ||
 				expired && f.Code != fault.AuthFailed {
 				t.Errorf("%s %q is reported as %s: %q", name, said, f.Code, f.Detail)
 			}
@@ -315,5 +316,22 @@ func TestTheLibrarysRefusalIsTheServers(t *testing.T) {
 	f := IMAPReply(e).Judge(ReadingMessage, "reading", remote.Credential{})
 	if f.Code != fault.RateLimited || !f.Session {
 		t.Errorf("%+v", f)
+	}
+}
+
+// TestTheSecretIsInNoFormOfADetail: neither shown nor kept, where a server repeats it. The control is a server that
+// repeats what is no secret.
+func TestTheSecretIsInNoFormOfADetail(t *testing.T) {
+	const secret = `zażółć "gęś"\jaźń`
+	for name, cred := range map[string]remote.Credential{
+		"redacted": {Username: "anna", Secret: remote.NewSecret(secret)}, "control": {Username: "anna"},
+	} {
+		f := asIMAP(NO, "[AUTHENTICATIONFAILED] no such password: "+secret).Judge(SigningIn, "signing in", cred)
+		kept := words.Kept(f.Detail.Keep())
+		for _, text := range []string{f.Error(), f.Detail.Keep(), kept.String(), kept.In(words.Polish, nil)} {
+			if found := strings.Contains(text, "gęś"); found != (name == "control") {
+				t.Errorf("%s: %q", name, text)
+			}
+		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // The SASL mechanisms by which a password is presented.
@@ -92,7 +93,7 @@ func (c *cramMD5) Start() (string, []byte, error) { return SASLCRAM, nil, nil }
 // Next implements sasl.Client.
 func (c *cramMD5) Next(challenge []byte) ([]byte, error) {
 	if len(challenge) == 0 {
-		return nil, fault.New(fault.ProtocolError, "signing in", "The server's challenge is empty.")
+		return nil, fault.New(fault.ProtocolError, "signing in", words.Say("The server's challenge is empty."))
 	}
 	mac := hmac.New(md5.New, []byte(c.secret))
 	mac.Write(challenge)
@@ -119,7 +120,8 @@ func (c *saslLoginClient) Start() (string, []byte, error) { return SASLLogin, ni
 // Next implements sasl.Client.
 func (c *saslLoginClient) Next([]byte) ([]byte, error) {
 	if len(c.answers) == 0 {
-		return nil, fault.New(fault.ProtocolError, "signing in", "The server asks for more than user name and password.")
+		return nil, fault.New(fault.ProtocolError, "signing in",
+			words.Say("The server asks for more than user name and password."))
 	}
 	answer := c.answers[0]
 	c.answers = c.answers[1:]
@@ -128,9 +130,9 @@ func (c *saslLoginClient) Next([]byte) ([]byte, error) {
 
 // NoMechanism says that the server wants to be signed in to in no way that is known here.
 func NoMechanism(offered []string, encrypted bool) *fault.Error {
-	known := "This service knows SCRAM-SHA-256, SCRAM-SHA-1, CRAM-MD5, PLAIN and LOGIN."
-	f := fault.New(fault.AuthMechanismUnsupported, "signing in", "The server offers no way to sign in with a password. "+
-		known)
+	known := words.Say("This service knows %s.", "SCRAM-SHA-256, SCRAM-SHA-1, CRAM-MD5, PLAIN and LOGIN")
+	f := fault.New(fault.AuthMechanismUnsupported, "signing in",
+		words.Say("The server offers no way to sign in with a password."), known)
 	slices.Sort(offered)
 	shown := ""
 	for _, m := range offered[:min(len(offered), 10)] {
@@ -138,9 +140,9 @@ func NoMechanism(offered []string, encrypted bool) *fault.Error {
 	}
 	switch {
 	case shown != "":
-		f.Detail = fault.Clean("The server offers only "+shown[2:], 200) + ". " + known
+		f.Detail = words.Detail{words.Say("The server offers only %s.", words.Clean(shown[2:], 177)), known}
 	case !encrypted:
-		f.Detail = "The server offers no way to sign in over a connection that is not encrypted."
+		f.Detail = words.Detail{words.Say("The server offers no way to sign in over a connection that is not encrypted.")}
 	}
 	return f
 }

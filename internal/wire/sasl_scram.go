@@ -17,6 +17,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 const (
@@ -81,7 +82,7 @@ func (s *scram) Next(challenge []byte) ([]byte, error) {
 	case s.serverProof == nil:
 		return s.prove(string(challenge))
 	case s.done:
-		return nil, scramFault("The server asks for more than signing in takes.")
+		return nil, scramFault(words.Say("The server asks for more than signing in takes."))
 	}
 	said := attributes(string(challenge))
 	if _, refused := said['e']; refused {
@@ -89,7 +90,7 @@ func (s *scram) Next(challenge []byte) ([]byte, error) {
 	}
 	proof, err := base64.StdEncoding.DecodeString(said['v'])
 	if err != nil || !hmac.Equal(proof, s.serverProof) {
-		return nil, scramFault("The server did not prove that it knows the password.")
+		return nil, scramFault(words.Say("The server did not prove that it knows the password."))
 	}
 	s.done = true
 	return []byte{}, nil
@@ -104,9 +105,9 @@ func (s *scram) prove(challenge string) ([]byte, error) {
 	_, extended := said['m']
 	switch {
 	case err != nil, bad != nil, len(salt) == 0, extended, !strings.HasPrefix(nonce, s.nonce), len(nonce) == len(s.nonce):
-		return nil, scramFault("The server's challenge cannot be used.")
+		return nil, scramFault(words.Say("The server's challenge cannot be used."))
 	case n < minIterations || n > maxIterations:
-		return nil, scramFault(fmt.Sprintf("The server asks for %d rounds, which is not an acceptable number.", n))
+		return nil, scramFault(words.Say("The server asks for %d rounds, which is not an acceptable number.", n))
 	}
 	salted, err := pbkdf2.Key(s.hash, s.secret, salt, int(n), s.hash().Size())
 	if err != nil {
@@ -136,12 +137,12 @@ func (s *scram) mac(key []byte, text string) []byte {
 // Proved implements saslClient.
 func (s *scram) Proved() error {
 	if !s.done {
-		return scramFault("The server did not prove that it knows the password.")
+		return scramFault(words.Say("The server did not prove that it knows the password."))
 	}
 	return nil
 }
 
-func scramFault(detail string) *fault.Error {
+func scramFault(detail words.Sentence) *fault.Error {
 	return fault.New(fault.ProtocolError, "signing in", detail)
 }
 

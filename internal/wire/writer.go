@@ -14,6 +14,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Writer is a connection to an IMAP server to which mail is delivered. Whatever is sent
@@ -142,7 +143,7 @@ func shownCommand(command string) string {
 func (w *Writer) poison(command string, err error) error {
 	verb, _, _ := strings.Cut(command, " ")
 	return w.Abort(&fault.Error{
-		Code: fault.Internal, Op: "sending to the server", Err: fmt.Errorf("%w: %s", err, fault.Clean(verb, 20)),
+		Code: fault.Internal, Op: "sending to the server", Err: fmt.Errorf("%w: %s", err, words.Clean(verb, 20)),
 	})
 }
 
@@ -231,9 +232,11 @@ func (w *Writer) leave() error {
 			w.open = ""
 			return &Refused{a.Reply}
 		case a.Tag == w.open:
-			return w.Abort(fault.New(fault.ProtocolError, "sending a message", "The server answers before it has the message."))
+			return w.Abort(fault.New(fault.ProtocolError, "sending a message",
+				words.Say("The server answers before it has the message.")))
 		case a.Tag != "*" && len(w.early) == mostEarly:
-			return w.Abort(fault.New(fault.ProtocolError, "sending a message", "The server answers what was not asked."))
+			return w.Abort(fault.New(fault.ProtocolError, "sending a message",
+				words.Say("The server answers what was not asked.")))
 		case a.Tag != "*":
 			w.early = append(w.early, a)
 		}
@@ -278,7 +281,7 @@ func (w *Writer) Await(tag string, each func(a Answer) error) (Answer, error) {
 		switch {
 		case answers > mostAnswers, folders > mostFolders:
 			return Answer{}, w.Abort(fault.New(fault.ProtocolError, "reading from the server",
-				"The server sends more than can be read."))
+				words.Say("The server sends more than can be read.")))
 		case a.Tag == tag:
 			w.link.Settled()
 			if a.Kind != "OK" {
@@ -297,7 +300,7 @@ func (w *Writer) Await(tag string, each func(a Answer) error) (Answer, error) {
 			}
 		default:
 			return Answer{}, w.Abort(fault.New(fault.ProtocolError, "reading from the server",
-				"The server answers what was not asked."))
+				words.Say("The server answers what was not asked.")))
 		}
 	}
 }
@@ -352,7 +355,7 @@ func (w *Writer) Authenticate(s SASLClient, initial bool) error {
 		case a.Tag == "*":
 			continue
 		case a.Tag != "+" || rounds > defaultIMAPLimits(0).rounds:
-			return w.Abort(fault.New(fault.ProtocolError, "signing in", "The server's answers cannot be used."))
+			return w.Abort(fault.New(fault.ProtocolError, "signing in", words.Say("The server's answers cannot be used.")))
 		}
 		rounds++
 		answer := first

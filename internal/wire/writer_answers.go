@@ -7,6 +7,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Answer is what a destination said: to a command, or beside it.
@@ -88,7 +89,8 @@ func (w *Writer) Answer() (Answer, error) {
 		a, err := w.read(line)
 		if isUnreadable(err) {
 			w.link.LeaveOut(line)
-			err = fault.New(fault.ProtocolError, "reading from the server", "The server sent an answer that cannot be used.")
+			err = fault.New(fault.ProtocolError, "reading from the server",
+				words.Say("The server sent an answer that cannot be used."))
 		}
 		if err != nil {
 			return Answer{}, w.Abort(err)

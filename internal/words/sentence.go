@@ -8,8 +8,8 @@ import (
 )
 
 // Sentence is something that is shown to people. It is written in English, and its
-// format is the key by which package diagnose has it in other languages, as
-// gettext does it; what stands for the format's verbs is the same in each. Test
+// format is the key by which Translate finds it in other languages, as gettext does it;
+// what stands for the format's verbs is the same in each. Test
 // TestEverySentenceIsInPolish finds those that are in one language only.
 type Sentence struct {
 	Format string
@@ -17,7 +17,12 @@ type Sentence struct {
 }
 
 // Say returns a sentence.
-func Say(format string, args ...any) Sentence { return Sentence{format, args} }
+func Say(format string, args ...any) Sentence {
+	if false {
+		_ = fmt.Sprintf(format, args...) // So that go vet compares what is filled in with the format.
+	}
+	return Sentence{format, args}
+}
 
 // Error returns it in English: a Sentence is an error wherever it is all that
 // there is to say.

@@ -1,5 +1,12 @@
-// Package words makes what the server says to people: sizes and counts, in one way
-// everywhere. It imports nothing of ours and knows no mail.
+// Package words is what the server says to people, in each language: every text, how a
+// number goes with a noun, and how a size is written.
+//
+// It imports nothing of ours and decides nothing. Texts of failures and delays are found by
+// their code as a string, sentences by their English; which text is said in which situation is
+// for diagnose, provider and httpapi to choose, and tests there hold their codes to the texts
+// here. What is peculiar to one provider stands beside its servers in provider's presets, as it
+// changes with them. The web pages keep their own texts in the browser (webui/assets/i18n),
+// and the command line speaks English.
 package words
 
 import (
@@ -21,6 +28,14 @@ func Size(n int64) string {
 		unit++
 	}
 	return strings.TrimSuffix(fmt.Sprintf("%.1f", value), ".0") + " " + units[unit]
+}
+
+// SizeIn is Size in a language: Polish has a comma where English has a point.
+func SizeIn(n int64, lang Language) string {
+	if lang == Polish {
+		return strings.Replace(Size(n), ".", ",", 1)
+	}
+	return Size(n)
 }
 
 // Count is a number of things in English: "1 folder", "2 folders". many is for words

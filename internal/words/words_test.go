@@ -33,3 +33,23 @@ func TestASizeFitsItsUnit(t *testing.T) {
 		}
 	}
 }
+
+// TestPluralsArePolish: 2, 3 and 4 go with another form than 5, and 12 to 14 with that of 5.
+func TestPluralsArePolish(t *testing.T) {
+	for n, want := range map[int]string{
+		0: "Ostatnie pobieranie się nie udało", 1: "Ostatnie pobieranie się nie udało",
+		2: "Ostatnie 2 pobrania się nie udały", 4: "Ostatnie 4 pobrania się nie udały",
+		5: "Ostatnich 5 pobrań się nie udało", 11: "Ostatnich 11 pobrań się nie udało",
+		12: "Ostatnich 12 pobrań się nie udało", 14: "Ostatnich 14 pobrań się nie udało",
+		21: "Ostatnich 21 pobrań się nie udało", 22: "Ostatnie 22 pobrania się nie udały",
+		112: "Ostatnich 112 pobrań się nie udało", 123: "Ostatnie 123 pobrania się nie udały",
+	} {
+		if got := words.Failures(n, words.Polish); got != want {
+			t.Errorf("%d: %s", n, got)
+		}
+	}
+	if one, two := words.Failures(1, words.English), words.Failures(2, words.English); one != "The last fetch failed" ||
+		two != "The last 2 fetches failed" {
+		t.Errorf("%s; %s", one, two)
+	}
+}

@@ -256,7 +256,7 @@ func dialRaw(port int, ca, user string) (*raw, error) {
 	return c, c.do(fmt.Sprintf(`LOGIN "%s" "%s"`, user, password))
 }
 
-// send writes a command; that of an APPEND goes on with its messages.
+// send writes a command; that of an APPEND continues with its messages.
 func (c *raw) send(command string) (tag string) {
 	c.n++
 	tag = "a" + strconv.Itoa(c.n)

@@ -15,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest/destination"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // memory is a destination in memory that keeps its promises, but for one.
@@ -94,7 +95,7 @@ func (d *delivery) Reserve(_ context.Context, _, bytes int64) error {
 			d.reserved += bytes
 			return nil
 		}
-		return fault.New(fault.LocalOverQuota, "reserving", "full")
+		return fault.New(fault.LocalOverQuota, "reserving", words.Say("full"))
 	}
 	d.reserved += bytes
 	return err
@@ -260,7 +261,7 @@ func (d *delivery) Find(_ context.Context, ps []mail.Placement, noted bool) ([]m
 
 func (d *delivery) Present(context.Context) error {
 	if d.away && d.broken != "does not look where the mailbox is" {
-		return fault.New(fault.LocalMailboxUnavailable, "looking", "gone")
+		return fault.New(fault.LocalMailboxUnavailable, "looking", words.Say("gone"))
 	}
 	return nil
 }

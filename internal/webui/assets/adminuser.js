@@ -10,6 +10,7 @@ import { ours } from "./form.js";
 import { days, fillBar } from "./chart.js";
 import { userLimit } from "./limits.js";
 import { explain, missing } from "./page.js";
+import { exact } from "./bytes.js";
 import { due, overdue, progressView, time } from "./list.js";
 
 /** acts is a link to who did what to a user or an account. */
@@ -154,7 +155,7 @@ function settingsOf(a) {
     fact(t("form.folder"), a.folder),
     fact(t("admin.account.sender"), a.sender_name || "–"),
     fact(t("admin.account.interval"), every(a.poll_interval_seconds)),
-    fact(t("admin.account.largest"), size(a.max_message_bytes)),
+    fact(t("admin.account.largest"), exact(a.max_message_bytes)),
     fact(t("admin.account.start"), begins(a.start)),
     include.length > 0 && fact(t("admin.account.include"), include.join(", ")),
     exclude.length > 0 && fact(t("admin.account.exclude"), exclude.join(", ")),

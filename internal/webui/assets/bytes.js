@@ -1,6 +1,6 @@
 // Numbers of bytes as people write them, with a unit, exact to the byte.
 
-import { language } from "./i18n.js";
+import { language, t } from "./i18n.js";
 
 export const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
 const binary = ["byte", "kibibyte", "mebibyte", "gibibyte", "tebibyte"];
@@ -42,3 +42,12 @@ export function read(text, unit) {
 
 /** suited is the unit in which a number of bytes is easiest to read. */
 export const suited = (bytes) => (bytes ? units.findLast((u) => bytes >= factors[u]) : "gigabyte");
+
+/** largestUnit is the unit of the limit of a message: MiB where it is round in those alone, as 50 MiB (52.4288 MB). */
+export const largestUnit = (bytes) => (bytes % 2 ** 20 === 0 && bytes % 1e6 ? "mebibyte" : suited(bytes));
+
+/** exact is the limit of a message in that unit, to the byte. */
+export function exact(bytes) {
+  const unit = largestUnit(bytes);
+  return written(bytes, unit) + "\u00a0" + t("unit." + unit);
+}

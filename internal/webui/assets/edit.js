@@ -2,7 +2,7 @@
 // again where that matters.
 
 import { get, patch, query, Problem } from "./api.js";
-import { read, suited, typed, units, written } from "./bytes.js";
+import { largestUnit, read, typed, units, written } from "./bytes.js";
 import { h, icon, notice, announce, show, steady } from "./dom.js";
 import * as live from "./events.js";
 import { folderName, size, t } from "./i18n.js";
@@ -340,9 +340,8 @@ const least = 1024, most = 268435456;
 
 /** largest is the limit of a message, with its unit, as it is to the byte. */
 function largest(now) {
-  // 50 MiB is a round number, which it is not in MB.
-  const choices = [...units.slice(0, 3), ...(now % 2 ** 20 === 0 && now % 1e6 ? ["mebibyte"] : [])];
-  const unit = choices[3] || suited(now), shown = written(now, unit);
+  const unit = largestUnit(now), shown = written(now, unit);
+  const choices = [...units.slice(0, 3), ...(unit === "mebibyte" ? [unit] : [])];
   const f = field({
     name: "max_message_bytes", label: t("form.largest"), hint: t("form.largest.hint"), value: shown,
     inputmode: "decimal", maxlength: "12", size: "8", autocomplete: "off",

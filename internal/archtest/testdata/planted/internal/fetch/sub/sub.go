@@ -5,3 +5,5 @@ import (
 
 	_ "example.test/house/internal/maildir"
 )
+
+const folder = "Wysłane" // Data, of which there is a reason.

@@ -1,113 +1,105 @@
-package diagnose
+package words
 
-import (
-	"github.com/mailbrook/mailbrook/internal/fault"
-	"github.com/mailbrook/mailbrook/internal/remote"
-)
-
-// text is what is said of a code.
-type text struct{ title, advice phrase }
-
-// again ends the advice on what passes by itself, where it is not known when. The
+// RetrySoon ends the advice on what passes by itself, where it is not known when. The
 // same words stand in connection tests, where nothing is saved yet.
-var again = phrase{
+var RetrySoon = Phrase{
 	"Try again in a few minutes; a saved account is tried again by itself.",
 	"Spróbuj ponownie za kilka minut; po zapisaniu będziemy próbować sami.",
 }
 
-// againIn ends it where it is known when that is, and tryIn where nobody may try
+// RetriedIn ends it where it is known when that is, and RetryIn where nobody may try
 // sooner. {wait} is filled in, as in "15 minutes".
 var (
-	againIn = phrase{"It is tried again by itself in {wait}.", "Następna próba nastąpi automatycznie za {wait}."}
-	tryIn   = phrase{
+	RetriedIn = Phrase{"It is tried again by itself in {wait}.", "Następna próba nastąpi automatycznie za {wait}."}
+	RetryIn   = Phrase{
 		"Try again in {wait}; a saved account is tried again by itself.",
 		"Spróbuj ponownie za {wait}; po zapisaniu będziemy próbować sami.",
 	}
-	againLater = phrase{
+	RetryLater = Phrase{
 		"Try again later; a saved account is tried again by itself.",
 		"Spróbuj ponownie później; po zapisaniu będziemy próbować sami.",
 	}
 )
 
-// texts say what each code means and what to do. {provider}, {protocol} and
+// Faults say what each code means and what to do. {provider}, {protocol} and
 // {host} are filled in.
-var texts = map[fault.Code]text{
-	fault.DNSFailure: {
-		phrase{"The server's name was not found", "Nie znaleziono serwera o tej nazwie"},
-		phrase{"Check the server's name for typing errors.", "Sprawdź, czy nazwa serwera jest wpisana bez błędów."},
+var Faults = map[string]Text{
+	"dns_failure": {
+		Phrase{"The server's name was not found", "Nie znaleziono serwera o tej nazwie"},
+		Phrase{"Check the server's name for typing errors.", "Sprawdź, czy nazwa serwera jest wpisana bez błędów."},
 	},
-	fault.HostNotAllowed: {
-		phrase{"This server may not be used", "Tego serwera nie można użyć"},
-		phrase{
+	"host_not_allowed": {
+		Phrase{"This server may not be used", "Tego serwera nie można użyć"},
+		Phrase{
 			"This host or port is not one that an external account may name. Enter the public name of the provider's mail " +
 				"server and one of its usual ports: 993 for IMAP, 995 for POP3.",
 			"Konto zewnętrzne nie może wskazywać tego adresu lub portu. Wpisz publiczną nazwę serwera poczty dostawcy i jeden " +
 				"ze zwykłych portów: 993 dla IMAP, 995 dla POP3.",
 		},
 	},
-	fault.ConnectRefused: {
-		phrase{"The server refused the connection", "Serwer odrzucił połączenie"},
-		phrase{"Check the server's name and the port: usually 993 for IMAP, 995 for POP3.", "Sprawdź nazwę serwera i port: " +
+	"connect_refused": {
+		Phrase{"The server refused the connection", "Serwer odrzucił połączenie"},
+		Phrase{"Check the server's name and the port: usually 993 for IMAP, 995 for POP3.", "Sprawdź nazwę serwera i port: " +
 			"zwykle 993 dla IMAP, 995 dla POP3."},
 	},
-	fault.ConnectTimeout: {
-		phrase{"The server did not answer in time", "Serwer nie odpowiedział na czas"},
-		phrase{
+	"connect_timeout": {
+		Phrase{"The server did not answer in time", "Serwer nie odpowiedział na czas"},
+		Phrase{
 			"Check the server's name, the port and the encryption. If they are right, the server is overloaded or cannot be " +
 				"reached for now.",
 			"Sprawdź nazwę serwera, port i szyfrowanie. Jeśli są poprawne, serwer jest przeciążony lub chwilowo nieosiągalny.",
 		},
 	},
-	fault.TLSFailure: {
-		phrase{"No encrypted connection could be made", "Nie udało się nawiązać szyfrowanego połączenia"},
-		phrase{
+	"tls_failure": {
+		Phrase{"No encrypted connection could be made", "Nie udało się nawiązać szyfrowanego połączenia"},
+		Phrase{
 			"Check that the encryption matches the port: TLS on 993 and 995, STARTTLS on 143 and 110.",
 			"Sprawdź, czy szyfrowanie pasuje do portu: TLS na 993 i 995, STARTTLS na 143 i 110.",
 		},
 	},
-	fault.TLSCertificateInvalid: {
-		phrase{"The server's certificate is not valid", "Certyfikat serwera jest nieprawidłowy"},
-		phrase{
+	"tls_certificate_invalid": {
+		Phrase{"The server's certificate is not valid", "Certyfikat serwera jest nieprawidłowy"},
+		Phrase{
 			"The connection was ended before the password was sent. Enter the server's name exactly as the provider gives it. " +
 				"If it is right, ask the provider to put its certificate in order.",
 			"Połączenie przerwano przed wysłaniem hasła. Wpisz nazwę serwera dokładnie tak, jak podaje ją dostawca. Jeśli " +
 				"jest poprawna, poproś dostawcę o naprawę certyfikatu.",
 		},
 	},
-	fault.STARTTLSUnsupported: {
-		phrase{"The server does not offer STARTTLS", "Serwer nie oferuje STARTTLS"},
-		phrase{"Choose TLS instead, with port 993 for IMAP or 995 for POP3.", "Wybierz zamiast tego TLS, z portem 993 dla " +
+	"starttls_unsupported": {
+		Phrase{"The server does not offer STARTTLS", "Serwer nie oferuje STARTTLS"},
+		Phrase{"Choose TLS instead, with port 993 for IMAP or 995 for POP3.", "Wybierz zamiast tego TLS, z portem 993 dla " +
 			"IMAP lub 995 dla POP3."},
 	},
-	fault.ProtocolError: {
-		phrase{"The server does not answer as {protocol} should", "Serwer nie odpowiada zgodnie z protokołem {protocol}"},
-		phrase{
+	"protocol_error": {
+		Phrase{"The server does not answer as {protocol} should", "Serwer nie odpowiada zgodnie z protokołem {protocol}"},
+		Phrase{
 			"Check that protocol and port belong together: IMAP uses 993 or 143, POP3 uses 995 or 110.",
 			"Sprawdź, czy protokół i port do siebie pasują: IMAP używa portu 993 lub 143, POP3 portu 995 lub 110.",
 		},
 	},
-	fault.AuthFailed: {
-		phrase{"The user name or the password was refused", "Nazwa użytkownika lub hasło zostały odrzucone"},
-		phrase{"Enter the password again and check the user name.", "Wpisz hasło jeszcze raz i sprawdź nazwę użytkownika."},
+	"auth_failed": {
+		Phrase{"The user name or the password was refused", "Nazwa użytkownika lub hasło zostały odrzucone"},
+		Phrase{"Enter the password again and check the user name.", "Wpisz hasło jeszcze raz i sprawdź nazwę użytkownika."},
 	},
-	fault.AppPasswordRequired: {
-		phrase{"An app password is needed", "Potrzebne jest hasło do aplikacji"},
-		phrase{
+	"app_password_required": {
+		Phrase{"An app password is needed", "Potrzebne jest hasło do aplikacji"},
+		Phrase{
 			"{provider} refuses the ordinary password here. Make an app password (one for programs) on its pages and enter " +
 				"that. If you did, it has been cancelled or mistyped: make a new one.",
 			"{provider} nie przyjmuje tu zwykłego hasła. Utwórz na stronach dostawcy hasło do aplikacji i " +
 				"wpisz je. Jeśli to było już takie hasło, zostało unieważnione lub źle wpisane: utwórz kolejne.",
 		},
 	},
-	fault.OAuthReauthorizationRequired: {
-		phrase{"Signing in at the provider is needed", "Potrzebne jest zalogowanie u dostawcy"},
+	"oauth_reauthorization_required": {
+		Phrase{"Signing in at the provider is needed", "Potrzebne jest zalogowanie u dostawcy"},
 		onlyOAuth.then(
 			"That is not switched on here: this mailbox cannot be fetched for now.",
 			"Tego tu nie włączono: na razie tej skrzynki nie można pobierać.",
 		),
 	},
-	fault.AuthMechanismUnsupported: {
-		phrase{"The server wants to be signed in to in a way that is not known here", "Serwer wymaga sposobu logowania, " +
+	"auth_mechanism_unsupported": {
+		Phrase{"The server wants to be signed in to in a way that is not known here", "Serwer wymaga sposobu logowania, " +
 			"którego tu nie obsługujemy"},
 		notSent.then(
 			"choose TLS or STARTTLS. Otherwise try the provider's other protocol (IMAP or POP3), or ask the provider to allow "+
@@ -116,53 +108,53 @@ var texts = map[fault.Code]text{
 				"zezwolenie na logowanie hasłem.",
 		),
 	},
-	fault.AccessDisabled: {
-		phrase{"Access by {protocol} is switched off at the provider", "Dostęp przez {protocol} jest wyłączony u dostawcy"},
-		phrase{
+	"access_disabled": {
+		Phrase{"Access by {protocol} is switched off at the provider", "Dostęp przez {protocol} jest wyłączony u dostawcy"},
+		Phrase{
 			"Switch on access for mail programs ({protocol}) in the mailbox's settings at the provider, then try again.",
 			"Włącz dostęp dla programów pocztowych ({protocol}) w ustawieniach skrzynki u dostawcy i spróbuj ponownie.",
 		},
 	},
-	fault.AccountLocked: {
-		phrase{"The provider has locked the account", "Dostawca zablokował konto"},
-		phrase{
+	"account_locked": {
+		Phrase{"The provider has locked the account", "Dostawca zablokował konto"},
+		Phrase{
 			"Sign in to the mailbox on the provider's own page and do what it asks for. Then try again.",
 			"Zaloguj się do skrzynki na stronie dostawcy i zrób to, o co prosi. Potem spróbuj ponownie.",
 		},
 	},
-	fault.MailboxInUse: {
-		phrase{"Another program is using the mailbox", "Skrzynki używa teraz inny program"},
-		phrase{
+	"mailbox_in_use": {
+		Phrase{"Another program is using the mailbox", "Skrzynki używa teraz inny program"},
+		Phrase{
 			"If this keeps happening, let the other program check for mail less often.",
 			"Jeśli to się powtarza, ustaw w tamtym programie rzadsze sprawdzanie poczty.",
 		},
 	},
-	fault.TooManyConnections: {
-		phrase{"Too many connections to the mailbox", "Zbyt wiele połączeń ze skrzynką"},
-		phrase{
+	"too_many_connections": {
+		Phrase{"Too many connections to the mailbox", "Zbyt wiele połączeń ze skrzynką"},
+		Phrase{
 			"The provider limits how many programs may be connected at once. Close some that you do not need.",
 			"Dostawca ogranicza liczbę programów połączonych naraz. Zamknij te, których nie potrzebujesz.",
 		},
 	},
-	fault.RateLimited: {
-		phrase{"The provider asks for a pause", "Dostawca prosi o przerwę"},
+	"rate_limited": {
+		Phrase{"The provider asks for a pause", "Dostawca prosi o przerwę"},
 		tooMuch.then("choose a longer time between checks.", "wybierz rzadsze sprawdzanie."),
 	},
-	fault.ServerUnavailable: {
-		phrase{"The server is out of order for now", "Serwer chwilowo nie działa"},
-		phrase{"The trouble is at the provider: there is nothing for you to change.", "Problem leży po stronie dostawcy: " +
+	"server_unavailable": {
+		Phrase{"The server is out of order for now", "Serwer chwilowo nie działa"},
+		Phrase{"The trouble is at the provider: there is nothing for you to change.", "Problem leży po stronie dostawcy: " +
 			"niczego nie trzeba zmieniać."},
 	},
-	fault.FolderFailed: {
-		phrase{"Some folders could not be read", "Niektórych folderów nie dało się odczytać"},
-		phrase{
+	"folder_failed": {
+		Phrase{"Some folders could not be read", "Niektórych folderów nie dało się odczytać"},
+		Phrase{
 			"Whatever could be read was fetched. If this keeps happening, leave those folders out in the account's settings.",
 			"Pobraliśmy to, co dało się odczytać. Jeśli to się powtarza, pomiń te foldery w ustawieniach konta.",
 		},
 	},
-	fault.MessageFailed: {
-		phrase{"Some messages could not be fetched", "Niektórych wiadomości nie dało się pobrać"},
-		phrase{
+	"message_failed": {
+		Phrase{"Some messages could not be fetched", "Niektórych wiadomości nie dało się pobrać"},
+		Phrase{
 			"They stay at the provider, and hold up nothing else. What could not be read is tried again by itself, " +
 				"once a day in the end, and whenever you ask for a fetch; what is too large you fetch with the button “Fetch”.",
 			"Są nadal u dostawcy i nie wstrzymują reszty poczty. Te, których nie dało się odczytać, spróbujemy pobrać " +
@@ -170,34 +162,34 @@ var texts = map[fault.Code]text{
 				"przyciskiem „Pobierz”.",
 		},
 	},
-	fault.LocalOverQuota: {
-		phrase{"Your own mailbox is full", "Twoja własna skrzynka jest pełna"},
-		phrase{
+	"local_over_quota": {
+		Phrase{"Your own mailbox is full", "Twoja własna skrzynka jest pełna"},
+		Phrase{
 			"Delete mail that you do not need, or ask your administrator for more room. Fetching then resumes by itself; " +
 				"nothing is lost at the provider.",
 			"Usuń niepotrzebną pocztę albo poproś administratora o więcej miejsca. Pobieranie ruszy wtedy samo; u " +
 				"dostawcy nic nie ginie.",
 		},
 	},
-	fault.LocalMailboxUnavailable: {
-		phrase{"Your own mailbox cannot be written to", "Nie można zapisywać w twojej własnej skrzynce"},
-		phrase{
+	"local_mailbox_unavailable": {
+		Phrase{"Your own mailbox cannot be written to", "Nie można zapisywać w twojej własnej skrzynce"},
+		Phrase{
 			"The trouble is on our side, and nothing is lost at the provider. If it lasts, tell your administrator.",
 			"Problem leży po naszej stronie, a u dostawcy nic nie ginie. Jeśli potrwa dłużej, powiadom administratora.",
 		},
 	},
-	fault.VisitAborted: {
-		phrase{"Fetching broke off on our side several times", "Pobieranie kilkakrotnie zostało przerwane po naszej stronie"},
-		phrase{
+	"visit_aborted": {
+		Phrase{"Fetching broke off on our side several times", "Pobieranie kilkakrotnie zostało przerwane po naszej stronie"},
+		Phrase{
 			"The account is tried again by itself, after longer and longer pauses. A very large mailbox can be the reason: " +
 				"leaving out folders that you do not need may help. If the trouble lasts, tell your administrator.",
 			"Będziemy ponawiać próby automatycznie, coraz rzadziej. Przyczyną może być bardzo duża skrzynka: pomóc może " +
 				"pominięcie niepotrzebnych folderów. Jeśli problem potrwa dłużej, powiadom administratora.",
 		},
 	},
-	fault.MailLoop: {
-		phrase{"Mail would be fetched back into where it came from", "Wiadomości krążyłyby w kółko"},
-		phrase{
+	"mail_loop": {
+		Phrase{"Mail would be fetched back into where it came from", "Wiadomości krążyłyby w kółko"},
+		Phrase{
 			"This account reads a mailbox of this same service. Mail that was fetched into that mailbox from elsewhere is not " +
 				"fetched again: add the account it comes from instead. Your own mailbox cannot be fetched into itself: if " +
 				"that is what this account is, delete it.",
@@ -205,9 +197,9 @@ var texts = map[fault.Code]text{
 				"pobierane ponownie: dodaj bezpośrednio konto, z którego pochodzą. Jeśli to twoja własna skrzynka, usuń to konto.",
 		},
 	},
-	fault.Internal: {
-		phrase{"Something went wrong on our side", "Coś poszło źle po naszej stronie"},
-		phrase{
+	"internal": {
+		Phrase{"Something went wrong on our side", "Coś poszło źle po naszej stronie"},
+		Phrase{
 			"If the saved password cannot be read, enter it again. If the trouble lasts, tell your administrator.",
 			"Jeśli zapisanego hasła nie da się odczytać, wpisz je jeszcze raz. Jeśli problem potrwa dłużej, powiadom " +
 				"administratora.",
@@ -215,25 +207,17 @@ var texts = map[fault.Code]text{
 	},
 }
 
-// passing are the codes that can end without anybody doing anything.
-var passing = map[fault.Code]bool{
-	fault.DNSFailure: true, fault.ConnectRefused: true, fault.ConnectTimeout: true, fault.MailboxInUse: true,
-	fault.TooManyConnections: true,
-	fault.RateLimited:        true, fault.ServerUnavailable: true, fault.FolderFailed: true,
-	fault.LocalMailboxUnavailable: true, fault.Internal: true,
+// Unreachable is said where a server that the provider gives cannot be reached.
+var Unreachable = Text{
+	Phrase{"We cannot reach {provider} at the moment", "Nie możemy teraz połączyć się z serwerem {provider}"},
+	Phrase{"There is nothing for you to change.", "Niczego nie trzeba zmieniać."},
 }
 
-// away is said where a server that the provider gives cannot be reached.
-var away = text{
-	phrase{"We cannot reach {provider} at the moment", "Nie możemy teraz połączyć się z serwerem {provider}"},
-	phrase{"There is nothing for you to change.", "Niczego nie trzeba zmieniać."},
-}
-
-// heldBack is what is said where too many logins failed, so that for a while we
+// LoginsPaused is what is said where too many logins failed, so that for a while we
 // make none.
-var heldBack = text{
-	phrase{"Too many logins failed: we pause for a while", "Zbyt wiele nieudanych logowań: robimy przerwę"},
-	phrase{
+var LoginsPaused = Text{
+	Phrase{"Too many logins failed: we pause for a while", "Zbyt wiele nieudanych logowań: robimy przerwę"},
+	Phrase{
 		"So that nobody guesses passwords, and the provider does not lock the mailbox, we do not sign in there for a " +
 			"while, not even with the right password. Check the user name and the password meanwhile.",
 		"Dla bezpieczeństwa i po to, by dostawca nie zablokował skrzynki, przez pewien czas nie logujemy się do niej, " +
@@ -241,9 +225,9 @@ var heldBack = text{
 	},
 }
 
-// signInAgain is what a user can do where signing in on the provider's page is
+// SignInAgain is what a user can do where signing in on the provider's page is
 // offered.
-var signInAgain = phrase{
+var SignInAgain = Phrase{
 	"Sign in on {provider}'s own page, with the button for it. What was fetched stays, and fetching resumes where it " +
 		"stopped.",
 	"Zaloguj się na stronie dostawcy jeszcze raz. To, co pobrano, zostaje, a pobieranie ruszy tam, gdzie się " +
@@ -252,29 +236,29 @@ var signInAgain = phrase{
 
 // What is added where the provider is known.
 var (
-	addLocalPart = phrase{
+	AddLocalPart = Phrase{
 		"At {provider} the user name is what stands before the @ of the address.",
 		"U tego dostawcy nazwą użytkownika jest część adresu przed znakiem @.",
 	}
-	addAppPass = phrase{
+	AddAppPassword = Phrase{
 		"With two-step sign-in on, an app password (one for programs) is needed in its place.",
 		"Przy włączonym logowaniu dwuetapowym potrzebne jest zamiast niego hasło do aplikacji.",
 	}
-	addAccess = phrase{
+	AddAccess = Phrase{
 		"Access for mail programs has to be switched on in the mailbox's settings too.",
 		"Dostęp dla programów pocztowych musi być też włączony w ustawieniach skrzynki.",
 	}
-	addServer = phrase{"{provider}'s server for {protocol} is {server}.", "Serwer tego dostawcy dla {protocol} to " +
+	AddServer = Phrase{"{provider}'s server for {protocol} is {server}.", "Serwer tego dostawcy dla {protocol} to " +
 		"{server}."}
-	addCertified = phrase{
+	AddCertified = Phrase{
 		"At {provider}, {server} serves the same mailbox with a valid certificate: enter that name.",
 		"U tego dostawcy tę samą skrzynkę obsługuje {server}, z ważnym certyfikatem: wpisz tę nazwę.",
 	}
-	see = phrase{"See:", "Zobacz:"}
+	See = Phrase{"See:", "Zobacz:"}
 )
 
+// What stands for a name that is not known.
 var (
-	theProvider   = phrase{"The provider", "Dostawca"}
-	eitherIs      = phrase{"IMAP or POP3", "IMAP lub POP3"}
-	protocolNames = map[remote.Protocol]string{remote.IMAP: "IMAP", remote.POP3: "POP3"}
+	TheProvider    = Phrase{"The provider", "Dostawca"}
+	EitherProtocol = Phrase{"IMAP or POP3", "IMAP lub POP3"}
 )

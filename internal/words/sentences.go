@@ -1,29 +1,31 @@
-package diagnose
+package words
 
 import (
-	"github.com/mailbrook/mailbrook/internal/words"
+	"slices"
+	"sync"
 )
 
-// Tell says a sentence in a person's language. One that is not known in it is
+// Translate says a sentence in a person's language. One that is not known in it is
 // said in English.
-func Tell(s words.Sentence, lang string) string {
-	for _, w := range sentences {
-		if w.en == s.Format {
-			return s.In(w.in(lang))
-		}
+func Translate(s Sentence, lang Language) string {
+	if w, known := byFormat()[s.Format]; known {
+		return s.In(w.In(lang))
 	}
 	return s.Error()
 }
 
-// tooManyFailed is the answer to a request, and the detail of a diagnosis.
-var tooManyFailed = phrase{
-	"Too many logins at this mailbox failed lately; nothing is tried there until some time has passed.",
-	"Ostatnio było zbyt wiele nieudanych logowań do tej skrzynki; przez pewien czas nie będziemy próbować ponownie.",
-}
+// byFormat are the phrases of all sentences by what they are in English.
+var byFormat = sync.OnceValue(func() map[string]Phrase {
+	all := map[string]Phrase{}
+	for _, w := range slices.Concat(sentences, details, serverDetails) {
+		all[w.En] = w
+	}
+	return all
+})
 
 // sentences are what people read about their requests, in the order of the
 // alphabet. Numbers come where no word must agree with them.
-var sentences = []phrase{
+var sentences = []Phrase{
 	{"%s does not offer %s: choose the other protocol", "%s nie oferuje %s: wybierz drugi protokół"},
 	{
 		"%s takes no password: sign in on its own page if that is offered, or have its mail forwarded to your mailbox",
@@ -53,7 +55,10 @@ var sentences = []phrase{
 	{"There is nothing here", "Nic tu nie ma"},
 	{"This external account was added already", "To konto zewnętrzne jest już dodane"},
 	{"This is not allowed", "To nie jest dozwolone"},
-	tooManyFailed,
+	{ // And the detail of a diagnosis.
+		"Too many logins at this mailbox failed lately; nothing is tried there until some time has passed.",
+		"Ostatnio było zbyt wiele nieudanych logowań do tej skrzynki; przez pewien czas nie będziemy próbować ponownie.",
+	},
 	{"Too many requests", "Zbyt wiele żądań"},
 	{"You are not signed in", "Nie udało się zalogować"},
 	{"a body in JSON is needed", "potrzebna jest treść w formacie JSON"},

@@ -1,0 +1,4 @@
+// Package words is where texts are.
+package words
+
+const said = "Hasło zostało odrzucone."

@@ -1,0 +1,15 @@
+-- What is said of failures is kept as sentences with what is filled in, not in English.
+-- See docs/decisions/0052-details.md.
+
+-- +goose Up
+
+-- What is there stays, and is shown as it is until the next visit writes it again.
+SELECT 1;
+
+-- +goose Down
+
+-- Earlier versions would show the form itself. The next visit says again what is wrong.
+UPDATE poll_schedule SET detail = '' WHERE detail LIKE '[1,%';
+UPDATE poll_schedule SET run_detail = '' WHERE run_detail LIKE '[1,%';
+UPDATE runs SET detail = '' WHERE detail LIKE '[1,%';
+UPDATE skipped SET detail = '' WHERE detail LIKE '[1,%';
