@@ -3,7 +3,7 @@
 
 -- +goose Up
 
--- What is there stays, and is shown as it is until the next visit writes it again.
+-- What is there stays, and is read as it is until the next visit writes it again.
 SELECT 1;
 
 -- +goose Down
