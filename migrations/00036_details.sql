@@ -8,7 +8,7 @@ SELECT 1;
 
 -- +goose Down
 
--- Earlier versions would show the form itself. The next visit says again what is wrong.
+-- Earlier versions would show the form itself. Package store has written the details in English; this is what came since.
 UPDATE poll_schedule SET detail = '' WHERE detail LIKE '[1,%';
 UPDATE poll_schedule SET run_detail = '' WHERE run_detail LIKE '[1,%';
 UPDATE runs SET detail = '' WHERE detail LIKE '[1,%';
