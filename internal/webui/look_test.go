@@ -64,6 +64,22 @@ func (p *tab) sound(name string) {
 	p.picture(filepath.Join("testdata", "screenshots", name+"-"+p.dev.name+".png"))
 }
 
+// addressesWhole fails for each address that is broken into lines elsewhere than behind its @.
+func (p *tab) addressesWhole(name string) {
+	p.tb.Helper()
+	if split := js[string](p, `(() => {
+		const all = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [], range = new Range();
+		for (let n; n = all.nextNode();) {
+			if (!/^\S+@\S+$/.test(n.data.trim()) || !n.parentElement.checkVisibility()) continue;
+			range.selectNodeContents(n);
+			if (new Set([...range.getClientRects()].map((r) => Math.round(r.top))).size > 1) found.push(n.data.trim());
+		}
+		return found.join(", ");
+	})()`); split != "" {
+		p.tb.Errorf("%s, %s: these are broken elsewhere than behind their @: %s", name, p.dev.name, split)
+	}
+}
+
 // picture writes what the whole page looks like; with a dialog or a menu, what
 // the window shows.
 func (p *tab) picture(path string) {
