@@ -3,7 +3,7 @@
 
 -- +goose Up
 
--- What is there stays, and is read as it is until the next visit writes it again.
+-- Package store finds the sentences again in what is there.
 SELECT 1;
 
 -- +goose Down

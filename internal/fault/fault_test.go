@@ -72,9 +72,9 @@ func TestTheReasonIsKnownHoweverADetailWasKept(t *testing.T) {
 		{fault.AuthFailed, words.Detail{says, words.Say(fault.PasswordExpired)}, fault.Plain},
 		{fault.AuthFailed, nil, fault.Plain},
 	} {
-		for _, kept := range []string{tc.detail.Keep(), tc.detail.String()} {
-			if got := fault.ReasonOf(tc.code, words.Kept(kept)); got != tc.want {
-				t.Errorf("%s, %q: %d, want %d", tc.code, kept, got, tc.want)
+		for _, d := range []words.Detail{words.Kept(tc.detail.Keep()), words.Earlier(tc.detail.String())} {
+			if got := fault.ReasonOf(tc.code, d); got != tc.want {
+				t.Errorf("%s, %q: %d, want %d", tc.code, d, got, tc.want)
 			}
 		}
 	}

@@ -106,6 +106,11 @@ func TestEarlierVersionsAreLeftDetailsAsTheyWriteThem(t *testing.T) {
 		}
 		before := w.table(everyDetail)
 		w.must(w.Migrate(w.Context()))
+		for _, line := range w.table(everyDetail) {
+			if !strings.HasSuffix(line, "||") && !strings.HasSuffix(line, `|[1,["The server says: %s","[1, no"]]|`) {
+				w.Errorf("what an earlier version wrote became %s", line)
+			}
+		}
 		w.must(w.MigrateDownTo(w.Context(), 35))
 		if after := w.table(everyDetail); !slices.Equal(after, before) || len(after) != 4 {
 			w.Errorf("what an earlier version wrote is %q, and was %q", after, before)

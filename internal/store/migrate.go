@@ -45,6 +45,14 @@ func (s *Store) Migrate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		for _, m := range done {
+			if m.Source.Version == keptSentences {
+				err = s.keepEarlier(ctx)
+			}
+		}
+		if err != nil {
+			return err
+		}
 		err = s.makeInstance(ctx)
 		if err == nil && s.stop != nil { // It keeps its own clock, and may not have had a place for it before.
 			err = s.compareClock(ctx)
