@@ -3,12 +3,12 @@
 
 -- +goose Up
 
--- What is there stays, and is shown as it is until the next visit writes it again.
+-- Package store finds the sentences again in what is there.
 SELECT 1;
 
 -- +goose Down
 
--- Earlier versions would show the form itself. The next visit says again what is wrong.
+-- Earlier versions would show the form itself. Package store has written the details in English; this is what came since.
 UPDATE poll_schedule SET detail = '' WHERE detail LIKE '[1,%';
 UPDATE poll_schedule SET run_detail = '' WHERE run_detail LIKE '[1,%';
 UPDATE runs SET detail = '' WHERE detail LIKE '[1,%';

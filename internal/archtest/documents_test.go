@@ -2,6 +2,7 @@ package archtest
 
 import (
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,6 +15,8 @@ import (
 var (
 	quotedTest = regexp.MustCompile("`((?:Test|Fuzz|Benchmark|Example)[A-Z0-9_][A-Za-z0-9_]*)(?:/[^`]*)?`")
 	quotedFile = regexp.MustCompile("`((?:api|cmd|internal|migrations|docs)/[A-Za-z0-9_./-]+)`")
+	begunTest  = regexp.MustCompile("`((?:Test|Fuzz|Benchmark|Example)[A-Z0-9_][A-Za-z0-9_]*)…")
+	quotedBase = regexp.MustCompile("`([a-z0-9][a-z0-9_]*\\.(?:go|js))`")
 	linked     = regexp.MustCompile(`\]\(([^)#:\s]*)(#[^)\s]*)?\)`)
 	heading    = regexp.MustCompile(`(?m)^#+ (.*)$`)
 	noAnchor   = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
@@ -24,7 +27,7 @@ var (
 // renamed since.
 func TestDocumentsNameWhatIsThere(t *testing.T) {
 	root := top(t)
-	tests := testsBelow(t, root)
+	tests, bases := testsBelow(t, root), basesBelow(t, root)
 	n := 0
 	documents, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
 	if err != nil {
@@ -40,6 +43,9 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 			t.Fatal(err)
 		}
 		found, wrong := missing(string(text), tests, func(path string) bool {
+			if !strings.Contains(path, "/") {
+				return bases[path]
+			}
 			_, err := os.Stat(filepath.Join(root, filepath.FromSlash(path)))
 			return err == nil
 		})
@@ -64,9 +70,12 @@ func TestANameThatIsGoneIsFound(t *testing.T) {
 	if want := []string{"page.md#gone", "gone.md"}; !slices.Equal(gone, want) {
 		t.Errorf("these links lead nowhere: %v", gone)
 	}
-	found, wrong := missing("`TestHere`, `TestGone/sqlite` and `internal/gone/gone.go`, `internal/here`, TestUnquoted",
-		map[string]bool{"TestHere": true}, func(path string) bool { return path == "internal/here" })
-	if want := []string{"TestGone", "internal/gone/gone.go"}; found != 4 || !slices.Equal(wrong, want) {
+	found, wrong := missing("`TestHere`, `TestGone/sqlite` and `internal/gone/gone.go`, `internal/here`, TestUnquoted, "+
+		"`TestHe…`, `TestShe…`, `here_test.go`, `re_test.go`",
+		map[string]bool{"TestHere": true},
+		func(path string) bool { return path == "internal/here" || path == "here_test.go" })
+	want := []string{"TestGone", "TestShe…", "internal/gone/gone.go", "re_test.go"}
+	if found != 8 || !slices.Equal(wrong, want) {
 		t.Errorf("of %d names these are gone: %v", found, wrong)
 	}
 }
@@ -78,9 +87,17 @@ func missing(text string, tests map[string]bool, exists func(path string) bool) 
 			wrong = append(wrong, m[1])
 		}
 	}
-	for _, m := range quotedFile.FindAllStringSubmatch(text, -1) {
-		if found++; !exists(strings.TrimSuffix(m[1], ".")) {
-			wrong = append(wrong, m[1])
+	for _, m := range begunTest.FindAllStringSubmatch(text, -1) {
+		begun := func(test string) bool { return strings.HasPrefix(test, m[1]) }
+		if found++; !slices.ContainsFunc(slices.Collect(maps.Keys(tests)), begun) {
+			wrong = append(wrong, m[1]+"…")
+		}
+	}
+	for _, file := range []*regexp.Regexp{quotedFile, quotedBase} {
+		for _, m := range file.FindAllStringSubmatch(text, -1) {
+			if found++; !exists(strings.TrimSuffix(m[1], ".")) {
+				wrong = append(wrong, m[1])
+			}
 		}
 	}
 	return found, wrong
@@ -143,4 +160,25 @@ func testsBelow(t *testing.T, root string) map[string]bool {
 		t.Fatal(err)
 	}
 	return tests
+}
+
+// basesBelow are the names of all files of the project, without their directories.
+func basesBelow(t *testing.T, root string) map[string]bool {
+	t.Helper()
+	bases := map[string]bool{}
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && strings.HasPrefix(d.Name(), ".") && name != root:
+			return fs.SkipDir
+		case !d.IsDir():
+			bases[d.Name()] = true
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bases
 }

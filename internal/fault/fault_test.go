@@ -55,3 +55,27 @@ func TestOnlyWhatTheUserMustMendIsNotRetried(t *testing.T) {
 		t.Error("a code that nobody knows switches an account off")
 	}
 }
+
+// TestTheReasonIsKnownHoweverADetailWasKept: earlier versions kept it in English, in one piece.
+func TestTheReasonIsKnownHoweverADetailWasKept(t *testing.T) {
+	says := words.Say("The server says: %s", `no: "%s"`)
+	for _, tc := range []struct {
+		code   fault.Code
+		detail words.Detail
+		want   fault.Reason
+	}{
+		{fault.AuthFailed, words.Detail{words.Say(fault.PasswordExpired), says}, fault.CredentialExpired},
+		{fault.FolderFailed, words.Detail{words.Say(fault.NotThere, "A: B, C. D")}, fault.ChosenFoldersMissing},
+		{fault.FolderFailed, words.Detail{words.Say(fault.TooManyFolders, 10000)}, fault.FoldersTooMany},
+		{fault.RateLimited, words.Detail{words.Say(fault.HeldBack)}, fault.LoginsHeldBack},
+		{fault.RateLimited, words.Detail{words.Say(fault.PasswordExpired)}, fault.Plain},
+		{fault.AuthFailed, words.Detail{says, words.Say(fault.PasswordExpired)}, fault.Plain},
+		{fault.AuthFailed, nil, fault.Plain},
+	} {
+		for _, d := range []words.Detail{words.Kept(tc.detail.Keep()), words.Earlier(tc.detail.String())} {
+			if got := fault.ReasonOf(tc.code, d); got != tc.want {
+				t.Errorf("%s, %q: %d, want %d", tc.code, d, got, tc.want)
+			}
+		}
+	}
+}

@@ -81,14 +81,24 @@ func TestDetailsAreKeptAsSentencesAndExportedAsText(t *testing.T) {
 	})
 }
 
-// TestEarlierVersionsAreLeftNoDetailInAFormThatTheyDoNotKnow, and those that they wrote themselves stay: the control.
-func TestEarlierVersionsAreLeftNoDetailInAFormThatTheyDoNotKnow(t *testing.T) {
+// TestEarlierVersionsAreLeftDetailsAsTheyWriteThem, and those that they wrote themselves stay: the control.
+func TestEarlierVersionsAreLeftDetailsAsTheyWriteThem(t *testing.T) {
 	onBoth(t, func(w *world) {
 		w.detailed()
-		w.must(w.MigrateDownTo(w.Context(), 35))
+		kept := w.table(everyDetail)
+		w.must(w.MigrateDown(w.Context()))
 		for _, line := range w.table(everyDetail) {
-			if !strings.HasSuffix(line, "||") {
+			if !strings.HasSuffix(line,
+				`|The mailbox holds 7.9 MB of the 8 MB allowed: nothing more fits. The server says: "no" [1,2]|`) {
 				w.Errorf("an earlier version would show %s", line)
+			}
+		}
+		w.must(w.Migrate(w.Context()))
+		w.must(w.w.Exec("UPDATE poll_schedule SET detail = '[1,\"[1,no\"]', run_detail = '[1,?'").Error)
+		w.must(w.MigrateDownTo(w.Context(), 34))
+		for _, line := range w.table(everyDetail) {
+			if strings.Contains(line, "|[1,") || strings.HasSuffix(line, "||") == strings.Contains(line, "mailbox holds") {
+				w.Errorf("an earlier version would show %s instead of one of %q", line, kept)
 			}
 		}
 		for _, table := range []string{"poll_schedule", "runs", "skipped"} {
@@ -96,6 +106,11 @@ func TestEarlierVersionsAreLeftNoDetailInAFormThatTheyDoNotKnow(t *testing.T) {
 		}
 		before := w.table(everyDetail)
 		w.must(w.Migrate(w.Context()))
+		for _, line := range w.table(everyDetail) {
+			if !strings.HasSuffix(line, "||") && !strings.HasSuffix(line, `|[1,["The server says: %s","[1, no"]]|`) {
+				w.Errorf("what an earlier version wrote became %s", line)
+			}
+		}
 		w.must(w.MigrateDownTo(w.Context(), 35))
 		if after := w.table(everyDetail); !slices.Equal(after, before) || len(after) != 4 {
 			w.Errorf("what an earlier version wrote is %q, and was %q", after, before)

@@ -45,6 +45,14 @@ func (s *Store) Migrate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		for _, m := range done {
+			if m.Source.Version == keptSentences {
+				err = s.keepEarlier(ctx)
+			}
+		}
+		if err != nil {
+			return err
+		}
 		err = s.makeInstance(ctx)
 		if err == nil && s.stop != nil { // It keeps its own clock, and may not have had a place for it before.
 			err = s.compareClock(ctx)
@@ -82,6 +90,9 @@ func (s *Store) SchemaVersion(ctx context.Context, version int64) (applied int64
 // that their tables hold.
 func (s *Store) MigrateDownTo(ctx context.Context, version int64) error {
 	err := s.migrating(ctx, func(p *goose.Provider) error {
+		if err := s.tellEarlier(ctx, p, version); err != nil {
+			return err
+		}
 		done, err := p.DownTo(ctx, version)
 		for _, m := range done {
 			s.log.InfoContext(ctx, "schema taken back", "version", m.Source.Version)
@@ -127,6 +138,11 @@ func (s *Store) rowsOf(ctx context.Context, table string) (n int64, err error) {
 // empty schema it does nothing.
 func (s *Store) MigrateDown(ctx context.Context) error {
 	err := s.migrating(ctx, func(p *goose.Provider) error {
+		if applied, err := p.GetDBVersion(ctx); err != nil {
+			return err
+		} else if err := s.tellEarlier(ctx, p, applied-1); err != nil {
+			return err
+		}
 		m, err := p.Down(ctx)
 		if errors.Is(err, goose.ErrNoNextVersion) {
 			return nil

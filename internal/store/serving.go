@@ -18,6 +18,14 @@ var ErrServed = errors.New(`"mailbrook serve" runs on this database`)
 // one than claimLock, which each claim has for itself.
 const servingKey = 0x6d61696c73657276 // "mailserv"
 
+// servingLock is a way to hold that lock.
+type servingLock struct{ take, giveBack string }
+
+var (
+	shared = servingLock{"SELECT pg_advisory_lock_shared($1)", "SELECT pg_advisory_unlock_shared($1)"}
+	alone  = servingLock{"SELECT CASE WHEN pg_try_advisory_lock($1) THEN '' END", "SELECT pg_advisory_unlock($1)"}
+)
+
 // reattend is how often a serving process looks whether PostgreSQL still knows of
 // it: its lock ends with the session.
 const reattend = 5 * time.Second
@@ -32,7 +40,7 @@ func (s *Store) Attend(ctx context.Context) (release func(), err error) {
 		}
 		return func() { f.Close() }, nil
 	}
-	conn, err := s.lockServing(ctx, "SELECT pg_advisory_lock_shared($1)")
+	conn, err := s.lockServing(ctx, shared)
 	if err != nil {
 		return nil, s.wrap(ctx, "telling that this process serves", err)
 	}
@@ -46,16 +54,16 @@ func (s *Store) stayAttending(ctx context.Context, conn *sql.Conn) {
 	for {
 		select {
 		case <-ctx.Done():
-			endSession(ctx, conn)
+			shared.release(ctx, conn)
 			return
 		case <-tick.C:
 		}
 		if conn != nil && conn.PingContext(ctx) != nil {
-			endSession(ctx, conn)
+			endSession(conn)
 			conn = nil
 		}
 		if conn == nil {
-			conn, _ = s.lockServing(ctx, "SELECT pg_advisory_lock_shared($1)") // Tried again.
+			conn, _ = s.lockServing(ctx, shared) // Tried again.
 		}
 	}
 }
@@ -70,22 +78,22 @@ func (s *Store) Alone(ctx context.Context) (release func(), err error) {
 		}
 		return func() { f.Close() }, nil
 	}
-	conn, err := s.lockServing(ctx, "SELECT CASE WHEN pg_try_advisory_lock($1) THEN '' END")
+	conn, err := s.lockServing(ctx, alone)
 	switch {
 	case errors.Is(err, errTaken):
 		return nil, ErrServed
 	case err != nil:
 		return nil, s.wrap(ctx, "looking for who serves", err)
 	}
-	return func() { endSession(ctx, conn) }, nil
+	return func() { alone.release(ctx, conn) }, nil
 }
 
 // errTaken says that a lock is somebody else's.
 var errTaken = errors.New("the lock is taken")
 
-// lockServing takes a lock in a session of its own. A query that answers NULL did
+// lockServing takes the lock in a session of its own. A query that answers NULL did
 // not get it.
-func (s *Store) lockServing(ctx context.Context, query string) (*sql.Conn, error) {
+func (s *Store) lockServing(ctx context.Context, how servingLock) (*sql.Conn, error) {
 	pool, err := s.w.DB()
 	if err != nil {
 		return nil, err
@@ -95,12 +103,12 @@ func (s *Store) lockServing(ctx context.Context, query string) (*sql.Conn, error
 		return nil, err
 	}
 	var got sql.NullString
-	if err := conn.QueryRowContext(ctx, query, int64(servingKey)).Scan(&got); err != nil {
-		endSession(ctx, conn)
+	if err := conn.QueryRowContext(ctx, how.take, int64(servingKey)).Scan(&got); err != nil {
+		endSession(conn)
 		return nil, err
 	}
 	if !got.Valid {
-		endSession(ctx, conn)
+		endSession(conn)
 		return nil, errTaken
 	}
 	return conn, nil
@@ -109,16 +117,27 @@ func (s *Store) lockServing(ctx context.Context, query string) (*sql.Conn, error
 // unlocking is how long PostgreSQL may take to give a lock back before the session ends all the same.
 const unlocking = 2 * time.Second
 
-// endSession gives a session's locks back and ends it, rather than give it back to the
-// pool. The end alone would do, but not at once: PostgreSQL's process has to notice it.
-func endSession(ctx context.Context, conn *sql.Conn) {
+// release gives the lock back and ends the session. The end alone would do, but not at
+// once: PostgreSQL's process has to notice it.
+func (l servingLock) release(ctx context.Context, conn *sql.Conn) {
 	if conn == nil {
 		return
 	}
+	l.unlock(ctx, conn)
+	endSession(conn)
+}
+
+// unlock gives the lock back, once and no other: a pooler may have put several processes
+// into one of PostgreSQL's sessions.
+func (l servingLock) unlock(ctx context.Context, conn *sql.Conn) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlocking)
 	defer cancel()
-	conn.ExecContext(ctx, "SELECT pg_advisory_unlock_all()") //nolint:errcheck // Then the session's end does it.
-	conn.Raw(func(any) error { return driver.ErrBadConn })   //nolint:errcheck // That is what it answers.
+	conn.ExecContext(ctx, l.giveBack, int64(servingKey)) //nolint:errcheck // Then the session's end does it.
+}
+
+// endSession ends a session and its locks, rather than give it back to the pool.
+func endSession(conn *sql.Conn) {
+	conn.Raw(func(any) error { return driver.ErrBadConn }) //nolint:errcheck // That is what it answers.
 	conn.Close()
 }
 

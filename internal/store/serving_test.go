@@ -1,6 +1,7 @@
 package store
 
 import (
+	"database/sql"
 	"errors"
 	"testing"
 )
@@ -46,4 +47,24 @@ func TestWhoServesHoldsUpNoClaim(t *testing.T) {
 			w.Error("nothing is claimed")
 		}
 	})
+}
+
+// TestWhoStopsGivesBackNoLockOfAnothersInTheSameSession: a pooler that gives a session to
+// whoever has a transaction puts several processes into one.
+func TestWhoStopsGivesBackNoLockOfAnothersInTheSameSession(t *testing.T) {
+	w := newWorld(t, "postgres")
+	ctx := w.Context()
+	first, err := w.lockServing(ctx, shared)
+	w.must(err)
+	defer endSession(first)
+	var got sql.NullString
+	w.must(first.QueryRowContext(ctx, shared.take, int64(servingKey)).Scan(&got)) // Another process.
+	shared.unlock(ctx, first)
+	if _, err := w.Alone(ctx); !errors.Is(err, ErrServed) {
+		t.Errorf("beside one that serves still: %v", err)
+	}
+	shared.unlock(ctx, first)
+	release, err := w.Alone(ctx) // The control: both have stopped, though the session lasts.
+	w.must(err)
+	release()
 }

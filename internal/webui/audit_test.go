@@ -51,8 +51,8 @@ func acted(tb testing.TB) (s *site, id string) {
 			'[]', '{"email":"ola@wp.pl","host":"imap.wp.pl","port":"993","diagnosis":"auth_failed"}' FROM n`)
 	if err == nil {
 		_, err = db.Exec(`INSERT INTO audit (at_ms, role, actor, client, action, owner, account_id, changed, details)
-			VALUES (1790000001000, 'user', 'ola@firma.test', '2001:db8::7', 'account.test_failed', 'ola@firma.test', '', '[]',
-			'{"email":"ola@wp.pl","host":"imap.wp.pl","port":"993","diagnosis":"interrupted"}')`)
+			VALUES (1790000001000, 'admin', 'administrator@poczta.firma.test', '2001:db8::7', 'account.test_failed',
+			'ola@firma.test', '', '[]', '{"email":"ola@wp.pl","host":"imap.wp.pl","port":"993","diagnosis":"interrupted"}')`)
 	}
 	if err == nil {
 		_, err = db.Exec("UPDATE audit_horizon SET before_ms = 1780000000000")
@@ -111,6 +111,7 @@ func TestAdministratorsSeeWhoDidWhat(t *testing.T) {
 			}
 			p.readable("admin-audit")
 			p.sound("admin-audit")
+			p.addressesWhole("admin-audit")
 			p.press(w.next)
 			p.sees(w.pages)
 			p.sound("admin-audit-next")

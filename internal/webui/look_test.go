@@ -50,6 +50,11 @@ func (p *tab) sound(name string) {
 	if wide := js[float64](p, "document.documentElement.scrollWidth - document.documentElement.clientWidth"); wide > 0 {
 		p.tb.Errorf("%s, %s: the page is %v pixels wider than the window", name, p.dev.name, wide)
 	}
+	if bare := js[string](p, `[...document.querySelectorAll(".stacked td")].filter((e) => e.checkVisibility() &&
+		!["none", '""'].includes(getComputedStyle(e, "::before").content) && !e.innerText.trim() &&
+		!e.querySelector("input, img, svg:not([aria-hidden])")).map((e) => e.dataset.label).join(", ")`); bare != "" {
+		p.tb.Errorf("%s, %s: of these there is a label and nothing else: %s", name, p.dev.name, bare)
+	}
 	if raw := js[string](p, `document.body.innerText.match(/\b(?:[a-z]+\.)+[a-z_]+\b(?=\s|$)/g)?.filter((w) => [
 		"list", "card", "state", "wizard", "form", "test", "edit", "delete", "account", "why", "admin", "audit", "quotas",
 		"health", "error", "field", "quota", "progress", "menu", "run", "code", "unit", "time", "span",
@@ -57,6 +62,22 @@ func (p *tab) sound(name string) {
 		p.tb.Errorf("%s, %s: texts are missing: %s", name, p.dev.name, raw)
 	}
 	p.picture(filepath.Join("testdata", "screenshots", name+"-"+p.dev.name+".png"))
+}
+
+// addressesWhole fails for each address that is broken into lines elsewhere than behind its @.
+func (p *tab) addressesWhole(name string) {
+	p.tb.Helper()
+	if split := js[string](p, `(() => {
+		const all = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [], range = new Range();
+		for (let n; n = all.nextNode();) {
+			if (!/^\S+@\S+$/.test(n.data.trim()) || !n.parentElement.checkVisibility()) continue;
+			range.selectNodeContents(n);
+			if (new Set([...range.getClientRects()].map((r) => Math.round(r.top))).size > 1) found.push(n.data.trim());
+		}
+		return found.join(", ");
+	})()`); split != "" {
+		p.tb.Errorf("%s, %s: these are broken elsewhere than behind their @: %s", name, p.dev.name, split)
+	}
 }
 
 // picture writes what the whole page looks like; with a dialog or a menu, what
@@ -105,6 +126,7 @@ func TestEveryPageIsAccessibleInBothLanguagesLightAndDark(t *testing.T) {
 	s.refused(user, broken)
 	s.ask(user, "PUT", "/v1/admin/quotas/"+user, map[string]any{"limit_bytes": 20_000_000})
 	s.ask(user, "PUT", "/v1/admin/quotas/jan@firma.test", map[string]any{"limit_bytes": 0})
+	s.ask(user, "PUT", "/v1/admin/quotas/ewa@firma.test", map[string]any{"limit_bytes": nil})
 	for _, dev := range looks {
 		t.Run(dev.name, func(t *testing.T) {
 			p := look(t, dev, s.link(user, "--admin"))

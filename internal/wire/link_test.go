@@ -21,6 +21,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/outbound"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // piped returns a link and its server's end.
@@ -520,6 +521,32 @@ func TestABYEThatDoesNotEndIsTakenAsItIs(t *testing.T) {
 	for _, first := range []string{"* OK ", "* BYEBYE ", "a1 NO "} {
 		if lines, took := dripped(t, first, 1); took < time.Minute || lines[0] != "" {
 			t.Errorf("%q: %q after %v", first, lines, took)
+		}
+	}
+}
+
+// TestHowLongAServerWasWaitedForIsANumberInBothLanguages: not a duration as computers write it.
+func TestHowLongAServerWasWaitedForIsANumberInBothLanguages(t *testing.T) {
+	for spent, want := range map[time.Duration][]string{
+		2 * time.Minute: {
+			"The server is too slow: in 120 seconds of waiting it sent neither a message nor what a folder holds.",
+			"Serwer jest zbyt wolny: po 120 s czekania nie wysłał ani wiadomości, ani listy z folderu.",
+		},
+		90 * time.Minute: {
+			"The server is too slow: it was waited for 90 minutes in all. The rest is left for the next visit.",
+			"Serwer jest zbyt wolny: łączny czas oczekiwania to 90 min. Resztę pobierzemy następnym razem.",
+		},
+	} {
+		s := NewSessionPace(Patience{})
+		s.spend(spent)
+		f := s.overdue(fault.ServerUnavailable)
+		if f == nil {
+			t.Fatalf("after %v the session has not ended", spent)
+		}
+		for i, lang := range []words.Language{words.English, words.Polish} {
+			if got := f.Detail.In(lang, strings.Clone); got != want[i] {
+				t.Errorf("after %v: %q", spent, got)
+			}
 		}
 	}
 }

@@ -128,13 +128,13 @@ func (s *SessionPace) spend(d time.Duration) {
 func (s *SessionPace) overdue(code fault.Code) *fault.Error {
 	switch {
 	case s.whole.rest() <= 0:
-		f := fault.New(code, waiting, words.Say("The server is too slow: it was waited for %s in all. The rest is left "+
-			"for the next visit.", s.whole.limit.String()))
+		f := fault.New(code, waiting, words.Say("The server is too slow: it was waited for %d minutes in all. The rest "+
+			"is left for the next visit.", int((s.whole.limit+time.Minute-1)/time.Minute)))
 		f.Limit, f.Err = true, ErrTooLong
 		return f
 	case s.progress.rest() <= 0:
-		f := fault.New(code, waiting, words.Say("The server is too slow: in %s of waiting it sent neither a message nor "+
-			"what a folder holds.", s.progress.limit.String()))
+		f := fault.New(code, waiting, words.Say("The server is too slow: in %d seconds of waiting it sent neither a "+
+			"message nor what a folder holds.", int((s.progress.limit+time.Second-1)/time.Second)))
 		f.Err = ErrNoProgress
 		return f
 	}

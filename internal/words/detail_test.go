@@ -61,11 +61,48 @@ func TestWhatOlderVersionsKeptIsShownAsItIs(t *testing.T) {
 	}
 }
 
+// TestWhatOlderVersionsKeptIsInTheReadersLanguage, as far as its sentences are found again: no visit writes the detail
+// of an account that waits for its user again.
+func TestWhatOlderVersionsKeptIsInTheReadersLanguage(t *testing.T) {
+	for old, want := range map[string]string{
+		"":                             "",
+		"The server says: no":          "Serwer odpowiada: no",
+		"The server says: 100 %s %":    "Serwer odpowiada: 100 %s %",
+		"The server says: [1,":         "Serwer odpowiada: [1,",
+		"The server gave no reason.":   "Serwer nie podał przyczyny.",
+		"The server gave no reason. ":  "The server gave no reason. ",
+		"The server gave no reason.no": "The server gave no reason.no",
+		"The server gave no reason. x": "Serwer nie podał przyczyny. x",
+		"The password has expired. The server says: The password has expired.": "Hasło wygasło. " +
+			"Serwer odpowiada: The password has expired.",
+		"The mailbox has too many folders: more than 10000, so nothing was fetched.": "Skrzynka ma za dużo folderów: " +
+			"ponad 10000, więc niczego nie pobrano.",
+		"The mailbox has too many folders: more than 0x1, so nothing was fetched.": "The mailbox has too many folders: " +
+			"more than 0x1, so nothing was fetched.",
+		"Chosen folders that the provider does not have: A, %d B. C: D": "Wybrane foldery, których nie ma u dostawcy: " +
+			"A, %d B. C: D",
+		"a message in Sent: The message is no longer there.": "wiadomość w Sent: Tej wiadomości już nie ma.",
+		"folder A: B: The server says: no":                   "folder A: B: The server says: no",
+		"Folder A could not be read. The server says: no": "Nie udało się odczytać folderu A. " +
+			"Serwer odpowiada: no",
+		"Folder A. The server says: B could not be read.": "Folder A. The server says: B could not be read.",
+		"Google wants the user to sign in again.":         "Dostawca Google wymaga ponownego zalogowania.",
+		"The server counts 3 messages in folder A and lists none.": "Liczba wiadomości według serwera: 3, folder: A, " +
+			"a na jego liście nie ma żadnej.",
+	} {
+		text := words.Earlier(old)
+		if got := text.In(words.Polish, strings.ToUpper); got != want || text.String() != old {
+			t.Errorf("%q is shown as %q, want %q; in English %q", old, got, want, text)
+		}
+	}
+}
+
 func FuzzKept(f *testing.F) {
 	for _, text := range texts {
 		f.Add(text.Keep())
 	}
 	f.Add("The server says: no")
+	f.Add("The password has expired. Folder A could not be read. The server says: no")
 	f.Add(`[1,["%[2]s%[1]d",2,"a"]]`)
 	f.Fuzz(func(t *testing.T, kept string) {
 		text := words.Kept(kept)
@@ -74,6 +111,9 @@ func FuzzKept(f *testing.F) {
 		}
 		if utf8.ValidString(kept) && again.String() != sound(text) {
 			t.Errorf("%q is shown as %q, and kept again as %q", kept, text, again)
+		}
+		if older := words.Earlier(kept); older.String() != kept {
+			t.Errorf("%q, of an older version, is shown as %q", kept, older)
 		}
 		if shown := text.String(); shown != kept && strings.Contains(shown, "%!") && !strings.Contains(kept, "%!") {
 			t.Errorf("%q is shown as %q", kept, shown)

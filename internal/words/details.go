@@ -119,8 +119,8 @@ var details = []Phrase{
 		"Serwer jest zbyt wolny: to, o co został poproszony, nie przyszło na czas.",
 	},
 	{
-		"The server is too slow: it was waited for %s in all. The rest is left for the next visit.",
-		"Serwer jest zbyt wolny: łączny czas oczekiwania to %s. Resztę pobierzemy następnym razem.",
+		"The server is too slow: it was waited for %d minutes in all. The rest is left for the next visit.",
+		"Serwer jest zbyt wolny: łączny czas oczekiwania to %d min. Resztę pobierzemy następnym razem.",
 	},
 	{"The test was stopped before it ended.", "Test przerwano przed końcem."},
 	{"This host or port is not one that an account may name.", "Konto nie może wskazywać tego serwera lub portu."},

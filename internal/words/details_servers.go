@@ -9,7 +9,7 @@ var serverDetails = []Phrase{
 	{"Only https addresses are followed.", "Dozwolone są tylko adresy https."},
 	{
 		"The server must be a host name or an address and nothing else, such as imap.example.org.",
-		"Jako serwer podaj tylko nazwę, na przykład imap.example.org, lub jego numer IP.",
+		"Jako serwer podaj samą nazwę, na przykład imap.example.org, lub adres IP.",
 	},
 
 	// Sign-in services of providers.
@@ -116,8 +116,8 @@ var serverDetails = []Phrase{
 		"Serwer wysłał ponad %d MiB w jednym połączeniu; resztę pobierzemy następnym razem.",
 	},
 	{
-		"The server is too slow: in %s of waiting it sent neither a message nor what a folder holds.",
-		"Serwer jest zbyt wolny: po %s czekania nie wysłał ani wiadomości, ani listy z folderu.",
+		"The server is too slow: in %d seconds of waiting it sent neither a message nor what a folder holds.",
+		"Serwer jest zbyt wolny: po %d s czekania nie wysłał ani wiadomości, ani listy z folderu.",
 	},
 	{"The server asks for more than user name and password.", "Serwer żąda czegoś więcej niż nazwy użytkownika i hasła."},
 	{"The server asks for more than signing in takes.", "Serwer żąda więcej, niż wymaga logowanie."},

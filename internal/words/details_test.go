@@ -84,6 +84,7 @@ func planted() {
 	words.Say("The server says: %s", text, more)
 	words.Say(fmt.Sprintf("The server says: %s", text))
 	words.Say("Folder " + name + " could not be read.")
+	words.Say("The server says: %s", took.String())
 }`, parser.SkipObjectResolution)
 	if err != nil {
 		t.Fatal(err)
@@ -93,8 +94,8 @@ func planted() {
 	if !slices.Equal(found, want) {
 		t.Errorf("found %q", found)
 	}
-	if len(bad) != 4 {
-		t.Errorf("of four mistakes these were found: %q", bad)
+	if len(bad) != 5 {
+		t.Errorf("of five mistakes these were found: %q", bad)
 	}
 }
 
@@ -117,6 +118,8 @@ func formatsIn(name string, file *ast.File, files *token.FileSet, consts map[str
 			bad = append(bad, fmt.Sprintf("%snot in Polish: %q", at, format))
 		case len(call.Args) > 1 && len(verbs) != len(call.Args)-1:
 			bad = append(bad, fmt.Sprintf("%s%q is filled in with %d", at, format, len(call.Args)-1))
+		case slices.ContainsFunc(call.Args, isString):
+			bad = append(bad, at+"what String returns is English, or for computers, such as 2m0s: fill in a number")
 		default:
 			found = append(found, format)
 		}
@@ -128,6 +131,15 @@ func formatsIn(name string, file *ast.File, files *token.FileSet, consts map[str
 func isSay(f ast.Expr) bool {
 	s, ok := f.(*ast.SelectorExpr)
 	return ok && s.Sel.Name == "Say"
+}
+
+func isString(arg ast.Expr) bool {
+	c, ok := arg.(*ast.CallExpr)
+	if !ok {
+		return false
+	}
+	f, ok := c.Fun.(*ast.SelectorExpr)
+	return ok && f.Sel.Name == "String"
 }
 
 // handedOn reports whether a format was a sentence's before: it was found there.

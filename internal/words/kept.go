@@ -63,7 +63,7 @@ func keptArg(arg any) any {
 // sound is a text without NUL, which no column of PostgreSQL takes, whatever it is written as.
 func sound(text string) string { return strings.ReplaceAll(text, "\x00", "\uFFFD") }
 
-// Kept reads what Keep wrote. Anything else is the English text that older versions kept: it is shown as it is.
+// Kept reads what Keep wrote. Anything else is a text of an older version, and is shown as it is: see Earlier.
 func Kept(text string) Detail {
 	if d, ok := readKept(text); ok {
 		return d

@@ -1,7 +1,7 @@
 // For administrators: who did what to whose account, from where and when.
 
 import { get, query } from "./api.js";
-import { h, say, show, icon, uid } from "./dom.js";
+import { address as broken, h, say, show, icon, uid } from "./dom.js";
 import { count, known, language, size, t } from "./i18n.js";
 import { labels, letters } from "./letters.js";
 import { address, codeWords, page, pager, row, serverName, table, th, userLink } from "./adminparts.js";
@@ -90,7 +90,7 @@ function begin(date, after) {
 const moment = (iso, style = "medium") =>
   new Intl.DateTimeFormat(language(), { dateStyle: style, timeStyle: "medium" }).format(new Date(iso));
 
-const muted = (text) => text && h("small", { class: "muted account-of" }, text);
+const muted = (text) => text && h("small", { class: "muted account-of" }, broken(text));
 
 /** line is one act. */
 function line(e) {
@@ -98,8 +98,8 @@ function line(e) {
   return row([t("audit.when"), h("time", { datetime: e.at }, moment(e.at))],
     [t("audit.what"), act(e)],
     [t("audit.who"), [
-      h("span", { class: "account-of" }, e.role === "user" ? by : t("audit.role." + e.role)),
-      e.role !== "user" && by && h("span", { class: "account-of" }, by), muted(e.client),
+      h("span", { class: "account-of" }, e.role === "user" ? broken(by) : t("audit.role." + e.role)),
+      e.role !== "user" && by && h("span", { class: "account-of" }, broken(by)), muted(e.client),
     ], "actor"],
     [t("audit.whom"), whom(e), "actor"], [t("audit.more"), details(e).map(muted)]);
 }
