@@ -44,7 +44,7 @@ func (s *Store) keepEarlier(ctx context.Context) error {
 	})
 }
 
-// rewriteDetails writes the details anew for which a condition holds.
+// rewriteDetails writes the details in another form for which a condition holds.
 func (s *Store) rewriteDetails(ctx context.Context, which string, as func(string) string) error {
 	return s.write(ctx, "writing details in another form", func(tx *gorm.DB) error {
 		for _, c := range detailColumns {
@@ -56,8 +56,8 @@ func (s *Store) rewriteDetails(ctx context.Context, which string, as func(string
 	})
 }
 
-// rewriteColumn goes by a table of all texts that there are: one look at the column for each would take hours where many
-// accounts failed.
+// rewriteColumn goes by a table of all texts that there are: one look at the column for each would take hours where
+// many accounts failed.
 func (s *Store) rewriteColumn(ctx context.Context, tx *gorm.DB, table, column, which string,
 	as func(string) string,
 ) error {

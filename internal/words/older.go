@@ -8,10 +8,10 @@ import (
 	"sync"
 )
 
-// Earlier is the text of a version before the schema's step 36, which kept its sentences in English, in one piece. Those
-// that it begins with are found again, so that they have their reason and their language; from where there is none it
-// stays as it is. Only that step asks, once for each text that there is: an account that waits for its user is not
-// visited again by itself, and would have neither.
+// Earlier is the text of a version before the schema's step 36, which kept its sentences in English, in one piece.
+// Those that it begins with are found again, so that they have their reason and their language; from where there
+// is none it stays as it is. Only that step asks, once for each text that there is: an account that waits for its
+// user is not visited again by itself, and would have neither.
 func Earlier(text string) (d Detail) {
 	for text != "" {
 		s, rest, ok := first(text)
