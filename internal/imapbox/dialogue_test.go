@@ -1017,7 +1017,8 @@ func TestWhatCyrusRefusesIsSkipped(t *testing.T) {
 	}
 	for token, why := range v.skipped {
 		t.Logf("%q: %v", refused[token], why)
-		if fault.CodeOf(why) != fault.MessageFailed || !strings.HasPrefix(fault.Of(why).Detail.String(), "The server says: ") ||
+		detail := fault.Of(why).Detail.String()
+		if fault.CodeOf(why) != fault.MessageFailed || !strings.HasPrefix(detail, "The server says: ") ||
 			refused[token] == "" {
 			t.Errorf("%q is refused: %v", refused[token], why)
 		}

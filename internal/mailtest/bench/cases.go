@@ -138,8 +138,10 @@ func (c benchCase) account(p peer) string {
 
 func (b *bench) place(c benchCase, p peer) place {
 	dir := filepath.Join(b.work, c.user+"-"+p.name)
-	return place{dir: dir, dst: filepath.Join(dir, "dst"), user: c.account(p), owner: benchUser, tree: c.tree, port: b.port(p.protocol,
-		c.ms), first: c.first}
+	return place{
+		dir: dir, dst: filepath.Join(dir, "dst"), user: c.account(p), owner: benchUser, tree: c.tree,
+		port: b.port(p.protocol, c.ms), first: c.first,
+	}
 }
 
 // ready makes sure that a peer has pulled a mailbox before, by a run that is

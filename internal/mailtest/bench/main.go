@@ -69,7 +69,8 @@ func main() {
 		"free at full scale")
 	flag.StringVar(&o.json, "json", "", "file to which each run is appended as a line of JSON")
 	flag.StringVar(&o.mailbrook, "mailbrook", "", "the program to measure; empty: built from this module")
-	flag.StringVar(&o.destination, "destination", "maildir", "maildir, or imap: into mailboxes at a second server (cases A and S)")
+	flag.StringVar(&o.destination, "destination", "maildir", "maildir, or imap: into mailboxes at a second "+
+		"server (cases A and S)")
 	flag.DurationVar(&o.limit, "limit", 10*time.Minute, "the most that one run may take")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
