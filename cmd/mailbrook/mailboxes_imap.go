@@ -34,7 +34,7 @@ func (a *app) newIMAPBoxes() (imapBoxes, *wire.Connector, error) {
 	logins := a.cfg.newMailboxLogins(a.store, a.vault, a.dialer.Trusted(), a.store.Now)
 	return imapBoxes{Store: imapbox.New(imapbox.Options{
 		Connector: link, Server: a.cfg.IMAP.server(), Login: logins.login, Key: a.vault.TokenKey(), Root: a.cfg.IMAP.Root,
-		Connections: a.cfg.IMAP.Connections, TempDir: a.cfg.DataDir, Now: a.store.Now, Log: a.log,
+		Connections: a.cfg.IMAP.Connections, Idle: 2 * time.Second, TempDir: a.cfg.DataDir, Now: a.store.Now, Log: a.log,
 	})}, link, nil
 }
 

@@ -54,21 +54,15 @@ func (a *appending) where() error {
 	if len(a.taken) == 0 {
 		return nil
 	}
-	sizes := map[uint32]int64{}
 	for range 2 { // A server need not show what was appended before the next command but one.
-		_, err := a.c.Do(fmt.Sprintf("UID FETCH %d:* (UID RFC822.SIZE)", max(1, a.c.next)), func(x wire.Answer) error {
-			if uid, items := fetched(x); uid >= a.c.next && items["RFC822.SIZE"].Text != "" {
-				sizes[uid] = items["RFC822.SIZE"].Number() // Without one it is a flag that changes.
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		if len(sizes) >= len(a.taken) {
+		if len(a.sizes) >= len(a.taken) {
 			break
 		}
+		if _, err := a.c.Do(a.listing(), a.listed); err != nil {
+			return err
+		}
 	}
+	sizes := a.sizes
 	var uids []uint32
 	for uid := range sizes {
 		uids = append(uids, uid)
@@ -89,6 +83,22 @@ func (a *appending) where() error {
 		a.d.ours[a.uids[i]] = true
 	}
 	return a.learnFidelity(l, a.taken, sizes)
+}
+
+// listing asks what the staging folder has beside what was in it.
+func (a *appending) listing() string {
+	return fmt.Sprintf("UID FETCH %d:* (UID RFC822.SIZE)", max(1, a.c.next))
+}
+
+// listed takes its answers.
+func (a *appending) listed(x wire.Answer) error {
+	if a.sizes == nil {
+		a.sizes = map[uint32]int64{}
+	}
+	if uid, items := fetched(x); uid >= a.c.next && items["RFC822.SIZE"].Text != "" {
+		a.sizes[uid] = items["RFC822.SIZE"].Number() // Without one it is a flag that changes.
+	}
+	return nil
 }
 
 // inOrder reports whether as many messages came as were taken, as long as they were, as far as that can be known.

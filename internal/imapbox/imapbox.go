@@ -62,7 +62,10 @@ type Options struct {
 	Direct bool
 	// Quiet is how long nothing of an ended connection may have appeared before it is believed
 	// that nothing will. Defaults to 10 s.
-	Quiet   time.Duration
+	Quiet time.Duration
+	// Idle is how long a connection is kept that nobody needs at the moment: after a delivery the mailbox is measured
+	// over it. 0: not at all.
+	Idle    time.Duration
 	TempDir string // Where large messages lie on their way; "": the system's.
 	// Now tells the time by which outages and what is known of mailboxes are dated; defaults to
 	// time.Now.
@@ -116,8 +119,10 @@ func New(o Options) *Store {
 
 // box is one user's mailbox, as deliveries of this process share it.
 type box struct {
-	refs int           // Guarded by Store.mu.
-	turn chan struct{} // Held by who uses the connection.
+	refs  int           // Guarded by Store.mu, as is given.
+	given int           // How often nobody needed it any more,
+	used  int           // … when its connection was used last.
+	turn  chan struct{} // Held by who uses the connection.
 
 	// Of who has the turn.
 	conn   *conn
@@ -166,7 +171,7 @@ func (s *Store) take(o owner.Owner) *box {
 	return b
 }
 
-// give ends the connection to a box that nobody needs any more. What is known of its
+// give lets the connection to a box end that nobody needs any more. What is known of its
 // folders stays.
 func (s *Store) give(b *box) {
 	s.mu.Lock()
@@ -177,12 +182,46 @@ func (s *Store) give(b *box) {
 	b.mu.Lock()
 	b.measured = false
 	b.mu.Unlock()
+	b.given++
+	if s.o.Idle <= 0 {
+		s.endUnused(b)
+		return
+	}
+	given := b.given
+	time.AfterFunc(s.o.Idle, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if b.refs == 0 && b.given == given { // Nobody has needed it since.
+			s.endUnused(b)
+		}
+	})
+}
+
+// endUnused ends a connection that nobody uses. The caller holds Store.mu.
+func (s *Store) endUnused(b *box) {
 	select {
 	case b.turn <- struct{}{}:
 		s.disconnect(b)
 		<-b.turn
 	default: // Who has it ends it, as there is no other.
 	}
+}
+
+// rested reports, once, whether nobody needed a connection for a while: its server may have ended it.
+func (s *Store) rested(b *box) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rested := b.used != b.given
+	b.used = b.given
+	return rested
+}
+
+// alive asks whether the server is still there.
+func (c *conn) alive(ctx context.Context) bool {
+	release := c.Bind(ctx)
+	defer release()
+	_, err := c.Do("NOOP", nil)
+	return err == nil
 }
 
 // disconnect ends a box's connection, if it has one. The caller has the turn.
@@ -203,7 +242,7 @@ func (s *Store) use(ctx context.Context, op string, o owner.Owner, b *box, do fu
 		return wire.Interrupted(ctx)
 	}
 	defer func() { <-b.turn }()
-	if b.conn != nil && b.conn.Failure() != nil {
+	if b.conn != nil && (b.conn.Failure() != nil || s.rested(b) && !b.conn.alive(ctx)) {
 		s.disconnect(b)
 	}
 	if b.conn == nil {

@@ -66,12 +66,19 @@ func (d *Delivery) seal(c *conn, ps []mail.Placement, messages []*staged) ([]mai
 	if err != nil {
 		return nil, err
 	}
-	a := d.newAppending(c, ps, messages, slices.Repeat([]string{c.selected}, len(ps)))
+	a := d.newAppending(c, ps, messages, slices.Repeat([]string{d.stagingName(c, d.epoch)}, len(ps)))
 	for i, m := range messages {
 		a.refused[i] = c.unsent(m.size)
 	}
+	a.before = stood.await
+	if slices.ContainsFunc(messages, func(m *staged) bool { return !c.ahead(m.size) }) {
+		err = a.awaitBefore() // Else nothing is waited for until all is sent.
+	}
 	d.store.o.Step("append.send")
-	if err := a.run(); err != nil {
+	if err == nil {
+		err = a.run()
+	}
+	if err != nil {
 		d.fresh = false // More may come.
 		return nil, err
 	}
@@ -89,7 +96,7 @@ func (d *Delivery) seal(c *conn, ps []mail.Placement, messages []*staged) ([]mai
 			sealed[i].Refused = a.refused[i]
 			continue
 		}
-		at := stood[p.Folder]
+		at := stood.at[p.Folder]
 		sealed[i].Spool = place{d.epoch, c.validity, a.uids[i], at.validity, at.next, d.box.loose(messages[i])}.String()
 	}
 	return sealed, nil
@@ -98,56 +105,89 @@ func (d *Delivery) seal(c *conn, ps []mail.Placement, messages []*staged) ([]mai
 // standing is a folder's UIDVALIDITY and UIDNEXT; zero where it is not there.
 type standing struct{ validity, next uint32 }
 
-// enter makes and selects our staging folder, and learns where the folders stand that
-// messages go to.
-func (d *Delivery) enter(c *conn, ps []mail.Placement) (map[string]standing, error) {
-	name := d.stagingName(c, d.epoch)
-	if !d.made {
-		d.store.o.Step("staging.create")
-		_, err := c.Do("CREATE "+wire.Quote(name), nil)
-		if d.fresh = err == nil; err != nil {
-			if there, also := c.exists(name); also != nil || !there {
-				return nil, err
-			}
-		}
-		d.made, d.ours = true, map[uint32]bool{}
-		c.folders[name] = true
-	}
-	asked := map[string]string{}
-	for _, p := range ps {
-		if folder := d.store.wireName(c, p.Folder); asked[p.Folder] == "" && c.folders[folder] {
-			tag, err := c.Send("STATUS " + wire.Quote(folder) + " (UIDVALIDITY UIDNEXT)")
-			if err != nil {
-				return nil, err
-			}
-			asked[p.Folder] = tag
-		}
-	}
-	stood := map[string]standing{}
-	for _, p := range ps {
-		tag := asked[p.Folder]
-		if tag == "" {
-			continue
-		}
-		delete(asked, p.Folder)
-		var at standing
-		_, err := c.Await(tag, func(a wire.Answer) error {
-			if a.Kind == "STATUS" && len(a.Values) == 2 && a.Values[0].Text == d.store.wireName(c, p.Folder) {
+// standings is where the folders of a batch stand, which was asked and has to be awaited.
+type standings struct {
+	d     *Delivery
+	c     *conn
+	asked []question
+	at    map[string]standing // By folder.
+}
+
+// question is a STATUS of a folder.
+type question struct{ folder, tag string }
+
+// await reads the answers.
+func (s *standings) await() error {
+	for _, q := range s.asked {
+		name := s.d.store.wireName(s.c, q.folder)
+		_, err := s.c.Await(q.tag, func(a wire.Answer) error {
+			if a.Kind == "STATUS" && len(a.Values) == 2 && a.Values[0].Text == name {
 				items := a.Values[1].Pairs() // Of another folder they would leave out where to look.
-				at = standing{items["UIDVALIDITY"].UID(), items["UIDNEXT"].UID()}
+				s.at[q.folder] = standing{items["UIDVALIDITY"].UID(), items["UIDNEXT"].UID()}
 			}
 			return nil
 		})
 		if errors.As(err, new(*wire.Refused)) { // It is gone: it is made again when something is moved there.
-			delete(c.folders, d.store.wireName(c, p.Folder))
+			delete(s.c.folders, name)
+			delete(s.at, q.folder)
 			err = nil
 		}
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// choose makes our staging folder, unless it is there, and selects it.
+func (d *Delivery) choose(c *conn, name string) error {
+	if d.made {
+		return c.selects(name)
+	}
+	d.store.o.Step("staging.create")
+	create, err := c.Send("CREATE " + wire.Quote(name))
+	if err != nil {
+		return err
+	}
+	choose, err := c.Send("SELECT " + wire.Quote(name))
+	if err != nil {
+		return err
+	}
+	c.selected = ""
+	_, refused := c.Await(create, nil)
+	if refused != nil && !errors.As(refused, new(*wire.Refused)) {
+		return refused
+	}
+	if err := c.awaitSelect(name, choose); err != nil {
+		return cmp.Or(refused, err)
+	}
+	d.made, d.fresh, d.ours = true, refused == nil, map[uint32]bool{}
+	c.folders[name] = true
+	return nil
+}
+
+// enter makes and selects our staging folder, and asks where the folders stand that messages go
+// to.
+func (d *Delivery) enter(c *conn, ps []mail.Placement) (*standings, error) {
+	name := d.stagingName(c, d.epoch)
+	if err := d.choose(c, name); err != nil {
+		return nil, err
+	}
+	s := &standings{d: d, c: c, at: map[string]standing{}}
+	seen := map[string]bool{}
+	for _, p := range ps {
+		folder := d.store.wireName(c, p.Folder)
+		if seen[p.Folder] || !c.folders[folder] {
+			continue
+		}
+		seen[p.Folder] = true
+		tag, err := c.Send("STATUS " + wire.Quote(folder) + " (UIDVALIDITY UIDNEXT)")
+		if err != nil {
 			return nil, err
 		}
-		stood[p.Folder] = at
+		s.asked = append(s.asked, question{p.Folder, tag})
 	}
-	return stood, c.selects(name)
+	return s, nil
 }
 
 // appending is one batch on its way into folders.
@@ -167,6 +207,18 @@ type appending struct {
 	taken    []int    // Those that the server said OK to, in the order in which it has them.
 	uids     []uint32 // Of each that was taken: by its word, in the staging folder as it is.
 	together bool     // Several were refused with one APPEND: it says not which.
+
+	before func() error     // Awaits what was asked before anything was sent; nil: that was done.
+	sizes  map[uint32]int64 // What the staging folder was listed to have beside what was in it.
+}
+
+// awaitBefore awaits what was asked before.
+func (a *appending) awaitBefore() error {
+	before := a.before
+	if a.before = nil; before == nil {
+		return nil
+	}
+	return before()
 }
 
 func (d *Delivery) newAppending(c *conn, ps []mail.Placement, messages []*staged, to []string) *appending {
@@ -185,8 +237,8 @@ type group struct {
 }
 
 // ahead reports whether a message may be sent without waiting for the server's leave.
-func (a *appending) ahead(i int) bool {
-	return a.c.caps["LITERAL+"] || a.c.caps["LITERAL-"] && a.messages[i].size <= 4096
+func (c *conn) ahead(size int64) bool {
+	return c.caps["LITERAL+"] || c.caps["LITERAL-"] && size <= 4096
 }
 
 // groups divides a batch into APPENDs.
@@ -207,7 +259,7 @@ func (a *appending) groups() (all []group) {
 	return all
 }
 
-// run sends everything. As much as one APPEND may have is on the wire while the next is sent.
+// run sends everything. As much as two APPENDs may have is on the wire while the next is sent.
 // An error is of all of them; what was answered until then is noted all the same.
 func (a *appending) run() error {
 	groups := a.groups()
@@ -215,6 +267,9 @@ func (a *appending) run() error {
 	var failed error
 	sent, answered, messages, bytes := 0, 0, 0, int64(0)
 	settle := func() error {
+		if err := a.awaitBefore(); err != nil {
+			return err
+		}
 		g := groups[answered]
 		answered++
 		messages, bytes = messages-len(g.of), bytes-g.bytes
@@ -253,14 +308,29 @@ func (a *appending) run() error {
 			return err
 		}
 		a.d.store.o.Step("append.sent")
-		for sent-answered > 1 && (messages > mostTogether || bytes > mostBytesTogether) {
+		for sent-answered > 1 && (messages > 2*mostTogether || bytes > 2*mostBytesTogether) {
 			if err := settle(); err != nil {
 				return err
 			}
 		}
 	}
+	look := ""
+	if failed == nil && !a.direct && sent > 0 {
+		var err error
+		if look, err = a.c.Send(a.listing()); err != nil {
+			return err
+		}
+	}
 	for answered < sent {
 		if err := settle(); err != nil {
+			return err
+		}
+	}
+	if err := a.awaitBefore(); err != nil {
+		return err
+	}
+	if look != "" {
+		if _, err := a.c.Await(look, a.listed); err != nil {
 			return err
 		}
 	}
@@ -319,7 +389,7 @@ func (a *appending) send(g *group) error {
 		a.began[i] = true
 		err := a.c.Append(a.to[i], wire.Message{
 			Flags: p.Flags, Keywords: a.keywords(i), Received: dateOf(p.Received), Size: m.size,
-		}, m.open(), a.ahead(i))
+		}, m.open(), a.c.ahead(m.size))
 		if no := (*wire.Refused)(nil); errors.As(err, &no) {
 			return a.judge(*g, no)
 		}

@@ -43,6 +43,10 @@ func (s *Store) open(ctx context.Context, o owner.Owner) (*conn, error) {
 	}
 	release := l.Bind(ctx)
 	defer release()
+	if ctx.Err() != nil { // A quick server could be done before that is noticed.
+		_ = l.Close()
+		return nil, wire.Interrupted(ctx)
+	}
 	c := &conn{folders: map[string]bool{}}
 	c.Writer = wire.NewWriter(l, wire.Permission{
 		Private: s.isStaging, Removed: func(name string) bool { return c.removable[name] },

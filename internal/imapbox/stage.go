@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
@@ -16,7 +17,7 @@ import (
 // inMemory is how much of a message is held in memory until it is appended; what is larger
 // lies in a file that no other process can open, and that nobody waits for: what is lost with
 // it is fetched again.
-const inMemory = 64 << 10
+const inMemory = 16 << 10
 
 // staged is a message that waits to be appended, exactly as it was sent.
 type staged struct {
@@ -61,46 +62,34 @@ func (m *staged) write(p []byte, dir string) error {
 	return err
 }
 
+// work is what one Stage needs; reused, so that memory stays flat.
+type work struct {
+	in, out []byte
+	scan    *mail.Scanner
+	lf      mail.LF
+}
+
+const chunk = 32 << 10
+
+var works = sync.Pool{New: func() any {
+	return &work{in: make([]byte, chunk), out: make([]byte, 0, chunk+1), scan: mail.NewScanner()}
+}}
+
 // Stage holds a message until it is sealed, and takes its fingerprint. max bounds its octets:
 // message_failed above it. After an error nothing is left of it.
 func (d *Delivery) Stage(ctx context.Context, t mail.Token, body io.Reader, received time.Time, max int64) (
 	mail.Staged, error,
 ) {
-	const op = "storing a message"
 	d.store.o.Step("stage")
-	m, scan, lf := &staged{}, mail.NewScanner(), mail.LF{}
-	out, in := make([]byte, 0, chunk+1), make([]byte, chunk)
-	for {
-		n, err := body.Read(in)
-		if n > 0 {
-			_, _ = scan.Write(in[:n]) // It never fails.
-			out = lf.Append(out[:0], in[:n])
-			if m.size+int64(n) > max {
-				m.discard()
-				return mail.Staged{}, &fault.Error{
-					Code: fault.MessageFailed, Op: op, TooLarge: true,
-					Detail: words.Detail{
-						words.Say("The message is larger than %s, the most that is fetched.", words.Octets(max)),
-					},
-				}
-			}
-			if err := m.write(in[:n], d.store.o.TempDir); err != nil {
-				m.discard()
-				return mail.Staged{}, &fault.Error{Code: fault.Internal, Op: op, Err: err}
-			}
-		}
-		if err == io.EOF { //nolint:errorlint // Itself: one in a wrapping is a broken connection, not the end.
-			break
-		}
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			m.discard()
-			return mail.Staged{}, fmt.Errorf("reading the message: %w", err)
-		}
+	w := works.Get().(*work)
+	defer works.Put(w)
+	w.scan.Reset()
+	w.lf.Reset()
+	m := &staged{}
+	if err := d.read(ctx, w, m, body, max); err != nil {
+		m.discard()
+		return mail.Staged{}, err
 	}
-	lf.Finish(out[:0])
 	name := fmt.Sprintf("%s.e%d", t, d.epoch)
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -109,12 +98,43 @@ func (d *Delivery) Stage(ctx context.Context, t mail.Token, body io.Reader, rece
 	}
 	d.staged[name] = m
 	return mail.Staged{
-		Spool: name, Fingerprint: scan.Sum(), FileSize: lf.Size(), VirtualSize: lf.Virtual(),
-		Received: scan.Arrived(received, time.Now()),
+		Spool: name, Fingerprint: w.scan.Sum(), FileSize: w.lf.Size(), VirtualSize: w.lf.Virtual(),
+		Received: w.scan.Arrived(received, time.Now()),
 	}, nil
 }
 
-const chunk = 32 << 10
+// read takes a body to its end.
+func (d *Delivery) read(ctx context.Context, w *work, m *staged, body io.Reader, max int64) error {
+	const op = "storing a message"
+	for {
+		n, err := body.Read(w.in)
+		if m.size+int64(n) > max {
+			return &fault.Error{
+				Code: fault.MessageFailed, Op: op, TooLarge: true,
+				Detail: words.Detail{
+					words.Say("The message is larger than %s, the most that is fetched.", words.Octets(max)),
+				},
+			}
+		}
+		if n > 0 {
+			_, _ = w.scan.Write(w.in[:n]) // It never fails.
+			w.out = w.lf.Append(w.out[:0], w.in[:n])
+			if err := m.write(w.in[:n], d.store.o.TempDir); err != nil {
+				return &fault.Error{Code: fault.Internal, Op: op, Err: err}
+			}
+		}
+		if err == io.EOF { //nolint:errorlint // Itself: one in a wrapping is a broken connection, not the end.
+			w.out = w.lf.Finish(w.out[:0])
+			return nil
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return fmt.Errorf("reading the message: %w", err)
+		}
+	}
+}
 
 // Discard forgets messages that were staged. What was sealed lies in the staging folder, where
 // a later lease sweeps it.

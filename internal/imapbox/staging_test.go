@@ -2,6 +2,7 @@ package imapbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -12,6 +13,8 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/mailtest/destination"
+	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 // capabilities0 is what a server offers at the least.
@@ -196,5 +199,52 @@ func TestAMoveThatWasCutInTwo(t *testing.T) {
 	}
 	if left := c.Folders(); strings.Contains(strings.Join(left, " "), "mailbrook-staging-") {
 		t.Errorf("there are %v", left)
+	}
+}
+
+// A connection is kept for a while in which nobody needs it, and one that its server has ended meanwhile is no
+// failure: another is made.
+func TestAConnectionThatRestsIsUsedAgain(t *testing.T) {
+	t.Parallel()
+	d := mailtest.StartDovecot(t, mailtest.DovecotOptions{Extra: []string{everybody}})
+	p := newPlace(t, d)
+	o, err := owner.Parse(p.user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := 0
+	s := p.store(func(string) {}, func() error { return nil })
+	s.o.Idle = time.Hour
+	dial := s.dial
+	s.dial = func(ctx context.Context, l Login) (*wire.Link, error) {
+		made++
+		return dial(ctx, l)
+	}
+	use := func(folder string) {
+		t.Helper()
+		d, err := s.Open(t.Context(), o, "journal", 1, owner.Limit{})
+		if err == nil {
+			err = errors.Join(d.EnsureFolders(t.Context(), []string{folder}), d.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	use("A")
+	use("B")
+	if made != 1 {
+		t.Errorf("%d connections, one after the other", made)
+	}
+	d.Stop()
+	d.Start()
+	use("C")
+	if made != 2 {
+		t.Errorf("%d connections, the server having ended the first", made)
+	}
+	s.o.Idle = 0
+	use("D")
+	use("E") // The control: it was not kept.
+	if made != 3 {
+		t.Errorf("%d connections where none is kept", made)
 	}
 }
