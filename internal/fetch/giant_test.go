@@ -32,7 +32,7 @@ func giantSize(tb testing.TB) (messages int, most int64) {
 	if mailtest.Long() {
 		return 1_000_000, 64 << 20
 	}
-	messages = mailtest.Few(tb, 200_000, 50_000)
+	messages = mailtest.Few(tb, 200_000, 100_000)
 	return messages, int64(messages)*(64<<20)/1_000_000 + 16<<20
 }
 
