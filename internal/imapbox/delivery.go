@@ -163,6 +163,17 @@ func placeOf(m mail.Placement) (p place, err error) {
 	return p, notSealed(m)
 }
 
+// nobodys is the epoch of no lease.
+const nobodys = -1
+
+// anotherDestinations reports whether a message was staged for another destination, before the
+// configuration changed: its name is none of those that are made here.
+func anotherDestinations(m mail.Placement) bool {
+	kind, _, _ := strings.Cut(m.Spool, ".")
+	kind = strings.TrimSuffix(kind, looseMark)
+	return kind != "imap" && kind != "append"
+}
+
 func notSealed(m mail.Placement) error {
 	return internal("delivering messages", fmt.Sprintf("%q is no message in a staging folder", m.Spool))
 }

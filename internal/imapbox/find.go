@@ -18,7 +18,8 @@ import (
 // until nothing has changed for Options.Quiet, unless all is delivered. Where the staging
 // folder itself is gone, or another is in its place, the folders that the messages went to are
 // searched, above where they stood when the messages were sealed; what is not there is Lost.
-// What was delivered directly is searched for likewise: see direct_find.go.
+// What was delivered directly is searched for likewise: see direct_find.go. So is, in the whole
+// folder, what was staged for the Maildir that the server shows now.
 func (d *Delivery) Find(ctx context.Context, ps []mail.Placement, _ bool) ([]mail.Fate, error) {
 	const op = "finding out what was delivered"
 	if len(ps) == 0 {
@@ -30,9 +31,13 @@ func (d *Delivery) Find(ctx context.Context, ps []mail.Placement, _ bool) ([]mai
 			f.intended = append(f.intended, &intended{intent: in, p: m, of: i})
 			continue
 		}
-		var err error
-		if f.places[i], err = placeOf(m); err != nil {
-			return nil, err
+		if anotherDestinations(m) {
+			f.places[i] = place{epoch: nobodys} // Its folder alone tells, all of it.
+		} else {
+			var err error
+			if f.places[i], err = placeOf(m); err != nil {
+				return nil, err
+			}
 		}
 		f.staged = append(f.staged, i)
 	}

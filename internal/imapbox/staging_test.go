@@ -162,6 +162,26 @@ func TestTheStagingFolderIsGone(t *testing.T) {
 	}
 }
 
+// The configuration changed from a Maildir to the server that shows it, with a batch under way: what lies in its folder
+// is delivered, each message once, and the rest is fetched again.
+func TestABatchThatWasStagedForAMaildir(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, mailtest.StartDovecot(t, mailtest.DovecotOptions{Separator: "/", Extra: []string{everybody}}))
+	d := p.opened(1)
+	ps, _ := sealed(t, d, text(0, 10), text(1, 10), text(0, 10), text(2, 10))
+	if _, err := d.Publish(t.Context(), ps[:2]); err != nil {
+		t.Fatal(err)
+	}
+	for i := range ps {
+		ps[i].Spool = fmt.Sprintf("Fabcdefghij%d.e7", i)
+	}
+	again := p.opened(2)
+	fates, err := again.Find(context.Background(), ps, true)
+	if err != nil || fmt.Sprint(fates) != fmt.Sprint([]mail.Fate{mail.Delivered, mail.Delivered, mail.Lost, mail.Lost}) {
+		t.Errorf("the fates are %v (%v)", fates, err)
+	}
+}
+
 // A server that is killed within a MOVE may leave a message in both folders: it is delivered then. Of
 // its twins those that were moved take their places first.
 func TestAMoveThatWasCutInTwo(t *testing.T) {
