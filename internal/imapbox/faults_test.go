@@ -42,9 +42,9 @@ type faulty struct {
 // through is one connection through it.
 type through struct {
 	client, server *net.TCPConn
-	deaf           atomic.Bool // Answers vanish.
-	held           atomic.Bool // What goes up is held back, for a time.
-	delay          time.Duration
+	deaf           atomic.Bool  // Answers vanish.
+	held           atomic.Bool  // What goes up is held back, for a time.
+	delay          atomic.Int64 // For so long.
 }
 
 func newFaulty(t testing.TB, target, home string) *faulty {
@@ -190,7 +190,7 @@ func (f *faulty) pass(c *through, up bool, to *net.TCPConn, b []byte) bool {
 		c.deaf.Store(true)
 		return !up
 	case "late": // The client notices at once. What it has sent arrives, after a time.
-		c.delay = p.delay
+		c.delay.Store(int64(p.delay))
 		c.deaf.Store(true)
 		c.held.Store(true)
 		_ = c.client.CloseWrite()
@@ -245,7 +245,7 @@ func (f *faulty) write(c *through, up bool, to *net.TCPConn, b []byte) bool {
 		return true
 	}
 	if up && c.held.Swap(false) {
-		time.Sleep(c.delay)
+		time.Sleep(time.Duration(c.delay.Load()))
 	}
 	_, err := to.Write(b)
 	return err == nil || !up && errors.Is(err, syscall.EPIPE) || !up && errors.Is(err, syscall.ECONNRESET)
