@@ -342,6 +342,24 @@ var oddCases = []oddCase{
 	{name: "stores and then says NO", odd: func(m *model, _ *visitor) {
 		m.append = func(int, []*modelMessage) appendFate { return appendFate{reply: "NO failed"} }
 	}, code: unavailable, never: true},
+	{name: "stores several, says NO, and takes each alone", odd: func(m *model, _ *visitor) {
+		m.append = func(_ int, all []*modelMessage) appendFate {
+			return appendFate{reply: map[bool]string{true: "NO failed"}[len(all) > 1]}
+		}
+	}},
+	{name: "stores several, says NO, and adds to the header", odd: func(m *model, _ *visitor) {
+		m.keeps = addsHeader
+		m.append = func(_ int, all []*modelMessage) appendFate {
+			return appendFate{reply: map[bool]string{true: "NO failed"}[len(all) > 1]}
+		}
+	}, rewriting: 1},
+	{name: "stores what has keywords, says NO, and takes it without", odd: func(m *model, v *visitor) {
+		m.caps = "IMAP4rev1 LITERAL+ UIDPLUS MOVE"
+		worded(nil)(m, v)
+		m.append = func(_ int, all []*modelMessage) appendFate {
+			return appendFate{reply: map[bool]string{true: "NO failed"}[strings.Contains(all[0].flags, "$Forwarded")]}
+		}
+	}, dropped: 3},
 	{name: "stores one and then says NO", odd: func(m *model, _ *visitor) {
 		m.append = func(_ int, all []*modelMessage) appendFate {
 			if len(all) > 1 || strings.Contains(string(all[0].body), "Text 2") {
@@ -686,6 +704,17 @@ var oddCases = []oddCase{
 			return ""
 		}
 	}, also: []string{foreignInInbox}},
+	{name: "the staging folder is filled while a batch is refused", odd: func(m *model, v *visitor) {
+		refuses(m, v, "Text 1", 1)
+		once := alwaysOnce()
+		m.on = func(verb, _ string, _ int) string {
+			if verb == "APPEND" && once() { // As many as are taken of it.
+				m.folders[m.staging()[0]].add(foreign())
+				m.folders[m.staging()[0]].add(foreign())
+			}
+			return ""
+		}
+	}, skipped: 1, also: []string{foreignInInbox, foreignInInbox}},
 	// What a server does not take.
 	{name: "refuses NUL, and all of a batch have one", odd: func(m *model, v *visitor) {
 		refuses(m, v, "a\x00b", 0, 1)

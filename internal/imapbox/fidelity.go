@@ -150,13 +150,16 @@ func (a *appending) recognise(l *looking, uids []uint32) error {
 		a.uids[i] = free[n]
 	}
 	free = free[len(missing):]
-	for i, why := range a.refused { // Some are stored all the same.
-		if why == nil {
-			continue
-		}
-		sent := a.ps[i].Fingerprint
-		if uid := take(func(kept mail.Fingerprint) bool { return sent.Digest == kept.Digest }); uid != 0 {
-			a.d.ours[uid] = true
+	for i, times := range a.denied { // Some are stored all the same, and perhaps once more since.
+		sent, loose := a.ps[i].Fingerprint, a.d.box.loose(a.messages[i])
+		for range times {
+			uid := take(func(kept mail.Fingerprint) bool { return sent.Digest == kept.Digest })
+			if uid == 0 && loose {
+				uid = take(func(kept mail.Fingerprint) bool { return sent.Header == kept.Header })
+			}
+			if uid != 0 {
+				a.d.ours[uid] = true
+			}
 		}
 	}
 	return a.d.giveBack(a.c, free)

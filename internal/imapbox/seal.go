@@ -203,6 +203,7 @@ type appending struct {
 	refused  []error  // Of each message; nil: it was taken.
 
 	bare     []bool   // Of each message: it is sent without its keywords.
+	denied   []int    // How often each was refused.
 	began    []bool   // Of each message: something of it may have been sent.
 	taken    []int    // Those that the server said OK to, in the order in which it has them.
 	uids     []uint32 // Of each that was taken: by its word, in the staging folder as it is.
@@ -225,7 +226,7 @@ func (d *Delivery) newAppending(c *conn, ps []mail.Placement, messages []*staged
 	n := len(ps)
 	return &appending{
 		d: d, c: c, ps: ps, messages: messages, to: to, refused: make([]error, n),
-		bare: make([]bool, n), began: make([]bool, n), uids: make([]uint32, n),
+		bare: make([]bool, n), denied: make([]int, n), began: make([]bool, n), uids: make([]uint32, n),
 	}
 }
 
@@ -334,9 +335,10 @@ func (a *appending) run() error {
 			return err
 		}
 	}
-	if failed != nil || a.direct {
+	if failed != nil || a.direct || len(again) == 0 {
 		return failed
 	}
+	a.sizes = nil // It was listed before what comes now.
 	return a.alone(again)
 }
 
@@ -418,6 +420,7 @@ func (a *appending) judge(g group, err error) error {
 		return err
 	}
 	for _, i := range g.of {
+		a.denied[i]++
 		a.refused[i] = &fault.Error{
 			Code: fault.MessageFailed, Op: "appending a message", Err: no,
 			Detail:   says(no),
