@@ -83,6 +83,7 @@ type Store struct {
 	o     Options
 	dial  func(ctx context.Context, l Login) (*wire.Link, error)
 	slots chan struct{} // One for each connection.
+	waits atomic.Int64  // Who waits for one.
 
 	dropped   atomic.Int64 // Keywords that were not kept.
 	rewriting atomic.Int64 // Mailboxes whose server does not keep messages as they are sent.
@@ -241,7 +242,12 @@ func (s *Store) use(ctx context.Context, op string, o owner.Owner, b *box, do fu
 	case <-ctx.Done():
 		return wire.Interrupted(ctx)
 	}
-	defer func() { <-b.turn }()
+	defer func() {
+		<-b.turn
+		if s.waits.Load() > 0 { // Else it would wait until this user's deliveries are over.
+			s.evict(nil)
+		}
+	}()
 	if b.conn != nil && (b.conn.Failure() != nil || s.rested(b) && !b.conn.alive(ctx)) {
 		s.disconnect(b)
 	}
@@ -273,20 +279,8 @@ func (s *Store) connect(ctx context.Context, o owner.Owner, b *box) error {
 	if err := s.outage(); err != nil {
 		return err
 	}
-	for {
-		select {
-		case s.slots <- struct{}{}:
-		default:
-			if s.evict(b) {
-				continue
-			}
-			select {
-			case s.slots <- struct{}{}:
-			case <-ctx.Done():
-				return wire.Interrupted(ctx)
-			}
-		}
-		break
+	if err := s.slot(ctx, b); err != nil {
+		return err
 	}
 	done, err := s.admit()
 	if err != nil {
@@ -306,6 +300,24 @@ func (s *Store) connect(ctx context.Context, o owner.Owner, b *box) error {
 		}
 	}
 	return nil
+}
+
+// slot takes a place for a box's connection.
+func (s *Store) slot(ctx context.Context, b *box) error {
+	select {
+	case s.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	s.waits.Add(1)
+	defer s.waits.Add(-1)
+	s.evict(b)
+	select {
+	case s.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return wire.Interrupted(ctx)
+	}
 }
 
 // evict ends a connection that nobody uses at this moment; false: there is none.

@@ -268,3 +268,43 @@ func TestAConnectionThatRestsIsUsedAgain(t *testing.T) {
 		t.Errorf("%d connections where none is kept", made)
 	}
 }
+
+// Where there are fewer connections than users, one user's long delivery keeps no other from the server: it gives its
+// connection away between two steps.
+func TestWhoWaitsForAConnectionGetsItBetweenTwoSteps(t *testing.T) {
+	t.Parallel()
+	for _, rests := range []time.Duration{0, time.Hour} {
+		m := newModel(t)
+		v := newVisitor(t, m)
+		v.store.slots, v.store.o.Idle = make(chan struct{}, 1), rests
+		busy, further := make(chan struct{}), make(chan struct{})
+		once := alwaysOnce()
+		v.store.o.Step = func(name string) {
+			if name == "folder.create" && once() {
+				close(busy)
+				<-further
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		d, err := v.store.Open(ctx, user("anna@firma.test"), "journal", 1, owner.Limit{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		first, other := make(chan error, 1), make(chan error, 1)
+		go func() { first <- d.EnsureFolders(ctx, []string{"A"}) }()
+		<-busy
+		go func() { other <- v.store.Make(ctx, user("ben@firma.test")) }()
+		for v.store.waits.Load() == 0 && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		close(further)
+		if err := errors.Join(<-first, <-other); err != nil {
+			t.Errorf("while one delivers another waits: %v", err)
+		}
+		if err := d.EnsureFolders(ctx, []string{"B"}); err != nil {
+			t.Error(err)
+		}
+	}
+}
