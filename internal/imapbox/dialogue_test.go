@@ -360,6 +360,12 @@ var oddCases = []oddCase{
 			return appendFate{reply: map[bool]string{true: "NO failed"}[strings.Contains(all[0].flags, "$Forwarded")]}
 		}
 	}, dropped: 3},
+	{name: "stores all that a batch has and says NO", odd: func(m *model, v *visitor) {
+		v.together = 1
+		m.append = func(_ int, all []*modelMessage) appendFate {
+			return appendFate{reply: map[bool]string{true: "NO failed"}[strings.Contains(string(all[0].body), "Text 1")]}
+		}
+	}, skipped: 1},
 	{name: "stores one and then says NO", odd: func(m *model, _ *visitor) {
 		m.append = func(_ int, all []*modelMessage) appendFate {
 			if len(all) > 1 || strings.Contains(string(all[0].body), "Text 2") {

@@ -51,11 +51,11 @@ func (b *box) loose(m *staged) bool { return b.keeps != exact || b.guessed || !m
 // without APPENDUID, which some servers get wrong. Where others than ours lie there, or others than
 // they should be, they are distinguished by what they hold.
 func (a *appending) where() error {
-	if len(a.taken) == 0 {
+	if len(a.taken) == 0 && slices.Max(a.denied) == 0 {
 		return nil
 	}
 	for range 2 { // A server need not show what was appended before the next command but one.
-		if len(a.sizes) >= len(a.taken) {
+		if a.sizes != nil && len(a.sizes) >= len(a.taken) {
 			break
 		}
 		if _, err := a.c.Do(a.listing(), a.listed); err != nil {

@@ -83,6 +83,7 @@ func (d *Delivery) seal(c *conn, ps []mail.Placement, messages []*staged) ([]mai
 		return nil, err
 	}
 	if err := a.whole(); err != nil {
+		d.fresh = false
 		return nil, err
 	}
 	d.store.o.Step("append.answered")
