@@ -25,6 +25,9 @@ const (
 // yet: the names are intents, see direct.go.
 func (d *Delivery) Seal(ctx context.Context, ps []mail.Placement) (sealed []mail.Sealed, err error) {
 	const op = "appending messages"
+	if len(ps) == 0 {
+		return nil, nil
+	}
 	messages := make([]*staged, len(ps))
 	d.mu.Lock()
 	for i, p := range ps {

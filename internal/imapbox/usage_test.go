@@ -234,7 +234,7 @@ func TestOverQuota(t *testing.T) {
 		if code := fault.CodeOf(trouble("appending", err)); (code == fault.LocalOverQuota) != c.full {
 			t.Errorf("[%s] %s is %s", c.code, c.text, code)
 		}
-		a := &appending{refused: make([]error, 1), messages: []*staged{{}}, ps: make([]mail.Placement, 1)}
+		a := (&Delivery{}).newAppending(nil, make([]mail.Placement, 1), []*staged{{}}, []string{""})
 		if got := a.judge(group{of: []int{0}}, err); c.full && !errors.Is(got, err) {
 			t.Errorf("[%s] %s is taken for a refusal of the message", c.code, c.text)
 		}
