@@ -396,7 +396,7 @@ func TestAnAnswerWithoutEndIsGivenUp(t *testing.T) {
 			if fault.CodeOf(err) != fault.ProtocolError || in.read > tc.most {
 				t.Errorf("%v after %d octets", err, in.read)
 			}
-			if used := after.TotalAlloc - before.TotalAlloc; used > 128<<20 {
+			if used := after.TotalAlloc - before.TotalAlloc; used > 256<<20 { // All in all, freed or not: the race detector's words too.
 				t.Errorf("it took %d octets of memory", used)
 			}
 		})
