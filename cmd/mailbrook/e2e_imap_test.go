@@ -334,6 +334,43 @@ func TestEachUsersOwnPasswordOpensItsMailbox(t *testing.T) {
 	s.ok(annasOwn, "user", "mailbox", "set", anna, "--password-stdin") // For check, at the end.
 }
 
+// A user whose own password opens the mailbox is removed with the mail; and so is one of whom no password is saved any
+// more, whose mail stays.
+func TestAUserWithAPasswordOfItsOwnIsRemoved(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	from := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
+	oracle := mailtest.Fill(t, from, "anna", mailtest.Corpus(7, 24, false))
+	to := mailtest.StartDovecot(t, mailtest.DovecotOptions{
+		Users: map[string]string{anna: annasOwn}, CA: ca, Separator: "/",
+	})
+	s := newSite(t, ca, "MAILBOX=imap", fmt.Sprintf("IMAP_ADDRESS=localhost:%d", to.IMAPS), "IMAP_CA_FILE="+ca.File,
+		"IMAP_LOGIN=per-user")
+	s.secrets = append(s.secrets, annasOwn)
+	for _, forgotten := range []bool{false, true} {
+		s.ok("", "init")
+		s.ok(annasOwn, "user", "mailbox", "set", anna, "--password-stdin")
+		s.ok(canary, "account", "add", "--user", anna, "--email", "anna@poczta.example.test", "--protocol", "imap",
+			"--host", from.Host, "--port", fmt.Sprint(from.IMAPS), "--security", "tls", "--username", "anna", "--password-stdin")
+		s.ok("", "pull")
+		if n := len(delivered(t, to)); n != len(oracle) {
+			t.Fatalf("%d messages are there of %d", n, len(oracle))
+		}
+		left := 0
+		if forgotten {
+			s.ok("", "user", "mailbox", "forget", anna)
+			left = len(oracle)
+		}
+		s.ok("", "user", "delete", anna, "--mail", "delete")
+		if n := len(delivered(t, to)); n != left {
+			t.Errorf("%d messages are left, want %d", n, left)
+		}
+		if out := s.ok("", "user", "export", anna); !strings.Contains(out, `"mailbox_login": []`) {
+			t.Errorf("a login is left:\n%s", out)
+		}
+	}
+}
+
 // Cyrus opens users' mailboxes to a proxy, named beside the user by SASL.
 func TestMailGoesToACyrusByAuthzid(t *testing.T) {
 	t.Parallel()

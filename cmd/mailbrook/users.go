@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -239,6 +238,7 @@ func (u users) finish(wait, work context.Context, r store.Removal) error {
 	if err == nil { // Another call may have asked for more.
 		done, err = u.clear(ctx, r, worker, ours)
 	}
+	stopped := context.Cause(ctx)
 	cancel(nil)
 	<-renewed
 	switch {
@@ -246,8 +246,8 @@ func (u users) finish(wait, work context.Context, r store.Removal) error {
 		return nil
 	case err == nil:
 		err = account.ErrRemoving // There is more to do by now.
-	case ctx.Err() != nil && work.Err() == nil:
-		err = cmp.Or(context.Cause(ctx), err)
+	case stopped != nil && work.Err() == nil:
+		err = stopped
 	}
 	return errors.Join(err, s.ReleaseRemoval(context.WithoutCancel(work), r.Owner, worker))
 }
@@ -256,6 +256,14 @@ func (u users) finish(wait, work context.Context, r store.Removal) error {
 // when there is more to do by now. Before each step it makes sure of its claim: a process that stood still for
 // minutes must not remove what is the next user's by now.
 func (u users) clear(ctx context.Context, r store.Removal, worker string, ours func() error) (done bool, err error) {
+	opens := func(err error) error {
+		if errors.Is(err, account.ErrNotFound) { // Nobody knows its password any more.
+			u.app.log.WarnContext(ctx, "a removed user's mailbox cannot be opened: nothing is removed there", "user", r.Owner,
+				"error", err)
+			return nil
+		}
+		return err
+	}
 	remove := u.app.mailboxes.RemoveEmptyFolder
 	if r.DeleteMail {
 		remove = u.app.mailboxes.RemoveFolder
@@ -264,14 +272,14 @@ func (u users) clear(ctx context.Context, r store.Removal, worker string, ours f
 		if err := ours(); err != nil {
 			return false, err
 		}
-		if err := remove(ctx, r.Owner, folder); err != nil {
+		if err := opens(remove(ctx, r.Owner, folder)); err != nil {
 			return false, err
 		}
 	}
 	if err := ours(); err != nil {
 		return false, err
 	}
-	if err := u.app.mailboxes.Forget(ctx, r.Owner); err != nil {
+	if err := opens(u.app.mailboxes.Forget(ctx, r.Owner)); err != nil {
 		return false, err
 	}
 	for _, id := range r.Accounts {

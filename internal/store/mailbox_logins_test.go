@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/owner"
@@ -51,7 +52,14 @@ func TestLoginsOfUsersOwnMailboxes(t *testing.T) {
 		w.must(w.ForgetMailboxLogin(ctx, jan))
 		w.must(w.ForgetMailboxLogin(ctx, jan))
 		w.must(w.SetMailboxLogin(ctx, jan, "name3", []byte("x")))
-		_, err = w.BeginRemoval(ctx, anna, false)
+		r, err := w.BeginRemoval(ctx, anna, false)
+		w.must(err)
+		if _, _, err := w.MailboxLogin(ctx, anna); err != nil {
+			t.Errorf("of a user whose mailbox is still to be opened: %v", err)
+		}
+		_, _, err = w.ClaimRemoval(ctx, anna, "worker", w.Now().Add(time.Hour))
+		w.must(err)
+		_, err = w.EndRemoval(ctx, r, "worker")
 		w.must(err)
 		if _, _, err := w.MailboxLogin(ctx, anna); !errors.Is(err, account.ErrNotFound) {
 			t.Errorf("of a removed user: %v", err)

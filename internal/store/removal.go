@@ -82,7 +82,6 @@ func (s *Store) remove(ctx context.Context, tx *gorm.DB, o owner.Owner, deleteMa
 		"DELETE FROM links WHERE owner = ?", // Before the sessions: see Sessions.EndAll.
 		"DELETE FROM sessions WHERE owner = ?",
 		"DELETE FROM known_browsers WHERE owner = ?",
-		"DELETE FROM mailbox_logins WHERE owner = ?",
 		"DELETE FROM owners WHERE owner = ?",
 	} {
 		if _, err := c.exec(ctx, stmt, o.String()); err != nil {
@@ -263,7 +262,10 @@ func (s *Store) EndRemoval(ctx context.Context, r Removal, worker string) (ended
 		if ended = n > 0; err != nil || !ended {
 			return err
 		}
-		_, err = c.exec(ctx, "DELETE FROM ending_visits WHERE owner = ?", o.String())
+		if _, err := c.exec(ctx, "DELETE FROM ending_visits WHERE owner = ?", o.String()); err != nil {
+			return err
+		}
+		_, err = c.exec(ctx, "DELETE FROM mailbox_logins WHERE owner = ?", o.String()) // The mailbox was opened until now.
 		return err
 	})
 	return ended && err == nil, err
