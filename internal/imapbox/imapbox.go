@@ -46,6 +46,13 @@ type Login struct {
 	Own bool
 }
 
+// is reports whether two logins are the same.
+func (l Login) is(m Login) bool {
+	c, d := l.Credential, m.Credential
+	return c.Auth == d.Auth && c.Username == d.Username && c.Secret.Reveal() == d.Secret.Reveal() &&
+		l.OnBehalfOf == m.OnBehalfOf && l.Own == m.Own
+}
+
 // Options are what a Store is made of. Connector, Server, Login and Key are required.
 type Options struct {
 	Connector *wire.Connector // Its dialer reaches the server, and its limits hold.
@@ -217,6 +224,13 @@ func (s *Store) rested(b *box) bool {
 	return rested
 }
 
+// holds reports whether a connection that rested may still be used: its user is signed in to as it was, and the server
+// is still there.
+func (s *Store) holds(ctx context.Context, o owner.Owner, c *conn) bool {
+	login, err := s.o.Login(ctx, o)
+	return err == nil && login.is(c.login) && c.alive(ctx)
+}
+
 // alive asks whether the server is still there.
 func (c *conn) alive(ctx context.Context) bool {
 	release := c.Bind(ctx)
@@ -248,7 +262,7 @@ func (s *Store) use(ctx context.Context, op string, o owner.Owner, b *box, do fu
 			s.evict(nil)
 		}
 	}()
-	if b.conn != nil && (b.conn.Failure() != nil || s.rested(b) && !b.conn.alive(ctx)) {
+	if b.conn != nil && (b.conn.Failure() != nil || s.rested(b) && !s.holds(ctx, o, b.conn)) {
 		s.disconnect(b)
 	}
 	if b.conn == nil {

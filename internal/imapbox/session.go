@@ -18,6 +18,7 @@ import (
 type conn struct {
 	*wire.Writer
 	hierarchy
+	login   Login // How it has.
 	caps    map[string]bool
 	folders map[string]bool
 	foreign []string // What the names of others' folders, and of shared ones, begin with.
@@ -47,7 +48,7 @@ func (s *Store) open(ctx context.Context, o owner.Owner) (*conn, error) {
 		_ = l.Close()
 		return nil, wire.Interrupted(ctx)
 	}
-	c := &conn{folders: map[string]bool{}}
+	c := &conn{login: login, folders: map[string]bool{}}
 	c.Writer = wire.NewWriter(l, wire.Permission{
 		Private: s.isStaging, Removed: func(name string) bool { return c.removable[name] },
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/mailtest/destination"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
@@ -306,5 +308,44 @@ func TestWhoWaitsForAConnectionGetsItBetweenTwoSteps(t *testing.T) {
 		if err := d.EnsureFolders(ctx, []string{"B"}); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A connection that rests is not used once its user's mailbox is signed in to otherwise, or not at all any more.
+func TestAConnectionThatRestsHasTheLoginThatThereIs(t *testing.T) {
+	t.Parallel()
+	m := newModel(t)
+	v := newVisitor(t, m)
+	v.store.o.Idle = time.Hour
+	name, forgotten := "anna", false
+	v.store.o.Login = func(context.Context, owner.Owner) (Login, error) {
+		if forgotten {
+			return Login{}, errors.New("nothing is saved")
+		}
+		return Login{Credential: remote.Credential{Username: name, Secret: remote.NewSecret("sekret")}, Own: true}, nil
+	}
+	logins := func(want string) {
+		t.Helper()
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		got := slices.DeleteFunc(slices.Clone(m.lines), func(line string) bool { return !strings.HasPrefix(line, "LOGIN") })
+		if strings.Join(got, "; ") != want {
+			t.Errorf("signed in: %q, want %q", got, want)
+		}
+	}
+	for range 2 {
+		if err := v.store.Make(t.Context(), user("anna@firma.test")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	logins(`LOGIN "anna" "sekret"`) // The control: it is used again.
+	name = "ania"
+	if err := v.store.Make(t.Context(), user("anna@firma.test")); err != nil {
+		t.Fatal(err)
+	}
+	logins(`LOGIN "anna" "sekret"; LOGIN "ania" "sekret"`)
+	forgotten = true
+	if err := v.store.Make(t.Context(), user("anna@firma.test")); err == nil {
+		t.Error("a mailbox is opened whose login was forgotten")
 	}
 }
