@@ -52,7 +52,8 @@ func (p *tab) sound(name string) {
 	}
 	if bare := js[string](p, `[...document.querySelectorAll(".stacked td")].filter((e) => e.checkVisibility() &&
 		!["none", '""'].includes(getComputedStyle(e, "::before").content) && !e.innerText.trim() &&
-		!e.querySelector("input, img, [aria-label], svg:not([aria-hidden])")).map((e) => e.dataset.label).join(", ")`); bare != "" {
+		!e.querySelector("input, img, [aria-label], svg:not([aria-hidden])")).map((e) => e.dataset.label)
+		.join(", ")`); bare != "" {
 		p.tb.Errorf("%s, %s: of these there is a label and nothing else: %s", name, p.dev.name, bare)
 	}
 	if raw := js[string](p, `document.body.innerText.match(/\b(?:[a-z]+\.)+[a-z_]+\b(?=\s|$)/g)?.filter((w) => [

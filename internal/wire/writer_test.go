@@ -396,7 +396,8 @@ func TestAnAnswerWithoutEndIsGivenUp(t *testing.T) {
 			if fault.CodeOf(err) != fault.ProtocolError || in.read > tc.most {
 				t.Errorf("%v after %d octets", err, in.read)
 			}
-			if used := after.TotalAlloc - before.TotalAlloc; used > 256<<20 { // All in all, freed or not: the race detector's words too.
+			// All in all, freed or not, the race detector's words too.
+			if used := after.TotalAlloc - before.TotalAlloc; used > 256<<20 {
 				t.Errorf("it took %d octets of memory", used)
 			}
 		})
