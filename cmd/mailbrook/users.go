@@ -109,7 +109,8 @@ const (
 
 // known reports whether the user has, or had, a mailbox here.
 func (u users) known(ctx context.Context, o owner.Owner) (bool, error) {
-	if exists, err := u.app.mailboxes.Exists(ctx, o); err != nil || exists {
+	exists, err := u.app.mailboxes.Exists(ctx, o)
+	if exists || err != nil && !errors.Is(err, account.ErrNotFound) { // That: its password is not known.
 		return exists, err
 	}
 	return u.app.store.MailboxSeen(ctx, o)
