@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -146,6 +147,44 @@ func (c *conn) inspectFolder(inv *check.Inventory, l listed) error {
 		return nil
 	})
 	return err
+}
+
+// Fingerprints reads messages that Inspect found, each in few questions, and calls yield for each that is still there.
+func (s *Store) Fingerprints(ctx context.Context, o owner.Owner, all []mail.Found,
+	yield func(f mail.Found, sum mail.Fingerprint),
+) error {
+	const op = "reading messages"
+	wanted := map[lies]mail.Found{}
+	folders := map[lies][]uint32{} // By folder and UIDVALIDITY.
+	for _, f := range all {
+		folder, validity, uid, ok := readWhere(f.Where)
+		if !ok {
+			return internal(op, fmt.Sprintf("%q is no message at a server", f.Where))
+		}
+		wanted[lies{folder, validity, uid}] = f
+		in := lies{folder: folder, validity: validity}
+		folders[in] = append(folders[in], uid)
+	}
+	b := s.take(o)
+	defer s.give(b)
+	return s.use(ctx, op, o, b, func(c *conn) error {
+		for in, uids := range folders {
+			if open, err := c.opened(listed{name: in.folder, selects: true}); err != nil {
+				return err
+			} else if !open || c.validity != in.validity {
+				continue
+			}
+			slices.Sort(uids)
+			var l looking
+			if err := l.read(c, in.folder, in.validity, uids); err != nil {
+				return err
+			}
+			for at, sum := range l.kept {
+				yield(wanted[at], sum)
+			}
+		}
+		return nil
+	})
 }
 
 // where names a message as URLs of IMAP do (RFC 5092).
