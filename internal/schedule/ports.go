@@ -105,6 +105,9 @@ type Queue interface {
 	// Abandon ends the lease and makes the account due again at once, as if
 	// the visit had not been. A visit whose lease is lost is known to be over then.
 	Abandon(ctx context.Context, l fetch.Lease) error
+	// Rest ends a lease under which an account was not visited that waits for its user: it
+	// continues to wait.
+	Rest(ctx context.Context, l fetch.Lease) error
 	// GiveWay ends the lease of a slow visit that was cut short: as Abandon, but
 	// the account does not count as quick any more.
 	GiveWay(ctx context.Context, l fetch.Lease) error

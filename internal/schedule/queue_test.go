@@ -195,6 +195,16 @@ func (q *memory) Brought(_ context.Context, id account.ID, since time.Time) (all
 	return all, q.fail
 }
 
+func (q *memory) Rest(ctx context.Context, l fetch.Lease) error {
+	err := q.Abandon(ctx, l)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err == nil {
+		q.rows[l.Route.ID].due = time.Time{}
+	}
+	return err
+}
+
 func (q *memory) GiveWay(ctx context.Context, l fetch.Lease) error {
 	if err := q.Abandon(ctx, l); err != nil {
 		return err

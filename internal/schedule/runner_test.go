@@ -802,6 +802,55 @@ func TestVisitOne(t *testing.T) {
 	})
 }
 
+// What is done under an account's lease is done beside no visit, and leaves the account as it was: due, or waiting for
+// its user.
+func TestHold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q, v := newMemory(accounts(t, 2, "h")...), &visitor{}
+		r := New(Options{Queue: q, Visitor: v, Worker: "over", Rand: func() float64 { return even }})
+		q.rows["a2"].account.Status = account.Status{State: account.NeedsAttention, Failures: maxTries}
+		for id, due := range map[account.ID]bool{"a1": true, "a2": false} {
+			why := errors.New("not done")
+			err := r.Hold(t.Context(), anOwner(t, string(id)), id, func(ctx context.Context, l fetch.Lease) error {
+				time.Sleep(5 * time.Minute) // Far longer than a lease.
+				_, busy := q.ClaimOne(ctx, l.Route.Owner, id, Claim{
+					Worker: "other", Now: time.Now(), Lease: time.Minute, Insist: true,
+				})
+				if !errors.Is(busy, ErrBusy) {
+					t.Errorf("%s: another worker has it as well: %v", id, busy)
+				}
+				return why
+			})
+			if row := q.row(id); !errors.Is(err, why) || row.due.IsZero() == due || row.leaseOwner != "" || v.count(id) != 0 {
+				t.Errorf("%s: %v, due %v", id, err, row.due)
+			}
+		}
+		l, err := q.ClaimOne(t.Context(), anOwner(t, "a1"), "a1", Claim{Worker: "other", Now: time.Now(), Lease: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		busy := r.Hold(t.Context(), anOwner(t, "a1"), "a1", func(context.Context, fetch.Lease) error {
+			t.Error("it is done beside a visit")
+			return nil
+		})
+		if !errors.Is(busy, ErrBusy) {
+			t.Errorf("during a visit: %v", busy)
+		}
+		if err := q.Abandon(t.Context(), l.Lease); err != nil {
+			t.Fatal(err)
+		}
+		lost := r.Hold(t.Context(), anOwner(t, "a1"), "a1", func(ctx context.Context, _ fetch.Lease) error {
+			q.edit("a1")
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		if !errors.Is(lost, fetch.ErrFenced) {
+			t.Errorf("when the lease is lost: %v", lost)
+		}
+	})
+}
+
 func TestMetricsCountByOutcome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reg := prometheus.NewPedanticRegistry()

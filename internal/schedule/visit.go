@@ -95,6 +95,40 @@ func (r *Runner) visitOne(ctx context.Context, o owner.Owner, id route.ID, insis
 	}
 }
 
+// Hold does something with an account under its lease, so that nobody visits it meanwhile. While somebody does, the
+// error is ErrBusy, at once. ctx of do ends when the lease is lost.
+func (r *Runner) Hold(ctx context.Context, o owner.Owner, id route.ID,
+	do func(ctx context.Context, l fetch.Lease) error,
+) error {
+	c := r.claim(1)
+	c.Worker, c.Insist = fmt.Sprintf("%s/one-%d", r.o.Worker, r.ones.Add(1)), true
+	l, err := r.o.Queue.ClaimOne(ctx, o, id, c)
+	if err != nil {
+		return fmt.Errorf("claiming account %s: %w", id, err)
+	}
+	hctx, cancel := context.WithCancelCause(ctx)
+	beating := make(chan struct{})
+	go func() {
+		defer close(beating)
+		r.heartbeat(hctx, l, cancel)
+	}()
+	err = do(hctx, l.Lease)
+	if err != nil && hctx.Err() != nil {
+		err = context.Cause(hctx)
+	}
+	cancel(nil)
+	<-beating
+	end := r.o.Queue.Abandon
+	if s := l.Row.Status; s.State == account.NeedsAttention && s.Failures > 0 {
+		end = r.o.Queue.Rest
+	}
+	over := r.write(ctx, func(ctx context.Context) error { return end(ctx, l.Lease) })
+	if errors.Is(over, fetch.ErrFenced) && err != nil {
+		over = nil // It is lost, and that was said.
+	}
+	return errors.Join(err, over)
+}
+
 func (r *Runner) claimOne(
 	ctx context.Context, o owner.Owner, id route.ID, worker string, insist bool,
 ) (Lease, error) {

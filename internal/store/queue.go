@@ -363,6 +363,12 @@ func (q Queue) Abandon(ctx context.Context, l fetch.Lease) error {
 		q.s.now().UnixMilli()))
 }
 
+// Rest ends a lease under which an account was not visited that waits for its user: see schedule.Queue.
+func (q Queue) Rest(ctx context.Context, l fetch.Lease) error {
+	return q.visitOver(ctx, l, q.settle(ctx, "giving a lease back", l, q.s.on(q.s.w), endLease, int64(never),
+		int64(never)))
+}
+
 // GiveWay ends the lease of a slow visit that was cut short: see schedule.Queue.
 func (q Queue) GiveWay(ctx context.Context, l fetch.Lease) error {
 	return q.visitOver(ctx, l, q.settle(ctx, "cutting a visit short", l, q.s.on(q.s.w), endLease+", slow = ?",

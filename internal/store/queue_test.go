@@ -418,6 +418,22 @@ func TestAnAbandonedVisitHasNotBeen(t *testing.T) {
 	})
 }
 
+// An account that waits for its user and was held continues to wait.
+func TestAnAccountThatRestsIsNotDue(t *testing.T) {
+	onBoth(t, func(w *world) {
+		a := w.add("anna@firma.test", 1)
+		l := w.claim("p1/1")[0]
+		w.must(w.Queue().Rest(w.Context(), l))
+		if st := w.load(a).Status; !st.NextPollAt.IsZero() {
+			w.Errorf("%+v", st)
+		}
+		w.want(w.Queue().Rest(w.Context(), l), fetch.ErrFenced)
+		if got := w.claim("p2/1"); len(got) != 0 {
+			w.Error("it is due")
+		}
+	})
+}
+
 func TestASettlementIsWhatTheStatusTells(t *testing.T) {
 	onBoth(t, func(w *world) {
 		a := w.add("anna@firma.test", 1)
