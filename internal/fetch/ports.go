@@ -296,6 +296,7 @@ type Rematch struct{ From, To Ref }
 type Entry struct {
 	Deliver  []BatchKey // Staged batches that are delivered now.
 	Stage    *Batch     // A batch whose messages are durable in the spool. It must have been intended.
+	Restage  *Batch     // A staged batch whose messages have other names now: these are its members from now on.
 	Intend   *BatchKey  // A batch about to be downloaded.
 	Drop     []BatchKey // Intended batches that came to nothing.
 	Found    []Member   // Delivered messages that the journal had forgotten; of the placement only Received is set.

@@ -166,13 +166,16 @@ func placeOf(m mail.Placement) (p place, err error) {
 // nobodys is the epoch of no lease.
 const nobodys = -1
 
-// anotherDestinations reports whether a message was staged for another destination, before the
+// Anothers reports whether a message was staged for another destination, before the
 // configuration changed: its name is none of those that are made here.
-func anotherDestinations(m mail.Placement) bool {
+func Anothers(m mail.Placement) bool {
 	kind, _, _ := strings.Cut(m.Spool, ".")
 	kind = strings.TrimSuffix(kind, looseMark)
 	return kind != "imap" && kind != "append"
 }
+
+// Anothers is the function of that name.
+func (d *Delivery) Anothers(m mail.Placement) bool { return Anothers(m) }
 
 func notSealed(m mail.Placement) error {
 	return internal("delivering messages", fmt.Sprintf("%q is no message in a staging folder", m.Spool))

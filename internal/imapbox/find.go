@@ -7,8 +7,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // Find tells, after a crash, what became of messages that were sealed and not confirmed: in
@@ -18,12 +20,22 @@ import (
 // until nothing has changed for Options.Quiet, unless all is delivered. Where the staging
 // folder itself is gone, or another is in its place, the folders that the messages went to are
 // searched, above where they stood when the messages were sealed; what is not there is Lost.
-// What was delivered directly is searched for likewise: see direct_find.go. So is, in the whole
-// folder, what was staged for the Maildir that the server shows now.
+// What was delivered directly is searched for likewise: see direct_find.go.
+//
+// What was staged for another destination is not known here: that was delivered there, and since
+// moved or deleted by its user, is not to be told from what never was. Find fails until somebody
+// who knows that destination has moved it over.
 func (d *Delivery) Find(ctx context.Context, ps []mail.Placement, _ bool) ([]mail.Fate, error) {
 	const op = "finding out what was delivered"
 	if len(ps) == 0 {
 		return nil, nil
+	}
+	if n := d.anothers(ps); n > 0 {
+		d.store.o.Log.WarnContext(ctx, "messages were on their way into another mailbox when the configuration changed: "+
+			"nothing is fetched before mailbrook migrate-destination", "user", d.owner, "messages", n)
+		return nil, fault.New(fault.LocalMailboxUnavailable, op, words.Say("%d messages were on their way when the "+
+			"mailbox was moved to a server: nothing is fetched until the administrator has moved them over, too (mailbrook "+
+			"migrate-destination).", n))
 	}
 	f := &finding{d: d, ps: ps, places: make([]place, len(ps))}
 	for i, m := range ps {
@@ -31,13 +43,9 @@ func (d *Delivery) Find(ctx context.Context, ps []mail.Placement, _ bool) ([]mai
 			f.intended = append(f.intended, &intended{intent: in, p: m, of: i})
 			continue
 		}
-		if anotherDestinations(m) {
-			f.places[i] = place{epoch: nobodys} // Its folder alone tells, all of it.
-		} else {
-			var err error
-			if f.places[i], err = placeOf(m); err != nil {
-				return nil, err
-			}
+		var err error
+		if f.places[i], err = placeOf(m); err != nil {
+			return nil, err
 		}
 		f.staged = append(f.staged, i)
 	}
@@ -69,6 +77,34 @@ func (d *Delivery) Find(ctx context.Context, ps []mail.Placement, _ bool) ([]mai
 			return nil, wire.Interrupted(ctx)
 		}
 	}
+}
+
+func (d *Delivery) anothers(ps []mail.Placement) (n int) {
+	for _, p := range ps {
+		if Anothers(p) {
+			n++
+		}
+	}
+	return n
+}
+
+// Search looks for messages that were staged for another destination in the folders that they
+// were to go to, each once, by the date of arrival and all octets: Delivered, or Lost.
+func (d *Delivery) Search(ctx context.Context, ps []mail.Placement) (fates []mail.Fate, err error) {
+	if len(ps) == 0 {
+		return nil, nil
+	}
+	f := &finding{d: d, ps: ps, places: make([]place, len(ps))}
+	for i := range ps {
+		f.places[i] = place{epoch: nobodys} // Its folder alone tells, all of it.
+		f.staged = append(f.staged, i)
+	}
+	fates = slices.Repeat([]mail.Fate{mail.Lost}, len(ps))
+	err = d.use(ctx, "searching for messages", func(c *conn) error {
+		_, err := f.search(c, f.staged, fates)
+		return err
+	})
+	return fates, err
 }
 
 // finding is one question of what became of messages.

@@ -75,6 +75,24 @@ func (w *entryWriter) stage(ctx context.Context, e fetch.Entry) error {
 	return w.addUp(ctx, b.Members)
 }
 
+// restage gives a staged batch other members. Their rows stay as they are.
+func (w *entryWriter) restage(ctx context.Context, e fetch.Entry) error {
+	b := e.Restage
+	if b == nil {
+		return nil
+	}
+	members, err := encodeMembers(b.Members)
+	if err != nil {
+		return err
+	}
+	n, err := w.exec(ctx, "UPDATE batches SET members = ? WHERE journal_id = ? AND lease_epoch = ? AND seq = ? AND "+
+		"state = ?", members, w.journal, b.Key.Epoch, b.Key.Seq, staged)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("batch %d/%d has other members, but was not staged", b.Key.Epoch, b.Key.Seq)
+	}
+	return err
+}
+
 func (w *entryWriter) insertMessages(ctx context.Context, ms []fetch.Member) error {
 	args := make([]any, 0, len(ms)*messageColumns)
 	for i := range ms {

@@ -234,6 +234,35 @@ func TestPOP3IdentitiesAreBytes(t *testing.T) {
 	})
 }
 
+// A staged batch whose messages got other names keeps what was settled; one that is not staged takes none.
+func TestABatchIsStagedUnderOtherNames(t *testing.T) {
+	onBoth(t, func(w *world) {
+		l, f := w.lease(w.add("anna@firma.test", 1))
+		ms := members(f, 1, 3)
+		k := fetch.BatchKey{Epoch: l.Epoch, Seq: 1}
+		other := fetch.Batch{Key: k, Members: slices.Clone(ms[:2])}
+		other.Members[1].Placement.Spool, other.Members[1].Fingerprint.Digest = "imap.1.2.3.4.5", [32]byte{9}
+		w.must(w.commit(l, fetch.Entry{Intend: &k}))
+		if err := w.commit(l, fetch.Entry{Restage: &other}); err == nil {
+			w.Error("a batch that was only intended has members")
+		}
+		w.must(w.commit(l, fetch.Entry{Stage: &fetch.Batch{Key: k, Members: ms}}))
+		before := w.table("SELECT * FROM messages ORDER BY uid")
+		w.must(w.commit(l, fetch.Entry{Restage: &other}))
+		open, err := w.Journal().Open(w.Context(), l)
+		w.must(err)
+		if diff := cmp.Diff([]fetch.Batch{other}, open); diff != "" {
+			w.Error(diff)
+		}
+		if diff := cmp.Diff(before, w.table("SELECT * FROM messages ORDER BY uid")); diff != "" {
+			w.Error(diff)
+		}
+		stale := l
+		stale.Epoch--
+		w.want(w.commit(stale, fetch.Entry{Restage: &other}), fetch.ErrFenced)
+	})
+}
+
 // Every way to lose a lease, and every write under one.
 func TestTheFenceBites(t *testing.T) {
 	losses := map[string]func(w *world, a account.Account){

@@ -47,6 +47,12 @@ var details = []Phrase{
 		"The user has no mailbox of its own yet: nothing is fetched until the mail system has made it.",
 		"Użytkownik nie ma jeszcze własnej skrzynki: nic nie będzie pobierane, dopóki system pocztowy jej nie utworzy.",
 	},
+	{
+		"%d messages were on their way when the mailbox was moved to a server: nothing is fetched until the " +
+			"administrator has moved them over, too (mailbrook migrate-destination).",
+		"Gdy przenoszono skrzynkę na serwer, część poczty była jeszcze w drodze (liczba wiadomości: %d). Dopóki " +
+			"administrator też jej nie przeniesie (mailbrook migrate-destination), nic nie będzie pobierane.",
+	},
 	{"The user has no mailbox where it should lie.", "W miejscu, w którym powinna być skrzynka użytkownika, nic nie ma."},
 	{
 		"The mailbox holds %s of the %s allowed; the next %s do not fit.",
