@@ -118,6 +118,11 @@ func schema() settings.Schema[config] {
 	}
 }
 
+// ownMaildirs is where mailboxes are unless it is said otherwise.
+func (c config) ownMaildirs() string {
+	return "maildir:" + filepath.Join(c.DataDir, "mail", "{domain}", "{local}")
+}
+
 // loadConfig reads the file (where none is named, one of standardFiles), then the
 // environment, then what the command line says, by key; the later wins. Its
 // error names the key and what to do, and never a secret's value.
@@ -131,7 +136,7 @@ func loadConfig(ctx context.Context, file string, environ []string, flags map[st
 		return config{}, err
 	}
 	c.Database = cmp.Or(c.Database, "sqlite:"+filepath.Join(c.DataDir, "mailbrook.db"))
-	ours := "maildir:" + filepath.Join(c.DataDir, "mail", "{domain}", "{local}")
+	ours := c.ownMaildirs()
 	c.Mailbox = cmp.Or(c.Mailbox, ours)
 	if _, ok := values["create_mailboxes"]; !ok {
 		c.CreateMailboxes = samePlace(c.Mailbox, ours) // Elsewhere the mail system makes them.

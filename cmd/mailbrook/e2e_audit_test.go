@@ -241,6 +241,7 @@ var commandsNotWritten = map[string]string{
 	"migrate up":          "it is about no user",
 	"migrate down":        "it is about no user; where the audit itself goes, the next one says from when on it is whole",
 	"migrate status":      "it is about no user",
+	"migrate-destination": "it finishes what a visit left behind, as the next visit does; no setting and no mail changes",
 	"installation status": "likewise",
 	"completion":          "likewise",
 	"man":                 "likewise",

@@ -19,9 +19,10 @@ func TestACommandWhoseOutputIsLostHasFailed(t *testing.T) {
 	doc := filepath.Join(t.TempDir(), "doc")
 	silent := map[string]string{
 		"serve": "it prints nothing", "demo": "it serves until it is stopped", "init": "it logs",
-		"account add":      "it needs a mail server",
-		"user mailbox set": "likewise",
-		"migrate up":       "it logs", "migrate down": "it logs",
+		"account add":         "it needs a mail server",
+		"user mailbox set":    "likewise",
+		"migrate-destination": "likewise",
+		"migrate up":          "it logs", "migrate down": "it logs",
 	}
 	further := map[string]string{
 		"account list": "", "account show": h.id, "account test": h.id, "account edit": "--name Y " + h.id,

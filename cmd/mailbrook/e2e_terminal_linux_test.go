@@ -176,7 +176,8 @@ func TestReadingCommandsCreateNothing(t *testing.T) {
 	for _, command := range []string{
 		"check", "pull", "token --user " + anna, "link --user " + anna, "sessions end --all", "account list",
 		"account show " + id, "account test " + id, "account edit --name X " + id, "account delete " + id,
-		"migrate status", "migrate down", "installation", "installation adopt keys", "installation adopt database",
+		"migrate status", "migrate down", "migrate-destination", "installation", "installation adopt keys",
+		"installation adopt database",
 	} {
 		t.Run(command, func(t *testing.T) {
 			t.Parallel()

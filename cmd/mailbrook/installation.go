@@ -257,6 +257,11 @@ func (n *installation) former(ctx context.Context) (*string, error) {
 	if n.cfg.byIMAP() {
 		return nil, nil // What was marked before is elsewhere.
 	}
+	return n.formerly(ctx)
+}
+
+// formerly is former, of Maildirs that mail is not delivered into any more.
+func (n *installation) formerly(ctx context.Context) (*string, error) {
 	note, err := n.store.Noted(ctx, store.NoteMailboxes)
 	switch {
 	case err != nil || note == "":

@@ -48,6 +48,7 @@ type cli struct {
 	Doctor       doctorCmd       `cmd:"" help:"Find what is wrong around an installation, and say what to do."`
 	Configured   configCmd       `cmd:"" name:"config" help:"Show keys, values and where they come from, or check them."`
 	Migrate      migrateCmd      `cmd:"" help:"Bring the database schema up or down, or show where it is."`
+	MoveOver     moveOverCmd     `cmd:"" name:"migrate-destination" help:"Continue accounts at an IMAP server."`
 	Installation installationCmd `cmd:"" help:"Show or mend what holds database, keys and mailboxes together."`
 	Completion   completionCmd   `cmd:"" help:"Print what makes a shell complete commands, flags and values."`
 	Man          manCmd          `cmd:"" help:"Print the manual page."`

@@ -42,6 +42,19 @@ func misplaced(err error) error {
 	return err
 }
 
+// There reports whether the place of mailboxes is there.
+func (s *Store) There() (bool, error) {
+	r, err := s.place()
+	if disk.Missing(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, disk.Trouble("looking for mailboxes", misplaced(err))
+	}
+	r.close()
+	return true, nil
+}
+
 // Installation returns the identity that the place of mailboxes has; "" where
 // it has none, or is not there. Its error may wrap ErrDamaged.
 func (s *Store) Installation() (string, error) {
