@@ -343,7 +343,7 @@ func newLogger(cfg config, w io.Writer) *slog.Logger {
 
 // chores are the parts' upkeep.
 func (a *app) chores() []schedule.Chore {
-	return []schedule.Chore{
+	return append(a.destinationChores(), []schedule.Chore{
 		{Name: "prune_journals", Every: time.Hour, Run: func(ctx context.Context) error {
 			return a.store.Prune(ctx, a.store.Now().AddDate(0, 0, -30))
 		}},
@@ -360,7 +360,7 @@ func (a *app) chores() []schedule.Chore {
 		{Name: "flush_counts", Every: time.Minute, Run: a.store.FlushCounts},
 		{Name: "correct_times", Every: store.CorrectEvery, Run: a.store.Queue().CorrectTimes},
 		{Name: "reseal", Every: 24 * time.Hour, Run: a.reseal},
-	}
+	}...)
 }
 
 // pruneAudit forgets the acts that are older than audit.keep.

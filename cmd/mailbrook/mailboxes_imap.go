@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/hostname"
 	"github.com/mailbrook/mailbrook/internal/imapbox"
@@ -16,6 +17,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/route"
+	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
@@ -36,6 +38,49 @@ func (a *app) newIMAPBoxes() (imapBoxes, *wire.Connector, error) {
 		Connector: link, Server: a.cfg.IMAP.server(), Login: logins.login, Key: a.vault.TokenKey(), Root: a.cfg.IMAP.Root,
 		Connections: a.cfg.IMAP.Connections, Idle: 2 * time.Second, TempDir: a.cfg.DataDir, Now: a.store.Now, Log: a.log,
 	})}, link, nil
+}
+
+const (
+	// probeEvery is how often it is looked whether the server of users' own mailboxes has to be probed, or is back.
+	probeEvery = 5 * time.Second
+	// Accounts that are tried again as the server is back begin so far apart, and all of them within so long.
+	hastenedApart, hastenedWithin = 20 * time.Millisecond, 5 * time.Minute
+)
+
+// destinationChores are the upkeep of mailboxes at a server; none where they are files.
+func (a *app) destinationChores() []schedule.Chore {
+	boxes, ok := a.mailboxes.(imapBoxes)
+	if !ok {
+		return nil
+	}
+	return []schedule.Chore{{Name: "probe_destination", Every: probeEvery, Run: a.probing(boxes)}}
+}
+
+// probing returns a chore that asks during an outage whether the server is back, as often as its pauses allow, so that
+// it is found out although all accounts rest; and that has those visited soon which rested for it. What an earlier
+// process left resting is visited once the server answers.
+func (a *app) probing(boxes imapBoxes) func(ctx context.Context) error {
+	seen := int64(0)
+	return func(ctx context.Context) error {
+		if !boxes.Available() || boxes.Returns() == 0 {
+			_ = boxes.Check(ctx) // What is wrong was said when the outage began.
+		}
+		returns := boxes.Returns()
+		if returns == seen || !boxes.Available() {
+			return nil
+		}
+		n, err := a.store.Queue().Hasten(ctx, fault.LocalMailboxUnavailable, hastenedApart, hastenedWithin)
+		if err != nil {
+			return err
+		}
+		seen = returns
+		if n > 0 {
+			a.log.InfoContext(ctx, "accounts that rested for the server of the users' mailboxes are visited again",
+				"accounts", n)
+			a.runner.Nudge()
+		}
+		return nil
+	}
 }
 
 // destinationLink makes connections to the server of users' own mailboxes. Until a connection has its writing guard

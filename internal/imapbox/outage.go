@@ -54,6 +54,8 @@ type health struct {
 	probing  bool
 
 	answered time.Time              // When it last did what was asked.
+	returns  int64                  // See Returns.
+	tried    owner.Owner            // Who found out that it lets nobody in.
 	proved   time.Time              // When it last let somebody in.
 	in       []owner.Owner          // Who that was, the last first.
 	refused  map[owner.Owner]string // Who was refused since, and why.
@@ -64,6 +66,14 @@ func (s *Store) Available() bool {
 	s.health.mu.Lock()
 	defer s.health.mu.Unlock()
 	return s.health.out == nil
+}
+
+// Returns counts how often the server was found to do what it is asked when that was not known: once after the start,
+// and once at the end of each outage. Whose deliveries failed before can be tried again then.
+func (s *Store) Returns() int64 {
+	s.health.mu.Lock()
+	defer s.health.mu.Unlock()
+	return s.health.returns
 }
 
 // outage returns the error that there is during an outage; nil: there is none, or the time
@@ -113,13 +123,18 @@ func (s *Store) works() {
 	h := &s.health
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	first := h.answered.IsZero()
 	h.answered = s.o.Now()
+	if h.out == nil && !first {
+		return
+	}
+	h.returns++
 	if h.out == nil {
 		return
 	}
 	s.o.Log.Info("the server of the users' mailboxes is back: mail is delivered again",
 		"host", s.o.Server.Host, "after", h.answered.Sub(h.since).Round(time.Second))
-	h.out, h.detail, h.atLogins, h.tries = nil, nil, false, 0
+	h.out, h.detail, h.atLogins, h.tries, h.tried = nil, nil, false, 0, owner.Owner{}
 }
 
 // answers notes that a connection that there is does what it is asked. An outage lasts until somebody is
@@ -232,19 +247,30 @@ func (s *Store) judge(ctx context.Context, o owner.Owner, no *refusedLogin) erro
 	case err != nil && ctx.Err() != nil:
 		return err
 	case err != nil:
-		return s.fails(errors.Join(no, err), refusesUs(), true)
+		return s.refusesAll(o, errors.Join(no, err))
 	case proved && no.temporary():
 		return &fault.Error{Code: fault.LocalMailboxUnavailable, Op: op, Detail: detail, Err: no}
 	case proved:
 		return noMailbox(op, no)
 	case no.temporary() || s.refuses(o, no):
-		return s.fails(no, refusesUs(), true)
+		return s.refusesAll(o, no)
 	}
 	return &fault.Error{
 		Code: fault.LocalMailboxUnavailable, Op: op, Err: no,
 		Detail: append(words.Detail{words.Say("The server of the users' mailboxes refuses to open this user's mailbox.")},
 			detail...),
 	}
+}
+
+// refusesAll notes that nobody is let in, as was found out for this user.
+func (s *Store) refusesAll(o owner.Owner, err error) error {
+	err = s.fails(err, refusesUs(), true)
+	s.health.mu.Lock()
+	defer s.health.mu.Unlock()
+	if s.health.atLogins {
+		s.health.tried = o
+	}
+	return err
 }
 
 // What is wrong with the server for everybody.
@@ -326,16 +352,19 @@ func noMailbox(op string, err error) error {
 
 // Check reports whether the server can be delivered to: for readiness. What it did for
 // deliveries within the last minute is enough; else it is reached, and signed in to as a
-// user who was let in before. During an outage it does what whoever delivers does: it asks again when
-// the pause is over.
+// user who was let in before, or as the one who found out that nobody is. During an outage it does what whoever
+// delivers does: it asks again when the pause is over.
 func (s *Store) Check(ctx context.Context) error {
 	h := &s.health
 	h.mu.Lock()
 	idle, atLogins := h.out == nil && s.o.Now().Sub(h.answered) >= fresh, h.atLogins
 	well := h.out == nil && !idle
 	var known owner.Owner
-	if len(h.in) > 0 {
+	switch {
+	case len(h.in) > 0:
 		known = h.in[0]
+	case atLogins: // Only who signs in finds out.
+		known = h.tried
 	}
 	h.mu.Unlock()
 	if well {
@@ -353,11 +382,6 @@ func (s *Store) Check(ctx context.Context) error {
 	}
 	defer func() { <-s.slots }()
 	if known.IsZero() {
-		if atLogins { // Only who signs in finds out.
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			return s.outageError()
-		}
 		return s.greet(ctx)
 	}
 	c, err := s.open(ctx, known)

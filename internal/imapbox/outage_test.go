@@ -242,3 +242,36 @@ func TestPausesGrowAndSpread(t *testing.T) {
 		}
 	}
 }
+
+// That everybody is let in again is found out by whoever asks for readiness, though nobody ever was; and how often the
+// server was found to be there is counted: once at the start, and once after each outage.
+func TestWhenTheServerIsBackIsFoundOutAndCounted(t *testing.T) {
+	t.Parallel()
+	d := newDoorman(t)
+	if n := d.Returns(); n != 0 {
+		t.Errorf("before anything was asked it was back %d times", n)
+	}
+	names := []string{"anna", "ben", "cleo"}
+	for _, name := range names {
+		d.say(name, "NO no")
+		is(t, d.try(name), fault.LocalMailboxUnavailable)
+	}
+	if d.Available() || d.Returns() != 1 {
+		t.Fatalf("available %v, back %d times", d.Available(), d.Returns())
+	}
+	d.pass(time.Hour)
+	dialled := d.dialled.Load()
+	if err := d.Check(t.Context()); !errors.Is(err, errOutage) || d.dialled.Load() == dialled {
+		t.Errorf("it is not tried again: %v", err)
+	}
+	for _, name := range names {
+		d.say(name, "")
+	}
+	d.pass(time.Hour)
+	if err := d.Check(t.Context()); err != nil || !d.Available() || d.Returns() != 2 {
+		t.Errorf("%v; available %v, back %d times", err, d.Available(), d.Returns())
+	}
+	if err := d.try("anna"); err != nil || d.Returns() != 2 {
+		t.Errorf("%v; a login in good times counts: %d", err, d.Returns())
+	}
+}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/audit"
+	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/vault"
@@ -33,13 +34,17 @@ func (s *Store) MailboxLogin(ctx context.Context, o owner.Owner) (username strin
 	return username, sealed, s.wrap(ctx, "loading a user's own login", err)
 }
 
-// SetMailboxLogin saves how a user's own mailbox is signed in to, in place of what was saved.
+// SetMailboxLogin saves how a user's own mailbox is signed in to, in place of what was saved. Accounts that rest as it
+// could not be opened are due at once.
 func (s *Store) SetMailboxLogin(ctx context.Context, o owner.Owner, username string, sealed []byte) error {
 	return s.write(ctx, "saving a user's own login", func(tx *gorm.DB) error {
 		c := s.on(tx)
 		_, err := c.exec(ctx, `INSERT INTO mailbox_logins (owner, username, sealed) VALUES (?, ?, ?)
 			ON CONFLICT (owner) DO UPDATE SET username = excluded.username, sealed = excluded.sealed`, o.String(), username,
 			sealed)
+		if err == nil {
+			_, err = s.hasten(ctx, c, fault.LocalMailboxUnavailable, s.now(), 0, 0, "owner = ?", o.String())
+		}
 		if err != nil {
 			return err
 		}
