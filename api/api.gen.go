@@ -1949,6 +1949,11 @@ type Quota struct {
 	LimitMessagesSource *LimitSource `json:"limit_messages_source"`
 	LimitSource         *LimitSource `json:"limit_source"`
 
+	// MailboxLocked `true`: the mailbox is opened by a login of the user's own, and none is saved or its server refuses it.
+	// `used_*` is then what was measured last, 0 where nothing was, and the accounts rest with
+	// `local_mailbox_unavailable` until a login is saved. Not in lists.
+	MailboxLocked *bool `json:"mailbox_locked,omitempty"`
+
 	// MailboxMissing `true`: the mailbox was there and is gone. `used_*` is then what was measured last, and the accounts rest
 	// with `local_mailbox_unavailable` until it is back. Not in lists, which tell what was measured last.
 	MailboxMissing *bool           `json:"mailbox_missing,omitempty"`
@@ -2432,6 +2437,11 @@ type UserQuota struct {
 	LimitMessagesSource *LimitSource `json:"limit_messages_source"`
 	LimitSource         *LimitSource `json:"limit_source"`
 
+	// MailboxLocked `true`: the mailbox is opened by a login of the user's own, and none is saved or its server refuses it.
+	// `used_*` is then what was measured last, 0 where nothing was, and the accounts rest with
+	// `local_mailbox_unavailable` until a login is saved. Not in lists.
+	MailboxLocked *bool `json:"mailbox_locked,omitempty"`
+
 	// MailboxMissing `true`: the mailbox was there and is gone. `used_*` is then what was measured last, and the accounts rest
 	// with `local_mailbox_unavailable` until it is back. Not in lists, which tell what was measured last.
 	MailboxMissing *bool           `json:"mailbox_missing,omitempty"`
@@ -2596,7 +2606,8 @@ type CreateAccountParams struct {
 // DeleteAccountParams defines parameters for DeleteAccount.
 type DeleteAccountParams struct {
 	// Mail What becomes of the mail that was fetched: `keep` leaves the local folder as it is, `delete` removes it with
-	// everything below it. If the account is added again within 30 days, kept mail is not fetched a second time,
+	// everything below it. Where the mailbox cannot be opened now, nothing is removed, neither folder nor account:
+	// the answer is 503, and `keep` removes the account alone. If the account is added again within 30 days, kept mail is not fetched a second time,
 	// whatever folder the account then has.
 	Mail *DeleteAccountParamsMail `form:"mail,omitempty" json:"mail,omitempty"`
 

@@ -1949,6 +1949,11 @@ type Quota struct {
 	LimitMessagesSource *LimitSource `json:"limit_messages_source"`
 	LimitSource         *LimitSource `json:"limit_source"`
 
+	// MailboxLocked `true`: the mailbox is opened by a login of the user's own, and none is saved or its server refuses it.
+	// `used_*` is then what was measured last, 0 where nothing was, and the accounts rest with
+	// `local_mailbox_unavailable` until a login is saved. Not in lists.
+	MailboxLocked *bool `json:"mailbox_locked,omitempty"`
+
 	// MailboxMissing `true`: the mailbox was there and is gone. `used_*` is then what was measured last, and the accounts rest
 	// with `local_mailbox_unavailable` until it is back. Not in lists, which tell what was measured last.
 	MailboxMissing *bool           `json:"mailbox_missing,omitempty"`
@@ -2432,6 +2437,11 @@ type UserQuota struct {
 	LimitMessagesSource *LimitSource `json:"limit_messages_source"`
 	LimitSource         *LimitSource `json:"limit_source"`
 
+	// MailboxLocked `true`: the mailbox is opened by a login of the user's own, and none is saved or its server refuses it.
+	// `used_*` is then what was measured last, 0 where nothing was, and the accounts rest with
+	// `local_mailbox_unavailable` until a login is saved. Not in lists.
+	MailboxLocked *bool `json:"mailbox_locked,omitempty"`
+
 	// MailboxMissing `true`: the mailbox was there and is gone. `used_*` is then what was measured last, and the accounts rest
 	// with `local_mailbox_unavailable` until it is back. Not in lists, which tell what was measured last.
 	MailboxMissing *bool           `json:"mailbox_missing,omitempty"`
@@ -2596,7 +2606,8 @@ type CreateAccountParams struct {
 // DeleteAccountParams defines parameters for DeleteAccount.
 type DeleteAccountParams struct {
 	// Mail What becomes of the mail that was fetched: `keep` leaves the local folder as it is, `delete` removes it with
-	// everything below it. If the account is added again within 30 days, kept mail is not fetched a second time,
+	// everything below it. Where the mailbox cannot be opened now, nothing is removed, neither folder nor account:
+	// the answer is 503, and `keep` removes the account alone. If the account is added again within 30 days, kept mail is not fetched a second time,
 	// whatever folder the account then has.
 	Mail *DeleteAccountParamsMail `form:"mail,omitempty" json:"mail,omitempty"`
 
@@ -3668,7 +3679,9 @@ type ClientInterface interface {
 	// It may be called again at any time, also for a user of whom there is nothing: what was broken off is finished.
 	// While visits are still ending, or another process is removing the rest, the answer is 503 with `Retry-After`
 	// and says which; the removal continues by itself. What a process left that died continues at once on its
-	// own host, elsewhere within 30 seconds. Bearer tokens are their issuer's to end: whoever has a good one for
+	// own host, elsewhere within 30 seconds. Where the mailbox cannot be opened the answer is 503
+	// (`local_mailbox_unavailable`), and the rest is done once it can: where the password that was saved for it is
+	// refused there, save the right one (`PUT …/mailbox`), or forget it, and the mail stays. Bearer tokens are their issuer's to end: whoever has a good one for
 	// the address is a new user.
 	//
 	// Corresponds with DELETE /v1/admin/users/{user} (the `AdminDeleteUser` operationId).
@@ -5002,7 +5015,9 @@ func (c *Client) AdminGetStats(ctx context.Context, reqEditors ...RequestEditorF
 // It may be called again at any time, also for a user of whom there is nothing: what was broken off is finished.
 // While visits are still ending, or another process is removing the rest, the answer is 503 with `Retry-After`
 // and says which; the removal continues by itself. What a process left that died continues at once on its
-// own host, elsewhere within 30 seconds. Bearer tokens are their issuer's to end: whoever has a good one for
+// own host, elsewhere within 30 seconds. Where the mailbox cannot be opened the answer is 503
+// (`local_mailbox_unavailable`), and the rest is done once it can: where the password that was saved for it is
+// refused there, save the right one (`PUT …/mailbox`), or forget it, and the mail stays. Bearer tokens are their issuer's to end: whoever has a good one for
 // the address is a new user.
 //
 // Corresponds with DELETE /v1/admin/users/{user} (the `AdminDeleteUser` operationId).
@@ -9436,7 +9451,9 @@ type ClientWithResponsesInterface interface {
 	// It may be called again at any time, also for a user of whom there is nothing: what was broken off is finished.
 	// While visits are still ending, or another process is removing the rest, the answer is 503 with `Retry-After`
 	// and says which; the removal continues by itself. What a process left that died continues at once on its
-	// own host, elsewhere within 30 seconds. Bearer tokens are their issuer's to end: whoever has a good one for
+	// own host, elsewhere within 30 seconds. Where the mailbox cannot be opened the answer is 503
+	// (`local_mailbox_unavailable`), and the rest is done once it can: where the password that was saved for it is
+	// refused there, save the right one (`PUT …/mailbox`), or forget it, and the mail stays. Bearer tokens are their issuer's to end: whoever has a good one for
 	// the address is a new user.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -16885,7 +16902,9 @@ func (c *ClientWithResponses) AdminGetStatsWithResponse(ctx context.Context, req
 // It may be called again at any time, also for a user of whom there is nothing: what was broken off is finished.
 // While visits are still ending, or another process is removing the rest, the answer is 503 with `Retry-After`
 // and says which; the removal continues by itself. What a process left that died continues at once on its
-// own host, elsewhere within 30 seconds. Bearer tokens are their issuer's to end: whoever has a good one for
+// own host, elsewhere within 30 seconds. Where the mailbox cannot be opened the answer is 503
+// (`local_mailbox_unavailable`), and the rest is done once it can: where the password that was saved for it is
+// refused there, save the right one (`PUT …/mailbox`), or forget it, and the mail stays. Bearer tokens are their issuer's to end: whoever has a good one for
 // the address is a new user.
 //
 // Returns a wrapper object for the known response body format(s).

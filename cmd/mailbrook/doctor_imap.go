@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/imapbox"
 	"github.com/mailbrook/mailbrook/internal/insight"
@@ -19,6 +18,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/source"
 	"github.com/mailbrook/mailbrook/internal/vault"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // destinationPatience is for how long the server of users' own mailboxes may take to say what it offers.
@@ -36,6 +36,9 @@ func (d *doctor) destination(ctx context.Context, n *installation, keys *vault.V
 	}
 	d.found("mailboxes", well, fmt.Sprintf("at %s, by IMAP; the installation's identity is not kept there, so that it is "+
 		"not noticed when another server answers", d.cfg.IMAP.Address), "")
+	if err := d.removals(ctx, n); err != nil {
+		return err
+	}
 	page, _, err := n.store.Admin().Accounts(ctx, insight.AccountFilter{Limit: 1})
 	if err != nil {
 		return err
@@ -45,6 +48,22 @@ func (d *doctor) destination(ctx context.Context, n *installation, keys *vault.V
 		return nil
 	}
 	d.signsInThere(ctx, n, keys, dialer, page[0].Owner)
+	return nil
+}
+
+// removals says which users' removals wait.
+func (d *doctor) removals(ctx context.Context, n *installation) error {
+	all, err := n.store.Removals(ctx)
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	do := "serve finishes that by itself as soon as the server of users' own mailboxes opens them; its log says what is wrong"
+	if d.cfg.IMAP.Login == loginPerUser {
+		do += `; where the password that is saved is refused there, save the right one ("mailbrook user mailbox set"), or ` +
+			`forget it ("mailbrook user mailbox forget"): then the mail stays`
+	}
+	d.found("users", warn, fmt.Sprintf("the removal of %s is not finished, such as that of %s",
+		words.Count(int64(len(all)), "user"), all[0].Owner), do)
 	return nil
 }
 
@@ -111,7 +130,7 @@ func (d *doctor) whatToDoAbout(err error) string {
 	case errors.Is(err, owner.ErrNoMailbox),
 		errors.As(err, &no) && strings.EqualFold(no.Reply.Code, "AUTHORIZATIONFAILED"):
 		return "see that the user has a mailbox there, and that who signs in may open it"
-	case d.cfg.IMAP.Login == loginPerUser && (errors.As(err, &no) || errors.Is(err, account.ErrNotFound)):
+	case d.cfg.IMAP.Login == loginPerUser && (errors.As(err, &no) || errors.Is(err, owner.ErrLocked)):
 		return `save the user's name and password there: "mailbrook user mailbox set"`
 	case errors.As(err, &no) && d.cfg.IMAP.Login == loginXOAUTH2:
 		return "see that the registration of imap.oauth may open mailboxes there"

@@ -371,6 +371,71 @@ func TestAUserWithAPasswordOfItsOwnIsRemoved(t *testing.T) {
 	}
 }
 
+// While a user's own password is refused nothing of it is removed in part: its account stays if the mail is to go, too,
+// and its removal waits, is told, and is finished by the right password, or by forgetting the wrong one. The quota is
+// told as far as it is known. The control is the right password.
+func TestARemovalWaitsForARefusedPasswordOfTheUsersOwn(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	from := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
+	oracle := mailtest.Fill(t, from, "anna", mailtest.Corpus(7, 24, false))
+	to := mailtest.StartDovecot(t, mailtest.DovecotOptions{
+		Users: map[string]string{anna: annasOwn}, CA: ca, Separator: "/",
+	})
+	s := newSite(t, ca, "MAILBOX=imap", fmt.Sprintf("IMAP_ADDRESS=localhost:%d", to.IMAPS), "IMAP_CA_FILE="+ca.File,
+		"IMAP_LOGIN=per-user")
+	s.secrets = append(s.secrets, annasOwn)
+	type quota struct {
+		UsedMessages  int64 `json:"used_messages"`
+		LimitMessages int64 `json:"limit_messages"`
+		MailboxLocked bool  `json:"mailbox_locked"`
+	}
+	for _, forgets := range []bool{false, true} {
+		p := s.serve()
+		u, root := p.as(anna), p.admin()
+		must[quota](root, http.StatusOK, "PUT", "/v1/admin/quotas/"+anna, fields{"limit_bytes": nil, "limit_messages": 5000})
+		if q := must[quota](u, http.StatusOK, "GET", "/v1/quota", nil); q != (quota{0, 5000, true}) {
+			t.Errorf("the quota of a user whose login is not saved is %+v", q)
+		}
+		s.ok(annasOwn, "user", "mailbox", "set", anna, "--password-stdin")
+		id := u.add(remoteAccount("Obce", "imap", from.Host, from.IMAPS, "tls", "anna")).ID
+		u.reaches(id, "ok")
+		known := int64(len(delivered(t, to)))
+		s.ok("zle-haslo", "user", "mailbox", "set", anna, "--password-stdin")
+		if q := must[quota](u, http.StatusOK, "GET", "/v1/quota", nil); q.UsedMessages != known || q.LimitMessages != 5000 {
+			t.Errorf("the quota of a user whose login is refused is %+v, and there are %d messages", q, known)
+		}
+		r := u.do("DELETE", "/v1/accounts/"+id+"?mail=delete", nil)
+		if r.status != http.StatusServiceUnavailable || !strings.Contains(string(r.body), "password that is saved") {
+			t.Errorf("removing an account with its mail is answered %d: %s", r.status, r.body)
+		}
+		u.account(id) // It is there.
+		if r := root.do("DELETE", "/v1/admin/users/"+anna+"?mail=delete", nil); r.status != http.StatusServiceUnavailable ||
+			!strings.Contains(string(r.body), "password that is saved") {
+			t.Errorf("removing the user is answered %d: %s", r.status, r.body)
+		}
+		if out := strings.Join(strings.Fields(s.run("", "doctor").out), " "); !strings.Contains(out, "removal of 1 user") ||
+			!strings.Contains(out, "user mailbox forget") {
+			t.Errorf("doctor says:\n%s", out)
+		}
+		left := 0
+		if forgets {
+			left = len(oracle)
+			s.ok("", "user", "mailbox", "forget", anna)
+		} else {
+			s.ok(annasOwn, "user", "mailbox", "set", anna, "--password-stdin")
+		}
+		eventually(t, soon, func() (bool, string) {
+			r := root.do("DELETE", "/v1/admin/users/"+anna+"?mail=delete", nil)
+			return r.status == http.StatusNoContent, fmt.Sprintf("removing the user is answered %d: %s", r.status, r.body)
+		})
+		if n := len(delivered(t, to)); n != left {
+			t.Errorf("%d messages are left, want %d", n, left)
+		}
+		p.term()
+	}
+}
+
 // Cyrus opens users' mailboxes to a proxy, named beside the user by SASL.
 func TestMailGoesToACyrusByAuthzid(t *testing.T) {
 	t.Parallel()

@@ -20,6 +20,9 @@ import (
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
+// errNoLogin says that no login of a user's own is saved, where each has one.
+var errNoLogin = fmt.Errorf("%w: none is saved", owner.ErrLocked)
+
 // mailboxLogins says how users' own mailboxes are signed in to.
 type mailboxLogins struct {
 	cfg    imapConfig
@@ -57,7 +60,7 @@ func (l *mailboxLogins) login(ctx context.Context, o owner.Owner) (imapbox.Login
 		name, password, err := l.own.get(ctx, o)
 		if errors.Is(err, account.ErrNotFound) {
 			return imapbox.Login{}, &fault.Error{
-				Code: fault.LocalMailboxUnavailable, Op: "signing in to the mailbox", Err: err,
+				Code: fault.LocalMailboxUnavailable, Op: "signing in to the mailbox", Err: errNoLogin,
 				Detail: words.Detail{
 					words.Say("No name and no password are saved with which this user's own mailbox could be opened."),
 				},

@@ -61,6 +61,12 @@ func (m maildirs) Open(ctx context.Context, o owner.Owner, journal string, epoch
 	return d, nil
 }
 
+// Reach implements account.LocalFolders.
+func (m maildirs) Reach(ctx context.Context, o owner.Owner) error {
+	_, err := m.Exists(ctx, o)
+	return err
+}
+
 // Usage implements account.Mailboxes.
 func (m maildirs) Usage(ctx context.Context, o owner.Owner) (account.Size, error) {
 	bytes, messages, err := m.Store.Usage(ctx, o)

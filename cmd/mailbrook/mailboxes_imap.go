@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -139,6 +140,15 @@ func (m imapBoxes) Open(ctx context.Context, o owner.Owner, journal string, epoc
 		return nil, err
 	}
 	return d, nil
+}
+
+// Reach implements account.LocalFolders: the mailbox is signed in to, whatever is known of it.
+func (m imapBoxes) Reach(ctx context.Context, o owner.Owner) error {
+	err := m.Make(ctx, o)
+	if errors.Is(err, owner.ErrNoMailbox) {
+		return nil
+	}
+	return err
 }
 
 // Usage implements account.Mailboxes.

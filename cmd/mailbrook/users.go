@@ -110,7 +110,7 @@ const (
 // known reports whether the user has, or had, a mailbox here.
 func (u users) known(ctx context.Context, o owner.Owner) (bool, error) {
 	exists, err := u.app.mailboxes.Exists(ctx, o)
-	if exists || err != nil && !errors.Is(err, account.ErrNotFound) { // That: its password is not known.
+	if exists || err != nil && !errors.Is(err, owner.ErrLocked) { // That: its password is not known.
 		return exists, err
 	}
 	return u.app.store.MailboxSeen(ctx, o)
@@ -258,7 +258,7 @@ func (u users) finish(wait, work context.Context, r store.Removal) error {
 // minutes must not remove what is the next user's by now.
 func (u users) clear(ctx context.Context, r store.Removal, worker string, ours func() error) (done bool, err error) {
 	opens := func(err error) error {
-		if errors.Is(err, account.ErrNotFound) { // Nobody knows its password any more.
+		if errors.Is(err, errNoLogin) { // Nobody knows its password any more.
 			u.app.log.WarnContext(ctx, "a removed user's mailbox cannot be opened: nothing is removed there", "user", r.Owner,
 				"error", err)
 			return nil
@@ -298,6 +298,9 @@ func (u users) finishRemovals(ctx context.Context) error {
 		switch rerr := u.finish(ctx, ctx, r); {
 		case rerr == nil:
 			u.app.log.InfoContext(ctx, "the removal of a user is finished", "user", r.Owner)
+		case errors.Is(rerr, owner.ErrLocked): // Told by doctor, and to who removed the user.
+			u.app.log.DebugContext(ctx, "the removal of a user waits: its mailbox cannot be opened", "user", r.Owner,
+				"error", rerr)
 		case !waits(rerr):
 			err = errors.Join(err, rerr)
 		}

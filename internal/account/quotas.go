@@ -53,7 +53,7 @@ type Quotas struct {
 }
 
 // Quota measures one user's mailbox, and saves the measure for the lists. Of a
-// mailbox that was there and is gone it tells what was measured last.
+// mailbox that was there and is gone, or that nothing opens, it tells what was measured last.
 func (q Quotas) Quota(ctx context.Context, o owner.Owner) (owner.Quota, error) {
 	quota, err := q.Rows.Quota(ctx, o)
 	if err != nil {
@@ -70,6 +70,10 @@ func (q Quotas) Quota(ctx context.Context, o owner.Owner) (owner.Quota, error) {
 		if quota.Gone {
 			return quota, err
 		}
+	}
+	if errors.Is(err, owner.ErrLocked) {
+		quota.Locked = true
+		return quota.Limited(), nil
 	}
 	if err != nil {
 		return owner.Quota{}, err

@@ -248,11 +248,17 @@ func (r *Registry) Update(ctx context.Context, o owner.Owner, id ID, p Patch) (A
 // Delete removes an account and its secret; the remote is not touched. With
 // keepMail the local folder stays, and adding the same account again within 30
 // days continues where it was; without, the folder and all below it are removed
-// and nothing is remembered. One that does not match is left: ErrPrecondition.
+// and nothing is remembered; where the mailbox cannot be looked into now, the account stays as well, so that this can
+// be asked for again. One that does not match is left: ErrPrecondition.
 func (r *Registry) Delete(ctx context.Context, o owner.Owner, id ID, keepMail bool, match Match) error {
 	a, err := r.Repository.Account(ctx, o, id)
 	if err != nil {
 		return err
+	}
+	if !keepMail {
+		if err := r.Folders.Reach(ctx, o); err != nil {
+			return fmt.Errorf("looking for the folder of an account that is to be removed: %w", err)
+		}
 	}
 	if err := r.Repository.Remove(ctx, o, id, keepMail, match); err != nil {
 		return err

@@ -180,7 +180,10 @@ func (remotes) OwnHost(_ context.Context, host string) bool { return host == "im
 type folders struct {
 	removed    []string
 	challenged int // Under way.
+	away       error
 }
+
+func (f *folders) Reach(context.Context, owner.Owner) error { return f.away }
 
 func (f *folders) RemoveFolder(_ context.Context, _ owner.Owner, folder string) error {
 	f.removed = append(f.removed, folder)
@@ -555,6 +558,27 @@ func TestDeletingKeepsMailUnlessToldOtherwise(t *testing.T) {
 	}
 	if !slices.Equal(f.folders.removed, []string{"Google 2"}) || !f.rows.kept[a.ID] || f.rows.kept[b.ID] {
 		t.Errorf("removed %v, journals kept %v", f.folders.removed, f.rows.kept)
+	}
+}
+
+// Where the mailbox cannot be looked into, an account that was to go with its mail stays, so that this can be asked for
+// again. The control is one whose mail stays.
+func TestAnAccountStaysWhoseMailCannotBeRemovedNow(t *testing.T) {
+	f := setup(t)
+	a, b := f.add(t, draft("anna@gmail.com")), f.add(t, draft("bea@gmail.com"))
+	f.folders.away = fault.New(fault.LocalMailboxUnavailable, "opening the mailbox")
+	if err := f.Delete(t.Context(), f.anna, a.ID, false, nil); fault.CodeOf(err) != fault.LocalMailboxUnavailable {
+		t.Errorf("with its mail: %v", err)
+	}
+	if err := f.Delete(t.Context(), f.anna, b.ID, true, nil); err != nil {
+		t.Errorf("without its mail: %v", err)
+	}
+	if len(f.rows.accounts) != 1 || len(f.folders.removed) > 0 {
+		t.Errorf("%d accounts are there, %q are removed", len(f.rows.accounts), f.folders.removed)
+	}
+	f.folders.away = nil
+	if err := f.Delete(t.Context(), f.anna, a.ID, false, nil); err != nil || len(f.folders.removed) != 1 {
+		t.Errorf("asked for again: %v, and %q are removed", err, f.folders.removed)
 	}
 }
 

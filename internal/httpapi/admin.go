@@ -28,7 +28,7 @@ func (s *server) AdminListQuotas(ctx context.Context,
 	out := make([]api.UserQuota, len(page))
 	for i, u := range page {
 		out[i] = userQuotaJSON(u)
-		out[i].MailboxMissing = nil // Not looked at.
+		out[i].MailboxMissing, out[i].MailboxLocked = nil, nil // Not looked at.
 	}
 	return api.AdminListQuotas200JSONResponse{Quotas: out, NextCursor: text(next)}, nil
 }

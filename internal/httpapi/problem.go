@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
@@ -75,6 +76,7 @@ var (
 	sayInTheLog = words.Say("the log has the reason")
 	// The same for what is not there and what is somebody else's.
 	sayCheckAddress = words.Say("check the address and the id")
+	sayLocked       = words.Say("no password that is saved opens this mailbox: an administrator can save the right one")
 	sayTryLater     = words.Say("try again later")
 	sayTryShortly   = words.Say("try again in a few seconds")
 )
@@ -286,6 +288,9 @@ func (t teller) failure(f *fault.Error) api.Problem {
 		return t.fields(t.problem(api.ProblemCodeHostNotAllowed, r.say),
 			account.FieldError{Field: r.field, Code: "not_allowed", Detail: r.say})
 	case fault.LocalMailboxUnavailable:
+		if errors.Is(f, owner.ErrLocked) {
+			return t.problem(api.ProblemCodeLocalMailboxUnavailable, sayLocked)
+		}
 		return t.problem(api.ProblemCodeLocalMailboxUnavailable, sayTryLater)
 	}
 	return t.problem(api.ProblemCodeInternal, sayInTheLog)

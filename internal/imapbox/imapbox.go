@@ -135,6 +135,7 @@ type box struct {
 	// Of who has the turn.
 	conn   *conn
 	marked map[string]bool // Folders that are known to be there, mark and all.
+	shut   *shut           // Nil: its user's own login is not known to be refused.
 
 	// Of who has the turn, and never forgotten.
 	keeps   fidelity
@@ -302,12 +303,17 @@ func (s *Store) connect(ctx context.Context, o owner.Owner, b *box) error {
 		return err
 	}
 	defer done()
-	c, err := s.open(ctx, o)
-	if err = s.settle(ctx, o, err); err != nil {
+	if err := s.stillShut(ctx, o, b); err != nil {
 		<-s.slots
 		return err
 	}
-	b.conn = c
+	c, err := s.open(ctx, o)
+	if err = s.settle(ctx, o, err); err != nil {
+		s.noteShut(ctx, o, b, err)
+		<-s.slots
+		return err
+	}
+	b.conn, b.shut = c, nil
 	for mark := range b.marked { // Perhaps somebody removed it meanwhile.
 		if !c.folders[s.wireName(c, mark)] {
 			delete(b.marked, mark)

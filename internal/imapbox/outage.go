@@ -221,6 +221,44 @@ func (s *Store) settle(ctx context.Context, o owner.Owner, err error) error {
 	return s.fails(err, unreachable(), false)
 }
 
+// shut is a user's own login that the server refused. It is not tried again before a while has passed: whoever asks for
+// the mailbox again and again, as a page does, has the user's address banned there, or the mailbox locked.
+type shut struct {
+	login Login
+	why   error
+	tries int
+	until time.Time
+}
+
+// stillShut returns why a mailbox is not tried to be opened: it was refused to this login a while ago. The caller has
+// the box's turn.
+func (s *Store) stillShut(ctx context.Context, o owner.Owner, b *box) error {
+	if b.shut == nil || !s.o.Now().Before(b.shut.until) {
+		return nil
+	}
+	if login, err := s.o.Login(ctx, o); err != nil || !login.is(b.shut.login) {
+		return nil // Who opens it says what is wrong.
+	}
+	return b.shut.why
+}
+
+// noteShut notes how it went to open a mailbox. The caller has the box's turn.
+func (s *Store) noteShut(ctx context.Context, o owner.Owner, b *box, why error) {
+	var refused *refusedLogin
+	if !errors.Is(why, owner.ErrLocked) || !errors.As(why, &refused) {
+		return
+	}
+	login, err := s.o.Login(ctx, o)
+	if err != nil {
+		return
+	}
+	tries := 1
+	if b.shut != nil && login.is(b.shut.login) {
+		tries = b.shut.tries + 1
+	}
+	b.shut = &shut{login: login, why: why, tries: tries, until: s.o.Now().Add(s.o.Pause(tries))}
+}
+
 // judge finds out whose the trouble is that a login was refused for.
 func (s *Store) judge(ctx context.Context, o owner.Owner, no *refusedLogin) error {
 	const op = "signing in to the mailbox"
@@ -236,7 +274,7 @@ func (s *Store) judge(ctx context.Context, o owner.Owner, no *refusedLogin) erro
 	if no.own && !no.temporary() {
 		s.works()
 		return &fault.Error{
-			Code: fault.LocalMailboxUnavailable, Op: op, Err: no,
+			Code: fault.LocalMailboxUnavailable, Op: op, Err: fmt.Errorf("%w: %w", owner.ErrLocked, no),
 			Detail: words.Detail{
 				words.Say("The server of the users' mailboxes refuses the password that is kept for this user's mailbox."),
 			},

@@ -275,3 +275,52 @@ func TestWhenTheServerIsBackIsFoundOutAndCounted(t *testing.T) {
 		t.Errorf("%v; a login in good times counts: %d", err, d.Returns())
 	}
 }
+
+// A user's own password that is refused is tried again after growing pauses only, and another one at once, as it is not
+// known to be refused. The control is a master's, which is everybody's.
+func TestARefusedPasswordOfAUsersOwnIsNotTriedAgainAtOnce(t *testing.T) {
+	t.Parallel()
+	d := newDoorman(t)
+	password, own := "x", true
+	d.o.Login = func(_ context.Context, o owner.Owner) (Login, error) {
+		return Login{
+			Credential: remote.Credential{Username: o.String(), Secret: remote.NewSecret(password)}, Own: own,
+		}, nil
+	}
+	d.say("anna", "NO [AUTHENTICATIONFAILED] no")
+	tried := func(dials int64, what string) {
+		t.Helper()
+		before := d.dialled.Load()
+		err := d.try("anna")
+		is(t, err, fault.LocalMailboxUnavailable)
+		if n := d.dialled.Load() - before; n != dials || errors.Is(err, owner.ErrLocked) != own || !d.Available() {
+			t.Errorf("%s: %d connections: %v", what, n, err)
+		}
+	}
+	tried(1, "at first")
+	tried(0, "at once again")
+	d.pass(time.Minute)
+	tried(1, "after the pause")
+	d.pass(time.Minute)
+	tried(0, "before the second pause is over, which is longer")
+	d.pass(time.Minute)
+	tried(1, "after it")
+	password = "y"
+	tried(1, "another password")
+	d.say("anna", "")
+	if err := d.try("anna"); err == nil {
+		t.Error("it is tried again before the pause is over")
+	}
+	password = "z"
+	if err := d.try("anna"); err != nil {
+		t.Errorf("the right one is not tried: %v", err)
+	}
+	own = false
+	d.say("ben", "NO no")
+	for range 2 {
+		before := d.dialled.Load()
+		if err := d.try("ben"); !errors.Is(err, owner.ErrNoMailbox) || d.dialled.Load() == before {
+			t.Errorf("a master's: %v", err)
+		}
+	}
+}

@@ -24,6 +24,8 @@ type Quota struct {
 	// Gone says that the mailbox was there and is not any more: what is used is as
 	// it was measured last. Lists do not look.
 	Gone bool
+	// Locked says that the mailbox could not be looked into, for ErrLocked: what is used is as it was last measured.
+	Locked bool
 }
 
 // QuotaState says how full a mailbox is.

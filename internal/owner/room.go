@@ -9,6 +9,10 @@ import (
 // ErrNoMailbox says that a user has no mailbox.
 var ErrNoMailbox = errors.New("there is no mailbox")
 
+// ErrLocked says that a user's mailbox is opened by a login of its own, and that none is saved, or one that its server
+// refuses.
+var ErrLocked = errors.New("no login that is saved opens the mailbox")
+
 // Use is what a mailbox, or a part of it, holds: messages and their octets, as the
 // mailbox's own quota counts.
 type Use struct{ Bytes, Messages int64 }

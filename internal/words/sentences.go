@@ -310,6 +310,10 @@ var sentences = []Phrase{
 	{"try again in a few seconds", "spróbuj ponownie za kilka sekund"},
 	{"try again later", "spróbuj ponownie później"},
 	{
+		"no password that is saved opens this mailbox: an administrator can save the right one",
+		"żadne zapisane hasło nie otwiera tej skrzynki: administrator może zapisać właściwe",
+	},
+	{
 		"unencrypted connections are not allowed here: choose tls or starttls",
 		"połączenia bez szyfrowania są tu niedozwolone: wybierz tls albo starttls",
 	},
