@@ -190,7 +190,7 @@ func (d *Delivery) Mark(ctx context.Context, folder, mark string) error {
 	case <-ctx.Done():
 		return wire.Interrupted(ctx)
 	}
-	known := d.box.marked[key]
+	known := d.store.isMarked(d.box, key)
 	<-d.box.turn
 	if known {
 		return nil

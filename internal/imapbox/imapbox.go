@@ -20,6 +20,7 @@ package imapbox
 
 import (
 	"cmp"
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -72,7 +73,9 @@ type Options struct {
 	Quiet time.Duration
 	// Idle is how long a connection is kept that nobody needs at the moment: after a delivery the mailbox is measured
 	// over it. 0: not at all.
-	Idle    time.Duration
+	Idle time.Duration
+	// Known is of how many users more is remembered than that they were delivered to. Defaults to 4096.
+	Known   int
 	TempDir string // Where large messages lie on their way; "": the system's.
 	// Now tells the time by which outages and what is known of mailboxes are dated; defaults to
 	// time.Now.
@@ -98,8 +101,9 @@ type Store struct {
 
 	health health
 
-	mu    sync.Mutex
-	boxes map[owner.Owner]*box
+	mu     sync.Mutex // Guards what follows.
+	boxes  map[owner.Owner]*box
+	memory memory
 }
 
 // New returns a Store. It connects to nothing yet.
@@ -115,7 +119,9 @@ func New(o Options) *Store {
 	if o.Pause == nil {
 		o.Pause = defaultPause
 	}
-	s := &Store{o: o, slots: make(chan struct{}, max(1, cmp.Or(o.Connections, 16))), boxes: map[owner.Owner]*box{}}
+	s := &Store{o: o, slots: make(chan struct{}, max(1, cmp.Or(o.Connections, 16))), boxes: map[owner.Owner]*box{},
+		memory: newMemory(cmp.Or(o.Known, 4096)),
+	}
 	s.dial = func(ctx context.Context, l Login) (*wire.Link, error) {
 		who := wire.NewSigner(nil, remote.Mailbox{
 			Protocol: remote.IMAP, Server: o.Server, Username: l.Credential.Username, Auth: l.Credential.Auth,
@@ -127,7 +133,9 @@ func New(o Options) *Store {
 
 // box is one user's mailbox, as deliveries of this process share it.
 type box struct {
-	refs  int           // Guarded by Store.mu, as is given.
+	owner owner.Owner
+	refs  int           // Guarded by Store.mu, as are given and place.
+	place *list.Element // In memory.unused; nil: somebody needs it.
 	given int           // How often nobody needed it any more,
 	used  int           // … when its connection was used last.
 	turn  chan struct{} // Held by who uses the connection.
@@ -135,6 +143,7 @@ type box struct {
 	// Of who has the turn.
 	conn   *conn
 	marked map[string]bool // Folders that are known to be there, mark and all.
+	looked bool            // Somebody has connected since the box was made: marked is all that is known of marks.
 	shut   *shut           // Nil: its user's own login is not known to be refused.
 
 	// Of who has the turn, and never forgotten.
@@ -170,12 +179,14 @@ func (s *Store) take(o owner.Owner) *box {
 	b := s.boxes[o]
 	if b == nil {
 		b = &box{
-			turn: make(chan struct{}, 1), marked: map[string]bool{}, sized: map[string]sized{},
+			owner: o,
+			turn:  make(chan struct{}, 1), marked: map[string]bool{}, sized: map[string]sized{},
 			sent:    map[string]map[string]*sending{},
 			refused: map[identity]refusal{}, claimed: map[string]*Delivery{}, freed: make(chan struct{}),
 		}
 		s.boxes[o] = b
 	}
+	s.needs(b)
 	b.refs++
 	return b
 }
@@ -192,6 +203,7 @@ func (s *Store) give(b *box) {
 	b.measured = false
 	b.mu.Unlock()
 	b.given++
+	defer s.keep(b)
 	if s.o.Idle <= 0 {
 		s.endUnused(b)
 		return
@@ -313,7 +325,7 @@ func (s *Store) connect(ctx context.Context, o owner.Owner, b *box) error {
 		<-s.slots
 		return err
 	}
-	b.conn, b.shut = c, nil
+	b.conn, b.looked, b.shut = c, true, nil
 	for mark := range b.marked { // Perhaps somebody removed it meanwhile.
 		if !c.folders[s.wireName(c, mark)] {
 			delete(b.marked, mark)
