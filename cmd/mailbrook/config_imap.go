@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/mailbrook/mailbrook/internal/hostname"
+	"github.com/mailbrook/mailbrook/internal/oauth"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/settings"
 )
@@ -60,6 +61,8 @@ type imapOAuthConfig struct {
 	ClientID     string
 	ClientSecret remote.Secret
 	Scope        string
+	// ServiceAccount is the key by which tokens are had in the name of each user, instead of the registration.
+	ServiceAccount remote.Secret
 }
 
 // imapDefaults are what is not set.
@@ -119,9 +122,29 @@ func imapSettings() []setting {
 			c.IMAP.OAuth.ClientSecret = remote.NewSecret(v)
 			return checkText(v)
 		}},
+		{Name: "imap.oauth.service_account", Optional: true, Secret: true, Set: func(c *config, v string) error {
+			c.IMAP.OAuth.ServiceAccount = remote.NewSecret(v)
+			return checkServiceAccount(v)
+		}},
 		{Name: "imap.oauth.scope", Optional: true, Set: text(func(c *config) *string { return &c.IMAP.OAuth.Scope },
 			checkText)},
 	}
+}
+
+// checkServiceAccount wants a key of a service account, as Google gives it out.
+func checkServiceAccount(v string) error {
+	if v == "" {
+		return nil
+	}
+	a, err := oauth.ParseServiceAccount(v)
+	if err == nil && checkTokenURL(a.TokenURL) != nil {
+		err = errors.New("has a token_uri that does not begin with https://")
+	}
+	if err != nil {
+		return fmt.Errorf("must be the JSON of a service account's key, best in a file of its own "+
+			"(imap.oauth.service_account_file): it %w", err)
+	}
+	return nil
 }
 
 // parseIMAPAddress reads host:port, or unix: and a path.
@@ -239,6 +262,8 @@ func (c config) checkIMAPLogin(from func(key string) string, needs func(key, why
 			return useless("imap.password", "an access token signs in: set imap.oauth.client_secret")
 		case o.User != "":
 			return useless("imap.user", "the user's own name goes along with the token")
+		case !o.OAuth.ServiceAccount.Empty():
+			return o.checkServiceAccount(from, needs)
 		case o.OAuth.TokenURL == "":
 			return needs("imap.oauth.token_url", "where access tokens are had")
 		case o.OAuth.ClientID == "":
@@ -261,6 +286,24 @@ func (c config) checkIMAPLogin(from func(key string) string, needs func(key, why
 		case o.Password.Empty():
 			return needs("imap.password", password)
 		}
+	}
+	return nil
+}
+
+// checkServiceAccount looks at what goes with a service account, and at what it cannot use.
+func (o imapConfig) checkServiceAccount(from func(key string) string, needs func(key, why string) error) error {
+	const key = "imap.oauth.service_account"
+	for other, set := range map[string]bool{
+		"imap.oauth.token_url": o.OAuth.TokenURL != "", "imap.oauth.client_id": o.OAuth.ClientID != "",
+		"imap.oauth.client_secret": !o.OAuth.ClientSecret.Empty(),
+	} {
+		if set {
+			return fmt.Errorf("%s (from %s) cannot be used with %s (from %s): leave one of them out, as the account's key "+
+				"says where its tokens are had, and signs for them", other, from(other), key, from(key))
+		}
+	}
+	if o.OAuth.Scope == "" {
+		return needs("imap.oauth.scope", `what the service account was allowed to, as "https://mail.google.com/"`)
 	}
 	return nil
 }

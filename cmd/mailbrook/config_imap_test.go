@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/mailbrook/mailbrook/internal/mailtest"
 )
 
 // TestAMailServerThatCannotBeDeliveredToIsRefused: each mistake names its key and says what to do; the control is the
@@ -21,10 +23,33 @@ func TestAMailServerThatCannotBeDeliveredToIsRefused(t *testing.T) {
 		"MAILBOX=imap", "IMAP_ADDRESS=outlook.office365.com:993", "IMAP_LOGIN=xoauth2",
 		"IMAP_OAUTH_TOKEN_URL=https://login.test/token", "IMAP_OAUTH_CLIENT_ID=x", "IMAP_OAUTH_CLIENT_SECRET=canary",
 	}
+	key, _ := mailtest.NewServiceAccount(t, "https://login.test/token")
+	plain, _ := mailtest.NewServiceAccount(t, "http://login.test/token")
+	google := []string{
+		"MAILBOX=imap", "IMAP_ADDRESS=imap.gmail.com:993", "IMAP_LOGIN=xoauth2", "IMAP_OAUTH_SERVICE_ACCOUNT=" + key,
+		"IMAP_OAUTH_SCOPE=https://mail.google.com/",
+	}
+	account := func(text string) []string { return append(google[:3:3], google[4], "IMAP_OAUTH_SERVICE_ACCOUNT="+text) }
 	for name, tc := range map[string]struct {
 		environ []string
 		says    []string // Nil: it is accepted.
 	}{
+		"a service account":               {google, nil},
+		"a service account without scope": {google[:4], []string{"imap.oauth.scope is missing", "https://mail.google.com/"}},
+		"a service account and a registration": {
+			append(google[:5:5], "IMAP_OAUTH_CLIENT_ID=x"),
+			[]string{"imap.oauth.client_id", "imap.oauth.service_account", "leave one of them out"},
+		},
+		"a key that is no JSON": {account("canary"), []string{"imap.oauth.service_account", "_file", "no JSON"}},
+		"another kind of key":   {account(`{"type":"authorized_user"}`), []string{"imap.oauth.service_account", "client_email"}},
+		"a key without a key": {
+			account(strings.Replace(key, "BEGIN", "canary", 1)), []string{"imap.oauth.service_account", "private_key"},
+		},
+		"a key with another's key": {
+			account(strings.Replace(key, "MII", "canary", 1)), []string{"imap.oauth.service_account", "private_key"},
+		},
+		"tokens from plain HTTP": {account(plain), []string{"imap.oauth.service_account", "token_uri", "https://"}},
+
 		"a master user":               {master, nil},
 		"Stalwart's master":           {with("IMAP_LOGIN={user}%mailbrook"), nil},
 		"a master by authzid":         {authzid, nil},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/provider"
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/webui"
@@ -78,6 +79,7 @@ func TestEveryKeyCanBeSetInFileEnvironmentAndOnTheCommandLine(t *testing.T) {
 	if brand.Color, err = webui.ParseColor("#6a1b9a"); err != nil {
 		t.Fatal(err)
 	}
+	service, _ := mailtest.NewServiceAccount(t, "https://login.firma.test/token")
 	file := fmt.Sprintf(`
 listen = "0.0.0.0:80"
 listen_ops = "127.0.0.1:9090"
@@ -107,6 +109,7 @@ token_url = "https://login.firma.test/token"
 client_id = "mailbrook"
 client_secret = "s3kret"
 scope = "imap"
+service_account = %q
 [poll]
 interval = "90s"
 min_interval = "1s"
@@ -145,7 +148,7 @@ privacy_url = "https://firma.test/rodo"
 [log]
 level = "debug"
 format = "json"
-`, ca, ca, longSecret, ca, logo)
+`, ca, ca, service, longSecret, ca, logo)
 	want := config{
 		Listen: "0.0.0.0:80", Ops: "127.0.0.1:9090", DataDir: "/srv/mb", Database: "postgres://mb:p%40ss@db.test/mb",
 		Mailbox: "maildir:/srv/mail/{user}", CreateMailboxes: true, Memory: 512 << 20,
@@ -154,7 +157,7 @@ format = "json"
 			Login: "{user}*mailbrook", User: "mailbrook", Password: remote.NewSecret("s3kret"), Root: "External/Mail",
 			Connections: 4, OAuth: imapOAuthConfig{
 				TokenURL: "https://login.firma.test/token", ClientID: "mailbrook", ClientSecret: remote.NewSecret("s3kret"),
-				Scope: "imap",
+				Scope: "imap", ServiceAccount: remote.NewSecret(service),
 			},
 		},
 		Remote: remoteConfig{
@@ -210,9 +213,10 @@ format = "json"
 		"imap.login": "{user}*mailbrook", "imap.user": "mailbrook", "imap.password": "s3kret", "imap.root": "External/Mail",
 		"imap.connections": "4", "imap.oauth.token_url": "https://login.firma.test/token",
 		"imap.oauth.client_id": "mailbrook", "imap.oauth.client_secret": "s3kret", "imap.oauth.scope": "imap",
-		"web.frame_ancestors": "https://webmail.firma.test, http://localhost:8081",
-		"web.public_url":      "https://mail.firma.test",
-		"web.signin":          "oidc", "trusted_proxies": "127.0.0.1, 10.1.2.3/16",
+		"imap.oauth.service_account": service,
+		"web.frame_ancestors":        "https://webmail.firma.test, http://localhost:8081",
+		"web.public_url":             "https://mail.firma.test",
+		"web.signin":                 "oidc", "trusted_proxies": "127.0.0.1, 10.1.2.3/16",
 		"signin.domains":   "firma.test xn--fiq.test",
 		"signin.imap.host": "imap.firma.test", "signin.imap.port": "1143", "signin.imap.security": "starttls",
 		"signin.imap.ca_file": ca, "signin.imap.login": "local", "signin.header.name": "Remote-Email",

@@ -372,8 +372,8 @@ func TestAUserWithAPasswordOfItsOwnIsRemoved(t *testing.T) {
 }
 
 // While a user's own password is refused nothing of it is removed in part: its account stays if the mail is to go, too,
-// and its removal waits, is told, and is finished by the right password, or by forgetting the wrong one. The quota is
-// told as far as it is known. The control is the right password.
+// and its removal waits, as doctor says, and is finished by the right password, or by forgetting the wrong one. The quota is
+// shown as far as it is known. The control is the right password.
 func TestARemovalWaitsForARefusedPasswordOfTheUsersOwn(t *testing.T) {
 	t.Parallel()
 	ca := mailtest.NewCA(t)
@@ -544,6 +544,40 @@ func TestATokenOpensAMailbox(t *testing.T) {
 	}, "", "doctor")
 	if r.status != 0 || !strings.Contains(r.out, "is signed in to") {
 		t.Errorf("over a socket doctor ends with %d and says:\n%s", r.status, r.out)
+	}
+	s.secrets = append(s.secrets, o.Given()...)
+	p.term()
+}
+
+// A service account opens each user's mailbox by a token in that user's name. The control is an account that may not.
+func TestAServiceAccountOpensMailboxes(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	from := mailtest.StartDovecot(t, mailtest.DovecotOptions{
+		Users: map[string]string{"anna": canary, "jan": canary}, CA: ca,
+	})
+	o := mailtest.StartOAuth(t, ca, "nobody@firma.test")
+	to := destinationDovecot(t, ca, o.Dovecot(t)...)
+	key := filepath.Join(t.TempDir(), "key.json")
+	text := o.ServiceAccount(t)
+	stranger, _ := mailtest.NewServiceAccount(t, o.TokenURL)
+	for path, text := range map[string]string{key: text, key + ".other": stranger} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := newSite(t, ca, into(to, ca, "IMAP_PASSWORD=", "IMAP_LOGIN=xoauth2", "IMAP_OAUTH_SERVICE_ACCOUNT_FILE="+key,
+		"IMAP_OAUTH_SCOPE="+mailtest.ServiceScope)...)
+	p := s.serve()
+	for user, name := range map[string]string{anna: "anna", jan: "jan"} {
+		oracle := mailtest.Fill(t, from, name, mailtest.Corpus(uint64(len(name)), 12, false))
+		u := p.as(user)
+		u.reaches(u.add(remoteAccount("Obce", "imap", from.Host, from.IMAPS, "tls", name)).ID, "ok")
+		mailtest.CompareDelivered(t, oracle, mailtest.ReadIMAP(t, to.Addr("imaps"), ca.Client(), user, annasOwn), "Obce")
+	}
+	r := s.runIn([]string{"MAILBROOK_IMAP_OAUTH_SERVICE_ACCOUNT_FILE=" + key + ".other"}, "", "doctor")
+	if r.status != 1 || !strings.Contains(strings.Join(strings.Fields(r.out), " "), "correct imap.oauth") {
+		t.Errorf("with another account's key doctor ends with %d and says:\n%s", r.status, r.out)
 	}
 	s.secrets = append(s.secrets, o.Given()...)
 	p.term()

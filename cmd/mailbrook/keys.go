@@ -57,6 +57,7 @@ func meaning(key string) string {
 		"imap.oauth.token_url":         "Where access tokens are had, with xoauth2.",
 		"imap.oauth.client_id":         "The registration there.",
 		"imap.oauth.client_secret":     "The registration's secret.",
+		"imap.oauth.service_account":   "A service account's key (JSON) instead, which has a token for each user: Google.",
 		"imap.oauth.scope":             "What is asked for.",
 		"web.signin":                   "How people sign in who have no link: none, imap, header or oidc.",
 		"trusted_proxies":              "Proxies in front, whose word on where requests come from counts.",

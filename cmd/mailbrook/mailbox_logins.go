@@ -27,16 +27,28 @@ var errNoLogin = fmt.Errorf("%w: none is saved", owner.ErrLocked)
 type mailboxLogins struct {
 	cfg    imapConfig
 	own    ownLogins
-	tokens *oauth.Client
+	tokens func(ctx context.Context, o owner.Owner) (remote.Secret, error) // With xoauth2.
 }
 
 func (c config) newMailboxLogins(s *store.Store, v *vault.Vault, client *http.Client,
 	now func() time.Time,
 ) *mailboxLogins {
-	o := c.IMAP.OAuth
-	return &mailboxLogins{cfg: c.IMAP, own: ownLogins{c, s, v}, tokens: oauth.NewClient(oauth.ClientOptions{
+	return &mailboxLogins{cfg: c.IMAP, own: ownLogins{c, s, v}, tokens: c.IMAP.OAuth.tokens(client, now)}
+}
+
+// tokens returns who has access tokens ready: a service account, in the name of each user, or the registration, for
+// all of them.
+func (o imapOAuthConfig) tokens(client *http.Client, now func() time.Time) func(ctx context.Context, o owner.Owner) (
+	remote.Secret, error,
+) {
+	if account, err := oauth.ParseServiceAccount(o.ServiceAccount.Reveal()); err == nil { // It was read before.
+		d := oauth.NewDelegate(oauth.DelegateOptions{Account: account, Scope: o.Scope, HTTP: client, Now: now})
+		return func(ctx context.Context, o owner.Owner) (remote.Secret, error) { return d.Token(ctx, o.String()) }
+	}
+	all := oauth.NewClient(oauth.ClientOptions{
 		TokenURL: o.TokenURL, ClientID: o.ClientID, ClientSecret: o.ClientSecret, Scope: o.Scope, HTTP: client, Now: now,
-	})}
+	})
+	return func(ctx context.Context, _ owner.Owner) (remote.Secret, error) { return all.Token(ctx) }
 }
 
 // login implements imapbox.Options.Login.
@@ -48,7 +60,7 @@ func (l *mailboxLogins) login(ctx context.Context, o owner.Owner) (imapbox.Login
 			OnBehalfOf: o.String(),
 		}, nil
 	case loginXOAUTH2:
-		token, err := l.tokens.Token(ctx)
+		token, err := l.tokens(ctx, o)
 		if err != nil {
 			return imapbox.Login{}, &fault.Error{
 				Code: fault.LocalMailboxUnavailable, Op: "signing in to the mailbox", Err: err,

@@ -3,6 +3,7 @@ package mailtest
 import (
 	"cmp"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -37,9 +38,10 @@ type OAuth struct {
 	access  map[string]issued
 	refresh map[string]string // Whose; "" was used.
 	failing http.HandlerFunc
-	given   []string // Every secret that was ever given out.
-	asked   int      // Requests for tokens.
-	reused  int      // Refresh tokens that came twice.
+	given   []string       // Every secret that was ever given out.
+	service *rsa.PublicKey // Of who may ask in the name of users; nil: nobody.
+	asked   int            // Requests for tokens.
+	reused  int            // Refresh tokens that came twice.
 }
 
 type request struct {
@@ -222,7 +224,8 @@ func (o *OAuth) token(w http.ResponseWriter, r *http.Request) {
 	refuse := func(code string) {
 		answerJSON(w, http.StatusBadRequest, map[string]any{"error": code, "error_description": "no"})
 	}
-	if r.PostFormValue("client_id") != o.ClientID || r.PostFormValue("client_secret") != o.ClientSecret {
+	asserted := r.PostFormValue("grant_type") == jwtBearer // Who asks is said by the assertion.
+	if !asserted && (r.PostFormValue("client_id") != o.ClientID || r.PostFormValue("client_secret") != o.ClientSecret) {
 		refuse("invalid_client")
 		return
 	}
@@ -255,6 +258,11 @@ func (o *OAuth) token(w http.ResponseWriter, r *http.Request) {
 			o.refresh[old] = ""
 			lasting = o.secret()
 			o.refresh[lasting] = user
+		}
+	case jwtBearer:
+		if user = o.asserted(r.PostFormValue("assertion")); user == "" {
+			refuse("unauthorized_client")
+			return
 		}
 	case "client_credentials": // The operator's own token, for the mailbox of the user.
 		user = o.user

@@ -1,6 +1,8 @@
 package oauth
 
 import (
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/remote"
 )
 
@@ -50,5 +53,62 @@ func TestAClientHasATokenReady(t *testing.T) {
 	_, err := c.Token(t.Context())
 	if fault.CodeOf(err) != fault.Internal || strings.Contains(fmt.Sprint(err), "geheim") {
 		t.Errorf("refused: %v", err)
+	}
+}
+
+// Each user has a token of its own, by an assertion that the account signs, kept while it is good. The controls are a
+// user whom the server does not know, and a key that is not the account's.
+func TestADelegateHasATokenForEachUser(t *testing.T) {
+	now := time.Now()
+	o := mailtest.StartOAuth(t, mailtest.NewCA(t), "nobody@firma.test")
+	text := o.ServiceAccount(t)
+	trusting := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	delegate := func(text string) *Delegate {
+		t.Helper()
+		a, err := ParseServiceAccount(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return NewDelegate(DelegateOptions{
+			Account: a, Scope: mailtest.ServiceScope, HTTP: trusting, Now: func() time.Time { return now },
+		})
+	}
+	d := delegate(text)
+	seen := map[string]string{}
+	for _, step := range []struct {
+		user  string
+		later time.Duration
+		fresh bool
+	}{
+		{"anna@firma.test", 0, true},
+		{"anna@firma.test", time.Minute, false},
+		{"jan@firma.test", 0, true},
+		{"anna@firma.test", 50 * time.Minute, false},
+		{"anna@firma.test", 9 * time.Minute, true},
+	} {
+		now = now.Add(step.later)
+		got, err := d.Token(t.Context(), step.user)
+		if err != nil || got.Empty() {
+			t.Fatalf("%s: %v", step.user, err)
+		}
+		if is := got.Reveal() != seen[step.user]; is != step.fresh {
+			t.Errorf("%s, %v later: a new token is %v", step.user, step.later, is)
+		}
+		for user, other := range seen {
+			if user != step.user && other == got.Reveal() {
+				t.Errorf("%s has the token of %s", step.user, user)
+			}
+		}
+		seen[step.user] = got.Reveal()
+	}
+	stranger, _ := mailtest.NewServiceAccount(t, o.TokenURL)
+	for name, c := range map[string]struct{ key, user string }{
+		"nobody's name": {text, ""}, "another key": {stranger, "anna@firma.test"},
+	} {
+		_, err := delegate(c.key).Token(t.Context(), c.user)
+		var f *fault.Error
+		if !errors.As(err, &f) || !f.Elsewhere || strings.Contains(fmt.Sprint(err), "eyJ") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -96,7 +96,9 @@ func (s *Service) request(ctx context.Context, p Provider, form url.Values) (tok
 
 func (s *Service) ask(ctx context.Context, p Provider, form url.Values) (tokens, error) {
 	const op = "asking the provider for permission"
-	form.Set("client_id", p.ClientID)
+	if p.ClientID != "" {
+		form.Set("client_id", p.ClientID)
+	}
 	if !p.ClientSecret.Empty() {
 		form.Set("client_secret", p.ClientSecret.Reveal())
 	}
@@ -134,8 +136,8 @@ func (s *Service) ask(ctx context.Context, p Provider, form url.Values) (tokens,
 		a.Error, a.Suberror = echoless(a.Error, form), echoless(a.Suberror, form)
 		return tokens{}, refusal(op, p, resp.StatusCode, a, form.Get("grant_type") == "refresh_token")
 	}
-	if form.Get("grant_type") == "refresh_token" {
-		a.IDToken = "" // Whose they are is known since the user signed in.
+	if form.Get("grant_type") != "authorization_code" {
+		a.IDToken = "" // Whose they are is known since the user signed in, or was never a question.
 	}
 	t, why := a.tokens(p, s.Now())
 	if why != "" {
@@ -175,7 +177,7 @@ func unusable(op string, p Provider, why string) error {
 // echoless returns an error's code, "" if it repeats a secret of the request.
 func echoless(code string, form url.Values) string {
 	r := &remote.Redactor{}
-	for _, secret := range []string{"code", "code_verifier", "refresh_token", "client_secret"} {
+	for _, secret := range []string{"code", "code_verifier", "refresh_token", "client_secret", "assertion"} {
 		r.Add(remote.NewSecret(form.Get(secret)))
 	}
 	if r.Redact(code) != code {
