@@ -374,6 +374,18 @@ var oddCases = []oddCase{
 			return appendFate{}
 		}
 	}, skipped: 1},
+	{name: "stores one of two that are equal but for their dates, and says NO", odd: func(m *model, _ *visitor) {
+		m.caps = "IMAP4rev1 LITERAL+ UIDPLUS MOVE"
+		m.append = func(_ int, all []*modelMessage) appendFate {
+			return appendFate{reply: map[bool]string{true: "NO failed"}[strings.Contains(all[0].date, "4-May-2023")]}
+		}
+	}, skipped: 1},
+	{name: "stores the later of two that are equal but for their dates, and says NO", odd: func(m *model, _ *visitor) {
+		m.caps = "IMAP4rev1 LITERAL+ UIDPLUS MOVE"
+		m.append = func(_ int, all []*modelMessage) appendFate {
+			return appendFate{reply: map[bool]string{true: "NO failed"}[strings.Contains(all[0].date, "5-May-2023")]}
+		}
+	}, skipped: 1},
 	{name: "stores and is gone", odd: func(m *model, _ *visitor) {
 		once := alwaysOnce()
 		m.append = func(int, []*modelMessage) appendFate {

@@ -3,6 +3,7 @@ package imapbox
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
@@ -114,16 +115,56 @@ func (a *appending) inOrder(uids []uint32, sizes map[uint32]int64) bool {
 	return true
 }
 
+// How surely a message that the server has is one that was sent: of two that are equal each has a date of its own,
+// which not every server keeps; and what a server has changed has the same header fields, those that nobody changes.
+const (
+	sameOctetsAndDate = iota
+	sameOctets
+	sameHeaderAndDate
+	sameHeader
+	allLikenesses
+)
+
+// alike reports whether a message that the server has, and that arrived then by its word, is so surely one we sent.
+func alike(surely int, p mail.Placement, kept mail.Fingerprint, arrived int64) bool {
+	octets, header := p.Fingerprint.Digest == kept.Digest, p.Fingerprint.Header == kept.Header
+	dated := p.Received.Unix() == arrived
+	return [allLikenesses]bool{octets && dated, octets, header && dated, header}[surely]
+}
+
+// arrivals asks when messages of the open folder arrived, in seconds of Unix time.
+func (c *conn) arrivals(uids []uint32) (map[uint32]int64, error) {
+	arrived := map[uint32]int64{}
+	for some := range slices.Chunk(uids, 100) {
+		_, err := c.Do("UID FETCH "+wire.UIDs(some)+" (UID INTERNALDATE)", func(x wire.Answer) error {
+			uid, items := fetched(x)
+			if date, err := time.Parse(dateLayout, items["INTERNALDATE"].Text); err == nil && uid != 0 {
+				arrived[uid] = date.Unix()
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return arrived, nil
+}
+
 // recognise finds the messages that were taken among others. What nobody of us has appended is
 // its owner's, and is given back.
 func (a *appending) recognise(l *looking, uids []uint32) error {
 	if err := l.read(a.c, a.c.selected, a.c.validity, uids); err != nil {
 		return err
 	}
+	arrived, err := a.c.arrivals(uids)
+	if err != nil {
+		return err
+	}
 	free := slices.Clone(uids)
-	take := func(is func(kept mail.Fingerprint) bool) uint32 {
+	take := func(surely int, p mail.Placement) uint32 {
 		for n, uid := range free {
-			if kept, ok := l.kept[lies{a.c.selected, a.c.validity, uid}]; ok && is(kept) {
+			kept, ok := l.kept[lies{a.c.selected, a.c.validity, uid}]
+			if ok && alike(surely, p, kept, arrived[uid]) {
 				free = slices.Delete(free, n, n+1)
 				return uid
 			}
@@ -131,12 +172,9 @@ func (a *appending) recognise(l *looking, uids []uint32) error {
 		return 0
 	}
 	missing := slices.Clone(a.taken)
-	for _, same := range []func(sent, kept mail.Fingerprint) bool{
-		func(sent, kept mail.Fingerprint) bool { return sent.Digest == kept.Digest },
-		func(sent, kept mail.Fingerprint) bool { return sent.Header == kept.Header },
-	} {
+	for surely := range allLikenesses {
 		missing = slices.DeleteFunc(missing, func(i int) bool {
-			a.uids[i] = take(func(kept mail.Fingerprint) bool { return same(a.ps[i].Fingerprint, kept) })
+			a.uids[i] = take(surely, a.ps[i])
 			return a.uids[i] != 0
 		})
 	}
@@ -151,14 +189,16 @@ func (a *appending) recognise(l *looking, uids []uint32) error {
 	}
 	free = free[len(missing):]
 	for i, times := range a.denied { // Some are stored all the same, and perhaps once more since.
-		sent, loose := a.ps[i].Fingerprint, a.d.box.loose(a.messages[i])
+		ways := sameOctets + 1
+		if a.d.box.loose(a.messages[i]) {
+			ways = allLikenesses
+		}
 		for range times {
-			uid := take(func(kept mail.Fingerprint) bool { return sent.Digest == kept.Digest })
-			if uid == 0 && loose {
-				uid = take(func(kept mail.Fingerprint) bool { return sent.Header == kept.Header })
-			}
-			if uid != 0 {
-				a.d.ours[uid] = true
+			for surely := range ways {
+				if uid := take(surely, a.ps[i]); uid != 0 {
+					a.d.ours[uid] = true
+					break
+				}
 			}
 		}
 	}
