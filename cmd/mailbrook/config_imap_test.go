@@ -5,7 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mailtest"
+	"github.com/mailbrook/mailbrook/internal/owner"
 )
 
 // TestAMailServerThatCannotBeDeliveredToIsRefused: each mistake names its key and says what to do; the control is the
@@ -41,7 +43,7 @@ func TestAMailServerThatCannotBeDeliveredToIsRefused(t *testing.T) {
 			[]string{"imap.oauth.client_id", "imap.oauth.service_account", "leave one of them out"},
 		},
 		"a key that is no JSON": {account("canary"), []string{"imap.oauth.service_account", "_file", "no JSON"}},
-		"another kind of key":   {account(`{"type":"authorized_user"}`), []string{"imap.oauth.service_account", "client_email"}},
+		"another kind of key":   {account(`{"type":"user"}`), []string{"imap.oauth.service_account", "client_email"}},
 		"a key without a key": {
 			account(strings.Replace(key, "BEGIN", "canary", 1)), []string{"imap.oauth.service_account", "private_key"},
 		},
@@ -159,5 +161,32 @@ connections = 4
 	}, nil)
 	if err != nil || got.IMAP.Security != "none" || got.IMAP.Address.String() != "unix:/run/dovecot/imap" {
 		t.Errorf("%+v, %v", got.IMAP, err)
+	}
+}
+
+// A user whose address holds the separator of the master's login is not signed in for: a server could take a part of it
+// for another user. The controls are addresses without it, and a way to sign in that divides nothing.
+func TestAnAddressWithTheSeparatorOfTheLoginIsNotSignedInFor(t *testing.T) {
+	for _, tc := range []struct {
+		login, user string
+		refused     bool
+	}{
+		{"{user}*mailbrook", "anna@firma.test", false},
+		{"{user}*mailbrook", "anna*jan@firma.test", true},
+		{"{user}*mailbrook", "anna%jan@firma.test", false},
+		{"{user}%mailbrook", "anna%jan@firma.test", true},
+		{"{user}+mailbrook", "anna+x@firma.test", true},
+		{"{user}@mailbrook", "anna@firma.test", false},
+		{loginAuthzid, "anna*jan@firma.test", false},
+	} {
+		o, err := owner.Parse(tc.user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := (&mailboxLogins{cfg: imapConfig{Login: tc.login, User: "mailbrook"}}).login(t.Context(), o)
+		if (err != nil) != tc.refused || tc.refused && fault.CodeOf(err) != fault.LocalMailboxUnavailable ||
+			!tc.refused && l.Credential.Username == "" {
+			t.Errorf("%s at %s: %+v, %v", tc.user, tc.login, l, err)
+		}
 	}
 }

@@ -82,9 +82,32 @@ func (l *mailboxLogins) login(ctx context.Context, o owner.Owner) (imapbox.Login
 			Auth: remote.Password, Username: name, Secret: password,
 		}, Own: true}, err
 	}
+	if sep := separator(l.cfg.Login); strings.Contains(o.String(), sep) && !strings.Contains(inEveryAddress, sep) {
+		return imapbox.Login{}, &fault.Error{
+			Code: fault.LocalMailboxUnavailable, Op: "signing in to the mailbox",
+			Err: fmt.Errorf("the address %q holds %q, the separator of imap.login", o, sep),
+			Detail: words.Detail{
+				words.Say("The address holds %s, which divides it from the name of who signs in for all: nobody could be "+
+					"signed in to safely.", sep),
+			},
+		}
+	}
 	return imapbox.Login{Credential: remote.Credential{
 		Auth: remote.Password, Username: strings.Replace(l.cfg.Login, "{user}", o.String(), 1), Secret: l.cfg.Password,
 	}}, nil
+}
+
+// inEveryAddress are separators that tell nothing, as addresses have them.
+const inEveryAddress = "@.-"
+
+// separator is what a login of a master has between the user and the master's name. A server that looks for the first
+// one takes what is before it for the user: an address that holds one could be read as another user's.
+func separator(login string) string {
+	_, rest, _ := strings.Cut(login, "{user}")
+	for _, r := range rest {
+		return string(r)
+	}
+	return ""
 }
 
 // ownLogins are the names and passwords of users' own mailboxes, where each user has one.

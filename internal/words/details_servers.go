@@ -179,6 +179,10 @@ var serverDetails = []Phrase{
 		"Brak zapisanej nazwy i hasła, którymi można by otworzyć skrzynkę tego użytkownika.",
 	},
 	{
+		"The address holds %s, which divides it from the name of who signs in for all: nobody could be signed in to safely.",
+		"Adres zawiera %s, czyli znak, który oddziela go od nazwy logującego się za wszystkich: logowanie nie byłoby bezpieczne.",
+	},
+	{
 		"There is no access token for the server of the users' mailboxes.",
 		"Brak tokenu dostępu do serwera skrzynek użytkowników.",
 	},
