@@ -291,18 +291,18 @@ func (c config) checkIMAPLogin(from func(key string) string, needs func(key, why
 }
 
 // checkServiceAccount looks at what goes with a service account, and at what it cannot use.
-func (o imapConfig) checkServiceAccount(from func(key string) string, needs func(key, why string) error) error {
+func (c imapConfig) checkServiceAccount(from func(key string) string, needs func(key, why string) error) error {
 	const key = "imap.oauth.service_account"
 	for other, set := range map[string]bool{
-		"imap.oauth.token_url": o.OAuth.TokenURL != "", "imap.oauth.client_id": o.OAuth.ClientID != "",
-		"imap.oauth.client_secret": !o.OAuth.ClientSecret.Empty(),
+		"imap.oauth.token_url": c.OAuth.TokenURL != "", "imap.oauth.client_id": c.OAuth.ClientID != "",
+		"imap.oauth.client_secret": !c.OAuth.ClientSecret.Empty(),
 	} {
 		if set {
 			return fmt.Errorf("%s (from %s) cannot be used with %s (from %s): leave one of them out, as the account's key "+
 				"says where its tokens are had, and signs for them", other, from(other), key, from(key))
 		}
 	}
-	if o.OAuth.Scope == "" {
+	if c.OAuth.Scope == "" {
 		return needs("imap.oauth.scope", `what the service account was allowed to, as "https://mail.google.com/"`)
 	}
 	return nil

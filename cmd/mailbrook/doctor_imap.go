@@ -57,7 +57,7 @@ func (d *doctor) removals(ctx context.Context, n *installation) error {
 	if err != nil || len(all) == 0 {
 		return err
 	}
-	do := "serve finishes that by itself as soon as the server of users' own mailboxes opens them; its log says what is wrong"
+	do := "serve finishes that by itself once the server of users' own mailboxes opens them; its log says what is wrong"
 	if d.cfg.IMAP.Login == loginPerUser {
 		do += `; where the password that is saved is refused there, save the right one ("mailbrook user mailbox set"), or ` +
 			`forget it ("mailbrook user mailbox forget"): then the mail stays`

@@ -372,8 +372,8 @@ func TestAUserWithAPasswordOfItsOwnIsRemoved(t *testing.T) {
 }
 
 // While a user's own password is refused nothing of it is removed in part: its account stays if the mail is to go, too,
-// and its removal waits, as doctor says, and is finished by the right password, or by forgetting the wrong one. The quota is
-// shown as far as it is known. The control is the right password.
+// and its removal waits, as doctor says, and is finished by the right password, or by forgetting the wrong one. The
+// quota is shown as far as it is known. The control is the right password.
 func TestARemovalWaitsForARefusedPasswordOfTheUsersOwn(t *testing.T) {
 	t.Parallel()
 	ca := mailtest.NewCA(t)
@@ -509,6 +509,63 @@ func TestAServerOfMailboxesThatIsDown(t *testing.T) {
 	to.Start()
 	p = s.serve()
 	p.as(anna).reaches(id, "ok")
+	p.term()
+}
+
+// A mailbox that its server calls full takes no more, its account is over_quota, and when it is enlarged the rest comes
+// by itself; the quota says whose limit it is all the time. Nothing is lost, and nothing comes twice.
+func TestAFullMailboxAtAServerIsEnlarged(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	from := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
+	oracle := mailtest.Fill(t, from, "anna", mailtest.Corpus(81, 40, false))
+	var total int64
+	for _, e := range oracle {
+		total += e.Size
+	}
+	rule := filepath.Join(t.TempDir(), "quota.conf")
+	room := func(octets int64) {
+		text := fmt.Sprintf("plugin {\n  quota_rule = *:storage=%dK\n}\n", octets>>10)
+		if err := os.WriteFile(rule, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	room(total / 2)
+	to := destinationDovecot(t, ca, quotaOf("1G"), "!include "+rule)
+	s := newSite(t, ca, into(to, ca, "POLL_INTERVAL=200ms", "POLL_MIN_INTERVAL=200ms")...)
+	s.secrets = append(s.secrets, masters)
+	p := s.serve()
+	u := p.as(anna)
+	type limited struct {
+		quotaAnswer
+		LimitSource *string `json:"limit_source"`
+		State       string
+	}
+	id := u.add(remoteAccount("Obce", "imap", from.Host, from.IMAPS, "tls", "anna")).ID
+	a := u.reaches(id, "over_quota")
+	if d := a.Status.Diagnosis; d == nil || d.Code != "local_over_quota" || a.Status.NextPollAt == nil {
+		t.Errorf("the status is %+v, the diagnosis %+v", a.Status, d)
+	}
+	q := must[limited](u, http.StatusOK, "GET", "/v1/quota", nil)
+	if q.LimitBytes == nil || *q.LimitBytes != total/2>>10<<10 || q.LimitSource == nil || *q.LimitSource != "mailbox" ||
+		q.State != "over" || q.UsedBytes > *q.LimitBytes {
+		t.Errorf("the quota is %+v", q)
+	}
+	seen := u.account(id).Status.LastAttemptAt
+	eventually(t, soon, func() (bool, string) { // It is looked at again, and nothing comes.
+		return u.account(id).Status.LastAttemptAt.After(*seen), "the full mailbox is not looked at again"
+	})
+	some := delivered(t, to)
+	if n := len(some); n == 0 || n >= len(oracle) {
+		t.Errorf("%d messages lie in the full mailbox, of %d", n, len(oracle))
+	}
+	room(1 << 30)
+	to.Adm("reload")
+	u.reaches(id, "ok")
+	mailtest.CompareDelivered(t, oracle, delivered(t, to), "Obce")
+	if n := len(delivered(t, to)); n != len(oracle) {
+		t.Errorf("%d messages lie in the mailbox, want %d", n, len(oracle))
+	}
 	p.term()
 }
 

@@ -108,7 +108,7 @@ type Remotes interface {
 type LocalFolders interface {
 	// RemoveFolder deletes the account folder and everything below it from the local mailbox.
 	RemoveFolder(ctx context.Context, o owner.Owner, folder string) error
-	// Reach finds out whether RemoveFolder can be expected to go well at this moment. That there is no mailbox is no error.
+	// Reach finds out whether RemoveFolder can be expected to go well at this moment. Where there is no mailbox it can.
 	Reach(ctx context.Context, o owner.Owner) error
 	// Challenge makes an empty folder in the local mailbox whose name nobody can
 	// guess, until remove is called. The name is "" where there is no mailbox yet.

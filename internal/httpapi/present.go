@@ -135,7 +135,8 @@ func quotaJSON(q owner.Quota) api.Quota {
 		UsedBytes: q.UsedBytes, LimitBytes: q.LimitBytes, UsedMessages: q.UsedMessages, LimitMessages: q.LimitMessages,
 		LimitSource: limitSource(q.Source()), LimitBytesSource: limitSource(q.SourceIn(owner.InBytes)),
 		LimitMessagesSource: limitSource(q.SourceIn(owner.InMessages)),
-		State:               api.QuotaState(q.State()), Accounts: usage, MailboxMissing: ptr(q.Gone), MailboxLocked: ptr(q.Locked),
+		State:               api.QuotaState(q.State()), Accounts: usage,
+		MailboxMissing: ptr(q.Gone), MailboxLocked: ptr(q.Locked),
 	}
 	if by, percent := q.Nearest(); by != "" {
 		out.NearestLimit, out.NearestPercent = ptr(api.LimitDimension(by)), &percent

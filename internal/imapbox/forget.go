@@ -30,7 +30,8 @@ func newMemory(most int) memory {
 // looks is how many boxes are looked at, at most, to find one that can be forgotten.
 const looks = 16
 
-// keep keeps a box that nobody needs any more, and forgets others that were not used for long. The caller holds Store.mu.
+// keep keeps a box that nobody needs any more, and forgets others that were not used for long. The caller holds
+// Store.mu.
 func (s *Store) keep(b *box) {
 	b.place = s.memory.unused.PushBack(b)
 	for range looks {

@@ -119,7 +119,8 @@ func New(o Options) *Store {
 	if o.Pause == nil {
 		o.Pause = defaultPause
 	}
-	s := &Store{o: o, slots: make(chan struct{}, max(1, cmp.Or(o.Connections, 16))), boxes: map[owner.Owner]*box{},
+	s := &Store{
+		o: o, slots: make(chan struct{}, max(1, cmp.Or(o.Connections, 16))), boxes: map[owner.Owner]*box{},
 		memory: newMemory(cmp.Or(o.Known, 4096)),
 	}
 	s.dial = func(ctx context.Context, l Login) (*wire.Link, error) {

@@ -21,7 +21,8 @@ const (
 	ServiceScope = "https://mail.google.test/"
 )
 
-// NewServiceAccount returns the key of a service account as Google gives it out, and what its signatures are checked by.
+// NewServiceAccount returns the key of a service account as Google gives it out, and what its signatures are checked
+// by.
 func NewServiceAccount(tb testing.TB, tokenURL string) (text string, key *rsa.PublicKey) {
 	tb.Helper()
 	pair, err := rsa.GenerateKey(rand.Reader, 2048)

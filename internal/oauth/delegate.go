@@ -41,8 +41,8 @@ func ParseServiceAccount(text string) (ServiceAccount, error) {
 		return ServiceAccount{}, errors.New("is no JSON")
 	}
 	if file.Type != "service_account" || file.Email == "" || file.TokenURL == "" {
-		return ServiceAccount{}, errors.New("is no key of a service account: it has no type service_account, no client_email " +
-			"or no token_uri")
+		return ServiceAccount{}, errors.New("is no key of a service account: it has no type service_account, no " +
+			"client_email or no token_uri")
 	}
 	block, _ := pem.Decode([]byte(file.Key))
 	if block == nil {

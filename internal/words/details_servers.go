@@ -180,7 +180,7 @@ var serverDetails = []Phrase{
 	},
 	{
 		"The address holds %s, which divides it from the name of who signs in for all: nobody could be signed in to safely.",
-		"Adres zawiera %s, czyli znak, który oddziela go od nazwy logującego się za wszystkich: logowanie nie byłoby bezpieczne.",
+		"Adres zawiera %s, czyli znak oddzielający go od nazwy logującego się za wszystkich: to nie byłoby bezpieczne.",
 	},
 	{
 		"There is no access token for the server of the users' mailboxes.",
