@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -20,21 +21,13 @@ var looks = []device{
 }
 
 // sound checks the page as it is now: no violation of the accessibility rules
-// that axe knows, nothing wider than the window, nothing without words. Then
-// it takes a picture.
+// that axe knows, nothing wider than the window, nothing without words. A picture
+// goes into the test's own directory in the one that MAILBROOK_PICTURES names.
 func (p *tab) sound(name string) {
 	p.tb.Helper()
-	axe, err := os.ReadFile(filepath.Join("testdata", "axe.min.js"))
-	if err != nil {
-		p.tb.Fatal(err)
-	}
-	if !js[bool](p, "Boolean(window.axe)") {
-		js[any](p, string(axe)+"; null")
-	}
-	p.until("document.getAnimations().every((a) => a.playState !== 'running' || a.effect.getComputedTiming().iterations " +
-		"=== Infinity)")
+	p.still()
 	report := js[string](p, `axe.run(document, {runOnly: ["wcag2a", "wcag2aa",
-		"wcag21a", "wcag21aa", "wcag22aa", "best-practice"]})
+		"wcag21a", "wcag21aa", "wcag22aa", "best-practice"], resultTypes: ["violations"]})
 		.then((r) => JSON.stringify(r.violations.map((v) => ({id: v.id, help: v.help, nodes: v.nodes.map(
 			(n) => n.html.slice(0, 200) + " | " + n.failureSummary)}))))`)
 	var violations []struct {
@@ -62,7 +55,20 @@ func (p *tab) sound(name string) {
 	].includes(w.split(".")[0])).join(" ") || ""`); raw != "" {
 		p.tb.Errorf("%s, %s: texts are missing: %s", name, p.dev.name, raw)
 	}
-	p.picture(filepath.Join("testdata", "screenshots", name+"-"+p.dev.name+".png"))
+	if dir := os.Getenv("MAILBROOK_PICTURES"); dir != "" {
+		test, _, _ := strings.Cut(p.tb.Name(), "/")
+		p.picture(filepath.Join(dir, test, name+"-"+p.dev.name+".png"))
+	}
+}
+
+// still waits until nothing moves on the page, and sees to it that axe is there.
+func (p *tab) still() {
+	p.tb.Helper()
+	if !js[bool](p, "Boolean(window.axe)") {
+		js[any](p, p.script("axe.min.js")+"; null")
+	}
+	p.until("document.getAnimations().every((a) => a.playState !== 'running' || a.effect.getComputedTiming().iterations " +
+		"=== Infinity)")
 }
 
 // addressesWhole fails for each address that is broken into lines elsewhere than behind its @.

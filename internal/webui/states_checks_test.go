@@ -26,11 +26,7 @@ func (p *tab) script(name string) string {
 // faults are what is wrong with the page as it is, by axe and by eye.
 func (p *tab) faults() []string {
 	p.tb.Helper()
-	if !js[bool](p, "Boolean(window.axe)") {
-		js[any](p, p.script("axe.min.js")+"; null")
-	}
-	p.until("document.getAnimations().every((a) => a.playState !== 'running' || a.effect.getComputedTiming().iterations " +
-		"=== Infinity)")
+	p.still()
 	return p.list(p.script("lookedat.js"))
 }
 
