@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,6 +31,9 @@ type browserProcess struct {
 	ctx    context.Context
 	cancel []context.CancelFunc
 	err    error
+
+	empty    *httptest.Server // A page with nothing on it.
+	profiles profiles
 }
 
 func (b *browserProcess) start() error {
@@ -48,11 +53,17 @@ func (b *browserProcess) start() error {
 			chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
 			chromedp.Flag("disable-sync", true), chromedp.Flag("no-first-run", true), chromedp.Flag("disable-dev-shm-usage",
 				true),
+			chromedp.Flag("process-per-site", true), // See profile.
 			chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost"))
 		ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 		b.cancel = append(b.cancel, cancel)
 		b.ctx, cancel = chromedp.NewContext(ctx)
 		b.cancel = append(b.cancel, cancel)
+		b.empty = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			_, _ = w.Write([]byte("<!doctype html><title>Nothing</title>")) // The browser may be gone.
+		}))
+		b.cancel = append([]context.CancelFunc{b.empty.Close}, b.cancel...)
 		b.err = chromedp.Do(b.ctx)
 	})
 	return b.err
@@ -84,6 +95,8 @@ type tab struct {
 	ctx context.Context
 	dev device
 
+	profile *profile
+
 	mu       sync.Mutex
 	messages []string // Errors on the console.
 }
@@ -105,25 +118,20 @@ func window(tb testing.TB, d device, address string, within time.Duration) *tab 
 	if err := chrome.start(); err != nil {
 		tb.Fatalf("starting the browser: %v", err)
 	}
-	ctx, cancel := chromedp.NewContext(chrome.ctx, chromedp.WithNewBrowserContext())
-	tb.Cleanup(cancel)
-	return open(ctx, tb, d, address, within)
+	return chrome.profiles.take(tb).open(tb, d, address, within)
 }
 
 // beside opens an address in a second tab of the same window.
 func (p *tab) beside(address string) *tab {
 	p.tb.Helper()
-	ctx, cancel := chromedp.NewContext(p.ctx)
-	p.tb.Cleanup(cancel)
-	return open(ctx, p.tb, p.dev, address, 4*soon)
+	return p.profile.open(p.tb, p.dev, address, 4*soon)
 }
 
 // open opens an address for no longer than within.
-func open(ctx context.Context, tb testing.TB, d device, address string, within time.Duration) *tab {
+func (f *profile) open(tb testing.TB, d device, address string, within time.Duration) *tab {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(ctx, within)
-	tb.Cleanup(cancel)
-	p := &tab{tb: tb, ctx: ctx, dev: d}
+	ctx := f.tab(tb, within)
+	p := &tab{tb: tb, ctx: ctx, dev: d, profile: f}
 	p.do(chromedp.EmulateViewport(d.width, d.height, func(m *emulation.SetDeviceMetricsOverrideParams,
 		t *emulation.SetTouchEmulationEnabledParams,
 	) {

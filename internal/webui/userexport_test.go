@@ -14,6 +14,7 @@ import (
 // that are whole.
 func (p *tab) downloads(dir string) <-chan string {
 	p.tb.Helper()
+	p.profile.spent = true
 	whole, told := make(chan string, 1), true
 	err := chromedp.ListenBrowser(p.ctx, func(ev any) {
 		e, ok := ev.(*browser.EventDownloadProgress)
