@@ -72,8 +72,8 @@ func (p *tab) readable(name string) {
 	}
 }
 
-// It runs alone, as TestEveryPageIsAccessibleInBothLanguagesLightAndDark does.
 func TestAdministratorsPagesAreReadableAtEveryWidth(t *testing.T) {
+	t.Parallel()
 	s, _, refused, _, _ := troubled(t)
 	user := "jan.kowalski-nowak.z.dlugim.adresem@firma.test"
 	for _, dev := range []device{

@@ -63,8 +63,8 @@ func acted(tb testing.TB) (s *site, id string) {
 	return s, id
 }
 
-// It runs alone, as TestEveryPageIsAccessibleInBothLanguagesLightAndDark does.
 func TestAdministratorsSeeWhoDidWhat(t *testing.T) {
+	t.Parallel()
 	s, id := acted(t)
 	words := map[string]struct {
 		whom, next, pages, show, none, narrowed, drop, moreOf string

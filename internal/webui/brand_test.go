@@ -15,6 +15,7 @@ const wave = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8">` +
 	`<circle cx="4" cy="4" r="4" fill="#6a1b9a"/></svg>`
 
 func TestThePagesHaveTheOperatorsNameLogoColourAndLinks(t *testing.T) {
+	t.Parallel()
 	logo := filepath.Join(t.TempDir(), "logo.svg")
 	if err := os.WriteFile(logo, []byte(wave), 0o644); err != nil {
 		t.Fatal(err)
@@ -47,6 +48,7 @@ func TestThePagesHaveTheOperatorsNameLogoColourAndLinks(t *testing.T) {
 
 // The control: what is said where the operator has set nothing.
 func TestThePagesBearOurNameUnlessThereIsAnother(t *testing.T) {
+	t.Parallel()
 	s := newSite(t, nil)
 	p := look(t, desktop, s.link("anna@firma.test"))
 	p.sees("Mailbrook")

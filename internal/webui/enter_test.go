@@ -196,13 +196,12 @@ func TestWhoHasNoLinkIsToldWhomToAsk(t *testing.T) {
 	}
 }
 
-// It runs alone, as the look at the other pages does.
 func TestThePagesOfWhoIsNotSignedInAreAccessible(t *testing.T) {
+	t.Parallel()
 	byPassword, byProxy := newSite(t, nil, ownServer(t)...), newSite(t, nil, "WEB_SIGNIN=header",
 		"SIGNIN_HEADER_NAME=Remote-Email", "TRUSTED_PROXIES=127.0.0.1")
 	byIssuer := newSite(t, nil, "WEB_SIGNIN=oidc", "WEB_PUBLIC_URL={addr}", "SIGNIN_OIDC_ISSUER=https://127.0.0.1:1",
 		"SIGNIN_OIDC_CLIENT_ID=mailbrook")
-	// Sizes of windows differ in the others.
 	for _, dev := range append(looks[:len(looks):len(looks)], phone) {
 		t.Run(dev.name, func(t *testing.T) {
 			p := look(t, dev, byPassword.addr+"/")

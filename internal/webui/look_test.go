@@ -115,9 +115,8 @@ func (p *tab) goTo(path string) {
 	p.until("document.querySelector('main h1') && !document.querySelector('main[aria-busy]')")
 }
 
-// It runs alone: windows of other sizes in the same browser have been seen to
-// lend a page their style sheet's rules for a moment.
 func TestEveryPageIsAccessibleInBothLanguagesLightAndDark(t *testing.T) {
+	t.Parallel()
 	d := provider(t, 24, "anna", "jan", "ola")
 	s := newSite(t, d.CA)
 	const user = "anna@firma.test"

@@ -145,8 +145,8 @@ func TestSigningInOnTheProvidersPageByKeyboardAlone(t *testing.T) {
 	p.quiet()
 }
 
-// It runs alone, as the look at the other pages does.
 func TestThePagesForSigningInAreAccessible(t *testing.T) {
+	t.Parallel()
 	s, o, d := signInSite(t, 3)
 	const user = "anna@firma.test"
 	for _, dev := range looks {
