@@ -76,7 +76,7 @@ type Options struct {
 	Idle time.Duration
 	// Known is of how many users more is remembered than that they were delivered to. Defaults to 4096.
 	Known   int
-	TempDir string // Where large messages lie on their way; "": the system's.
+	TempDir string // Where messages lie on their way that memory has no room for; "": the system's.
 	// Now tells the time by which outages and what is known of mailboxes are dated; defaults to
 	// time.Now.
 	Now func() time.Time
@@ -100,6 +100,7 @@ type Store struct {
 	ambiguous atomic.Int64
 
 	health health
+	depot  *depot // Of all messages on their way.
 
 	mu     sync.Mutex // Guards what follows.
 	boxes  map[owner.Owner]*box
@@ -122,6 +123,7 @@ func New(o Options) *Store {
 	s := &Store{
 		o: o, slots: make(chan struct{}, max(1, cmp.Or(o.Connections, 16))), boxes: map[owner.Owner]*box{},
 		memory: newMemory(cmp.Or(o.Known, 4096)),
+		depot:  &depot{dir: o.TempDir, most: mostInMemory / blockSize},
 	}
 	s.dial = func(ctx context.Context, l Login) (*wire.Link, error) {
 		who := wire.NewSigner(nil, remote.Mailbox{

@@ -358,6 +358,7 @@ func (a *appending) settle(g group) error {
 	at := a.appended(done.Reply, len(g.of))
 	for n, i := range g.of {
 		a.taken, a.refused[i] = append(a.taken, i), nil
+		a.messages[i].discard() // It is not sent again.
 		a.d.store.dropped.Add(int64(len(a.ps[i].Keywords.List()) - len(a.keywords(i).List())))
 		if at != nil {
 			a.uids[i] = at[n]

@@ -1,11 +1,9 @@
 package imapbox
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"time"
 
@@ -14,54 +12,6 @@ import (
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
-// inMemory is how much of a message is held in memory until it is appended; what is larger
-// lies in a file that no other process can open, and that nobody waits for: what is lost with
-// it is fetched again.
-const inMemory = 16 << 10
-
-// staged is a message that waits to be appended, exactly as it was sent.
-type staged struct {
-	text []byte
-	file *os.File // The rest of it; nil: there is none.
-	size int64
-	shape
-}
-
-func (m *staged) open() io.Reader {
-	if m.file == nil {
-		return bytes.NewReader(m.text)
-	}
-	return io.MultiReader(bytes.NewReader(m.text), io.NewSectionReader(m.file, 0, m.size-int64(len(m.text))))
-}
-
-func (m *staged) discard() {
-	if m.file != nil {
-		_ = m.file.Close()
-	}
-}
-
-// write takes the next octets.
-func (m *staged) write(p []byte, dir string) error {
-	m.size += int64(len(p))
-	m.shape.write(p)
-	if m.file == nil {
-		if len(m.text)+len(p) <= inMemory {
-			m.text = append(m.text, p...)
-			return nil
-		}
-		f, err := os.CreateTemp(dir, "mailbrook-staged-")
-		if err != nil {
-			return err
-		}
-		m.file = f
-		if err := os.Remove(f.Name()); err != nil {
-			return err
-		}
-	}
-	_, err := m.file.Write(p)
-	return err
-}
-
 // work is what one Stage needs; reused, so that memory stays flat.
 type work struct {
 	in, out []byte
@@ -69,10 +19,8 @@ type work struct {
 	lf      mail.LF
 }
 
-const chunk = 32 << 10
-
 var works = sync.Pool{New: func() any {
-	return &work{in: make([]byte, chunk), out: make([]byte, 0, chunk+1), scan: mail.NewScanner()}
+	return &work{in: make([]byte, blockSize), out: make([]byte, 0, blockSize+1), scan: mail.NewScanner()}
 }}
 
 // Stage holds a message until it is sealed, and takes its fingerprint. max bounds its octets:
@@ -85,7 +33,7 @@ func (d *Delivery) Stage(ctx context.Context, t mail.Token, body io.Reader, rece
 	defer works.Put(w)
 	w.scan.Reset()
 	w.lf.Reset()
-	m := &staged{}
+	m := &staged{depot: d.store.depot}
 	if err := d.read(ctx, w, m, body, max); err != nil {
 		m.discard()
 		return mail.Staged{}, err
@@ -107,7 +55,11 @@ func (d *Delivery) Stage(ctx context.Context, t mail.Token, body io.Reader, rece
 func (d *Delivery) read(ctx context.Context, w *work, m *staged, body io.Reader, max int64) error {
 	const op = "storing a message"
 	for {
-		n, err := body.Read(w.in)
+		in, err := m.room(w.in)
+		if err != nil {
+			return &fault.Error{Code: fault.Internal, Op: op, Err: err}
+		}
+		n, err := fill(body, in)
 		if m.size+int64(n) > max {
 			return &fault.Error{
 				Code: fault.MessageFailed, Op: op, TooLarge: true,
@@ -117,9 +69,9 @@ func (d *Delivery) read(ctx context.Context, w *work, m *staged, body io.Reader,
 			}
 		}
 		if n > 0 {
-			_, _ = w.scan.Write(w.in[:n]) // It never fails.
-			w.out = w.lf.Append(w.out[:0], w.in[:n])
-			if err := m.write(w.in[:n], d.store.o.TempDir); err != nil {
+			_, _ = w.scan.Write(in[:n]) // It never fails.
+			w.out = w.lf.Append(w.out[:0], in[:n])
+			if err := m.took(in[:n]); err != nil {
 				return &fault.Error{Code: fault.Internal, Op: op, Err: err}
 			}
 		}
@@ -134,6 +86,16 @@ func (d *Delivery) read(ctx context.Context, w *work, m *staged, body io.Reader,
 			return fmt.Errorf("reading the message: %w", err)
 		}
 	}
+}
+
+// fill reads until p is full or the body ends or fails: a source hands out a few kilobytes at a time.
+func fill(body io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var k int
+		k, err = body.Read(p[n:])
+		n += k
+	}
+	return n, err
 }
 
 // Discard forgets messages that were staged. What was sealed lies in the staging folder, where

@@ -95,8 +95,7 @@ func (r rawReader) Read(p []byte) (int, error) {
 	if bare && n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && l.Failure() == nil && l.overdue() == nil {
 		return 0, errBareEnd
 	}
-	var timeout net.Error
-	if err != nil && (!errors.As(err, &timeout) || !timeout.Timeout()) {
+	if err != nil && !isTimeout(err) {
 		return n, l.fail("reading from the server", err)
 	}
 	if f := l.overdue(); f != nil {
@@ -106,6 +105,12 @@ func (r rawReader) Read(p []byte) (int, error) {
 		return n, l.fail("reading from the server", err)
 	}
 	return n, nil
+}
+
+// isTimeout is apart from Read, which would else allocate for it each time.
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // errBareEnd says that nothing follows the "." CR that a message ends in.
