@@ -51,8 +51,8 @@ func (r forgetful) List(ctx context.Context, qs []mail.Query, yield func(mail.Li
 	})
 }
 
-// moving is a user whose mail was delivered into a Maildir, and is to be delivered to a Dovecot.
-type moving struct {
+// movingOver is a user whose mail was delivered into a Maildir, and is to be delivered to a Dovecot.
+type movingOver struct {
 	*installation.Installation
 	t    *testing.T
 	from forgetful
@@ -73,9 +73,9 @@ func stores(t *testing.T) map[string]*mailtest.Dovecot {
 // newMoving delivers six messages, of which the user moves and deletes one each, and then breaks a visit off: of four
 // more two are in the mailbox, of which the user moves one and deletes the other, and two in the spool, of which
 // one is gone elsewhere. Then the mail is at the Dovecot.
-func newMoving(t *testing.T, postgres bool, d *mailtest.Dovecot, same bool) *moving {
+func newMoving(t *testing.T, postgres bool, d *mailtest.Dovecot, same bool) *movingOver {
 	t.Helper()
-	m := &moving{
+	m := &movingOver{
 		t: t, d: d, user: fmt.Sprintf("u%d@firma.test", users.Add(1)),
 		from: forgetful{&elsewhere{}, map[uint32]bool{}},
 	}
@@ -98,7 +98,7 @@ func newMoving(t *testing.T, postgres bool, d *mailtest.Dovecot, same bool) *mov
 }
 
 // serve has the Dovecot have what is in the Maildir.
-func (m *moving) serve(same bool) {
+func (m *movingOver) serve(same bool) {
 	m.t.Helper()
 	for dir := filepath.Dir(m.Home()); dir != "/" && dir != os.TempDir() && dir != "/dev/shm"; dir = filepath.Dir(dir) {
 		m.Must(os.Chmod(dir, 0o755))
@@ -114,13 +114,13 @@ func (m *moving) serve(same bool) {
 	}
 }
 
-func (m *moving) send(names ...string) {
+func (m *movingOver) send(names ...string) {
 	for _, n := range names {
 		m.from.bodies = append(m.from.bodies, installation.Text(n, 3))
 	}
 }
 
-func (m *moving) maildirs(step func(string)) formerBoxes {
+func (m *movingOver) maildirs(step func(string)) formerBoxes {
 	m.t.Helper()
 	root := filepath.Dir(filepath.Dir(m.Home()))
 	b, err := maildir.New(maildir.Options{Template: "maildir:" + root + "/{domain}/{local}", Existing: true, Step: step})
@@ -168,7 +168,7 @@ func (d halfDelivery) Publish(ctx context.Context, ps []mail.Placement) ([]mail.
 }
 
 // server is the Dovecot as mail is delivered to it.
-func (m *moving) server(step func(string)) *Store {
+func (m *movingOver) server(step func(string)) *Store {
 	p := newPlace(m.t, m.d)
 	p.login = func(owner.Owner) Login {
 		return Login{Credential: remote.Credential{Username: m.user, Secret: remote.NewSecret("sekret")}}
@@ -179,7 +179,7 @@ func (m *moving) server(step func(string)) *Store {
 	return p.store(step, func() error { return nil })
 }
 
-func (m *moving) engine(db *store.Store, into fetch.Mailbox, step func(string)) *fetch.Engine {
+func (m *movingOver) engine(db *store.Store, into fetch.Mailbox, step func(string)) *fetch.Engine {
 	return fetch.New(fetch.Options{
 		Source: m.from, Mailbox: into, Journal: db.Journal(), Credentials: m.from, TokenKey: []byte("key"),
 		LocalName: maildir.LocalName, Log: slog.New(slog.DiscardHandler), Step: step,
@@ -187,7 +187,7 @@ func (m *moving) engine(db *store.Store, into fetch.Mailbox, step func(string)) 
 }
 
 // visit visits the account once and returns how many bodies were downloaded.
-func (m *moving) visit(into fetch.Mailbox) (bodies int, err error) {
+func (m *movingOver) visit(into fetch.Mailbox) (bodies int, err error) {
 	m.t.Helper()
 	m.With(func(db *store.Store) {
 		l, before := m.Lease(db), m.from.fetched
@@ -199,7 +199,7 @@ func (m *moving) visit(into fetch.Mailbox) (bodies int, err error) {
 }
 
 // over moves the account over; killed at the n-th step it is dead, unless n is 0. steps is how many it came to.
-func (m *moving) over(n int, into func(*Store) fetch.Mailbox, gone bool) (done fetch.MovedOver, steps int, err error) {
+func (m *movingOver) over(n int, into func(*Store) fetch.Mailbox, gone bool) (done fetch.MovedOver, steps int, err error) {
 	m.t.Helper()
 	var at atomic.Int64
 	step := func(string) {
@@ -227,7 +227,7 @@ func (m *moving) over(n int, into func(*Store) fetch.Mailbox, gone bool) (done f
 func directly(s *Store) fetch.Mailbox { return asMailbox{s} }
 
 // lies returns where each message is, by a third client: folders by name.
-func (m *moving) lies() map[string][]string {
+func (m *movingOver) lies() map[string][]string {
 	m.t.Helper()
 	u := mailtest.DialUser(m.t, m.d.Addr("imap"), nil, m.user, "sekret")
 	defer u.Close()
@@ -246,7 +246,7 @@ var wantMoved = map[string][]string{
 }
 
 // arrived fails unless each message is once where its user left it, or where it was to go to.
-func (m *moving) arrived(also ...string) {
+func (m *movingOver) arrived(also ...string) {
 	m.t.Helper()
 	want := maps.Clone(wantMoved)
 	for _, name := range also {
@@ -302,7 +302,7 @@ func TestAnAccountIsMovedOver(t *testing.T) {
 }
 
 // compared compares what the command shows of the account.
-func (m *moving) compared(want check.MovedFolder, stray int) {
+func (m *movingOver) compared(want check.MovedFolder, stray int) {
 	m.t.Helper()
 	m.With(func(db *store.Store) {
 		got, err := check.Mover{
@@ -379,7 +379,7 @@ func TestWithoutMovingOverMailIsDoubledAndLost(t *testing.T) {
 // byMessageID takes messages for the same by their Message-ID.
 type byMessageID struct {
 	asMailbox
-	m *moving
+	m *movingOver
 }
 
 func (b byMessageID) Open(ctx context.Context, o owner.Owner, journal string, epoch int64, l owner.Limit) (
@@ -391,7 +391,7 @@ func (b byMessageID) Open(ctx context.Context, o owner.Owner, journal string, ep
 
 type sameID struct {
 	*Delivery
-	m *moving
+	m *movingOver
 }
 
 func (d sameID) Search(_ context.Context, ps []mail.Placement) ([]mail.Fate, error) {
@@ -411,7 +411,7 @@ func TestWhatIsMovedOverIsComparedByAllOctets(t *testing.T) {
 		return fmt.Sprintf("Message-ID: <same@x>\r\nSubject: one\r\nX-Canary: %s;\r\n\r\n%s\r\n", name, name)
 	}
 	for _, control := range []bool{false, true} {
-		m := &moving{
+		m := &movingOver{
 			t: t, d: d, user: fmt.Sprintf("u%d@firma.test", users.Add(1)),
 			from: forgetful{&elsewhere{}, map[uint32]bool{}},
 		}
@@ -444,7 +444,7 @@ func TestWhatIsMovedOverIsComparedByAllOctets(t *testing.T) {
 // A database that was restored is older than the Maildir: what it forgot is found there, not at the server.
 func TestARestoredDatabaseIsNotMovedOver(t *testing.T) {
 	t.Parallel()
-	m := &moving{
+	m := &movingOver{
 		t: t, d: stores(t)["the same Maildir"], user: fmt.Sprintf("u%d@firma.test", users.Add(1)),
 		from: forgetful{&elsewhere{}, map[uint32]bool{}},
 	}
@@ -473,7 +473,7 @@ func TestARestoredDatabaseIsNotMovedOver(t *testing.T) {
 // A message that was sent with bare line ends is delivered out of the spool as a server takes it, and known by that.
 func TestBareLineEndsAreMovedOver(t *testing.T) {
 	t.Parallel()
-	m := &moving{
+	m := &movingOver{
 		t: t, d: stores(t)["sdbox"], user: fmt.Sprintf("u%d@firma.test", users.Add(1)),
 		from: forgetful{&elsewhere{}, map[uint32]bool{}},
 	}
