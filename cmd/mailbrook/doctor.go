@@ -116,11 +116,12 @@ func (d *doctor) configuration() {
 	}
 	info, err := os.Stat(file)
 	secret := slices.ContainsFunc(allSettings(), func(s setting) bool {
-		return s.Secret && d.cfg.Found.Values[s.Name].From == file
+		v := d.cfg.Found.Values[s.Name]
+		return s.Secret && v.From == file && !v.Apart
 	})
 	if err == nil && secret && info.Mode().Perm()&0o004 != 0 {
 		d.found("configuration", warn, fmt.Sprintf("%s holds secrets, and everybody on this machine may read it", file),
-			"chmod o-r "+file+", or put each secret into a file of its own (KEY_FILE)")
+			"chmod o-r "+file+", or put each secret into a file of its own (KEY_file)")
 		return
 	}
 	d.found("configuration", well, "right: "+file, "")

@@ -435,6 +435,9 @@ func TestDoctorFindsWhatIsWrong(t *testing.T) {
 			"a readable secret", nil, "auth.secret = \"" + longSecret + "\"\n", nil, "configuration", "warn", "secrets",
 			"chmod o-r",
 		},
+		{"a secret in a file of its own", nil, "auth.secret_file = \"apart\"\n", func(s *site) error {
+			return os.WriteFile(filepath.Join(s.dir, "apart"), []byte(longSecret), 0o600)
+		}, "configuration", "ok", "right", ""},
 		{"open keys", nil, "", func(s *site) error {
 			return os.Chmod(filepath.Join(s.data(), "keys"), 0o755)
 		}, "keys", "FAIL", "others", "chmod 700"},

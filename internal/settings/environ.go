@@ -38,6 +38,7 @@ func (s Schema[C]) fromEnviron(ctx context.Context, environ []string) (Values, e
 	for _, k := range s.Keys {
 		name := s.Variable(k)
 		value, ok := env[name]
+		apart := false
 		if path, inFile := env[name+"_FILE"]; inFile && k.Secret {
 			if ok {
 				return nil, fmt.Errorf("%s: %s and %s_FILE are both set: keep one", k.Name, name, name)
@@ -47,10 +48,10 @@ func (s Schema[C]) fromEnviron(ctx context.Context, environ []string) (Values, e
 			if value, err = readSecret(ctx, path); err != nil {
 				return nil, fmt.Errorf("%s (from %s): %w", k.Name, name, err)
 			}
-			ok = true
+			ok, apart = true, true
 		}
 		if ok {
-			values[k.Name] = Value{value, name}
+			values[k.Name] = Value{value, name, apart}
 		}
 	}
 	return values, nil

@@ -39,8 +39,12 @@ const (
 	Duration             // In quotes, with a unit.
 )
 
-// Value is what was set, as text, and where: a file's name, a variable's, or CommandLine.
-type Value struct{ Text, From string }
+// Value is what was set, as text, and where: a file's name, a variable's, or CommandLine. Apart is of a secret that
+// does not stand there, but in a file of its own, which From only names.
+type Value struct {
+	Text, From string
+	Apart      bool
+}
 
 // commandLine is where a value came from that no file and no variable has.
 const commandLine = "the command line"
@@ -82,7 +86,7 @@ func (s Schema[C]) Load(ctx context.Context, file string, environ []string, flag
 		if _, ok := s.key(key); !ok {
 			return none, nil, s.unknownKey(key, commandLine)
 		}
-		values[key] = Value{value, commandLine}
+		values[key] = Value{Text: value, From: commandLine}
 	}
 	c, err := s.set(values)
 	if err != nil {

@@ -65,8 +65,8 @@ func TestTheLaterSourceWinsAndEachValueSaysWhereItCameFrom(t *testing.T) {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(Values{
-		"name": {"env", "APP_NAME"}, "part.count": {"4", commandLine}, "part.tags": {"a,5", path},
-		"part.secret": {"geheim", path},
+		"name": {"env", "APP_NAME", false}, "part.count": {"4", commandLine, false}, "part.tags": {"a,5", path, false},
+		"part.secret": {"geheim", path, true}, // In a file of its own.
 	}, values); diff != "" {
 		t.Errorf("values (-want +got):\n%s", diff)
 	}

@@ -51,7 +51,7 @@ func (s Schema[C]) flatten(ctx context.Context, values Values, file, prefix stri
 			if err != nil {
 				return fmt.Errorf("%s (from %s) %w", key, file, err)
 			}
-			values[key] = Value{text, file}
+			values[key] = Value{Text: text, From: file}
 			continue
 		}
 		which, inFile := strings.CutSuffix(key, "_file")
@@ -69,7 +69,7 @@ func (s Schema[C]) flatten(ctx context.Context, values Values, file, prefix stri
 		if err != nil {
 			return fmt.Errorf("%s (from %s): %w", key, file, err)
 		}
-		values[which] = Value{secret, file}
+		values[which] = Value{Text: secret, From: file, Apart: true}
 	}
 	return nil
 }
