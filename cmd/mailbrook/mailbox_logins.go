@@ -23,6 +23,16 @@ import (
 // errNoLogin says that no login of a user's own is saved, where each has one.
 var errNoLogin = fmt.Errorf("%w: none is saved", owner.ErrLocked)
 
+// notPerUser says that there is nothing to save a login for. To a caller of the REST API that is what does not exist.
+type notPerUser struct{}
+
+func (notPerUser) Error() string {
+	return "no user of this installation has a login of its own: that takes mailbox = \"imap\" and imap.login = \"" +
+		loginPerUser + "\""
+}
+
+func (notPerUser) Is(target error) bool { return target == account.ErrNotFound }
+
 // mailboxLogins says how users' own mailboxes are signed in to.
 type mailboxLogins struct {
 	cfg    imapConfig
@@ -73,9 +83,7 @@ func (l *mailboxLogins) login(ctx context.Context, o owner.Owner) (imapbox.Login
 		if errors.Is(err, account.ErrNotFound) {
 			return imapbox.Login{}, &fault.Error{
 				Code: fault.LocalMailboxUnavailable, Op: "signing in to the mailbox", Err: errNoLogin,
-				Detail: words.Detail{
-					words.Say("No name and no password are saved with which this user's own mailbox could be opened."),
-				},
+				Detail: words.Detail{words.Say(fault.LoginMissing)},
 			}
 		}
 		return imapbox.Login{Credential: remote.Credential{
@@ -130,8 +138,7 @@ func (l ownLogins) get(ctx context.Context, o owner.Owner) (name string, passwor
 // Set implements httpapi.MailboxLogins.
 func (l ownLogins) Set(ctx context.Context, o owner.Owner, name string, password remote.Secret) error {
 	if !l.cfg.byIMAP() || l.cfg.IMAP.Login != loginPerUser {
-		return fmt.Errorf("%w: no user of this installation has a login of its own, as imap.login is not %q",
-			account.ErrNotFound, loginPerUser)
+		return notPerUser{}
 	}
 	if had, was, err := l.get(ctx, o); err == nil && had == name && was.Reveal() == password.Reveal() {
 		return nil
@@ -179,7 +186,8 @@ func (c userMailboxSetCmd) Run(ctx context.Context, t terminal, load loader) err
 			return usageError{err}
 		}
 		if err == nil {
-			fmt.Fprintf(t.out, "saved how the mailbox of %s is signed in to\n", o)
+			fmt.Fprintf(t.out, "saved the name and the password that open the mailbox of %s; they are tried at the next "+
+				"visit (\"mailbrook pull --user %s\" makes one now)\n", o, o)
 		}
 		return err
 	})
@@ -195,7 +203,8 @@ func (c userMailboxForgetCmd) Run(ctx context.Context, t terminal, load loader) 
 		if err := (ownLogins{a.cfg, a.store, a.vault}).Forget(ctx, o); err != nil {
 			return err
 		}
-		fmt.Fprintf(t.out, "nothing is saved of how the mailbox of %s is signed in to\n", o)
+		fmt.Fprintf(t.out, "the name and the password that open the mailbox of %s are not kept any more: nothing is "+
+			"delivered there until others are saved\n", o)
 		return nil
 	})
 }

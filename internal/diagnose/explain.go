@@ -76,8 +76,8 @@ func Explain(code fault.Code, lang words.Language, c Context) (title, advice str
 		t = words.Unreachable
 	}
 	passes := passing[code]
-	if told, ok := c.situation(code); ok {
-		t, passes, c.Provider = told, false, provider.Provider{}
+	if told, again, ok := c.situation(code); ok {
+		t, passes, c.Provider = told, again, provider.Provider{}
 	}
 	parts := []string{t.Advice.In(lang)}
 	sentences, links := c.particular(code, lang)

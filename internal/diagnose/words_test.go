@@ -93,6 +93,47 @@ func TestAnExpiredPasswordIsReplacedAtTheProviderFirst(t *testing.T) {
 	}
 }
 
+// mailboxTroubles are what a user's own mailbox cannot be used for.
+var mailboxTroubles = map[string]words.Detail{
+	"no login":      {words.Say(fault.LoginMissing)},
+	"a wrong login": {words.Say(fault.LoginRefused)},
+	"no server":     {words.Say(fault.MailboxesAway)},
+	"no entry":      {words.Say(fault.MailboxesShut)},
+}
+
+// TestWhyAMailboxCannotBeUsedIsSaid: with mailboxes at a server an administrator does not look for a file system, but
+// saves a password, or mends the server; and its user is not told that something cannot be written.
+func TestWhyAMailboxCannotBeUsedIsSaid(t *testing.T) {
+	for lang, want := range map[words.Language]map[string][2]string{
+		"en": {
+			"no login":      {"tell your administrator", "user mailbox set"},
+			"a wrong login": {"tell your administrator", "user mailbox set"},
+			"no server":     {"nothing for you to change", "imap.address"},
+			"no entry":      {"nothing for you to change", "imap.password"},
+		},
+		"pl": {
+			"no login":      {"powiadom administratora", "user mailbox set"},
+			"a wrong login": {"powiadom administratora", "user mailbox set"},
+			"no server":     {"niczego nie trzeba zmieniać", "imap.address"},
+			"no entry":      {"niczego nie trzeba zmieniać", "imap.password"},
+		},
+	} {
+		usual, _ := diagnose.Explain(fault.LocalMailboxUnavailable, lang, diagnose.Context{})
+		for says, helps := range want {
+			for i, admin := range []bool{false, true} {
+				c := diagnose.Context{Detail: mailboxTroubles[says], Admin: admin}
+				title, advice := diagnose.Explain(fault.LocalMailboxUnavailable, lang, c)
+				if title == usual || !strings.Contains(advice, helps[i]) {
+					t.Errorf("%s, %s, administrator %t: %s: %s", lang, says, admin, title, advice)
+				}
+				if found := spokenTo(lang, title+" "+advice); admin && found != nil {
+					t.Errorf("%s, %s: an administrator is spoken to as the user: %q", lang, says, found)
+				}
+			}
+		}
+	}
+}
+
 // Every code, in every language, at every provider, by each protocol: there is
 // a title and advice, nothing is left unfilled, and no language is mixed in.
 func TestEveryCodeIsExplainedInEveryLanguage(t *testing.T) {
@@ -111,6 +152,9 @@ func TestEveryCodeIsExplainedInEveryLanguage(t *testing.T) {
 		{Detail: words.Detail{words.Say(fault.TooManyFolders, 10_000)}, Admin: true},
 		{Detail: words.Detail{words.Say(fault.PasswordExpired), serverSaysNo}},
 		{Detail: words.Detail{words.Say(fault.PasswordExpired), serverSaysNo}, Admin: true},
+	}
+	for _, d := range mailboxTroubles {
+		contexts = append(contexts, diagnose.Context{Detail: d}, diagnose.Context{Detail: d, Admin: true})
 	}
 	for _, p := range catalog(t).All() {
 		contexts = append(contexts,

@@ -15,6 +15,15 @@ const (
 	PasswordExpired = "The password has expired."
 	// HeldBack is of rate_limited, where it is not the provider that asks for a pause: package logins does.
 	HeldBack = "Too many logins at this mailbox failed lately; nothing is tried there until some time has passed."
+	// LoginMissing is of local_mailbox_unavailable, where each user's mailbox is opened by a login of its own: none is
+	// saved.
+	LoginMissing = "No name and no password are saved with which this user's own mailbox could be opened."
+	// LoginRefused is of local_mailbox_unavailable likewise: the one that is saved is not right.
+	LoginRefused = "The server of the users' mailboxes refuses the password that is kept for this user's mailbox."
+	// MailboxesAway is of local_mailbox_unavailable, where the server that has all users' mailboxes is out of order.
+	MailboxesAway = "The server of the users' mailboxes cannot be reached, or does not do what it should."
+	// MailboxesShut is of local_mailbox_unavailable, where that server refuses who signs in for all users.
+	MailboxesShut = "The server of the users' mailboxes lets Mailbrook into no mailbox."
 )
 
 // Reason distinguishes what one code stands for.
@@ -27,6 +36,9 @@ const (
 	FoldersTooMany
 	CredentialExpired
 	LoginsHeldBack
+	MailboxLocked // LoginMissing or LoginRefused.
+	MailboxServerAway
+	MailboxServerShut
 )
 
 // ReasonOf returns the reason of a fault of which code and detail were kept.
@@ -43,6 +55,21 @@ func ReasonOf(code Code, detail words.Detail) Reason {
 		return CredentialExpired
 	case code == RateLimited && first == HeldBack:
 		return LoginsHeldBack
+	case code == LocalMailboxUnavailable:
+		return reasonOfMailbox(first)
+	}
+	return Plain
+}
+
+// reasonOfMailbox is why a user's own mailbox could not be used.
+func reasonOfMailbox(first string) Reason {
+	switch first {
+	case LoginMissing, LoginRefused:
+		return MailboxLocked
+	case MailboxesAway:
+		return MailboxServerAway
+	case MailboxesShut:
+		return MailboxServerShut
 	}
 	return Plain
 }

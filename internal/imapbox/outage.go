@@ -275,9 +275,7 @@ func (s *Store) judge(ctx context.Context, o owner.Owner, no *refusedLogin) erro
 		s.works()
 		return &fault.Error{
 			Code: fault.LocalMailboxUnavailable, Op: op, Err: fmt.Errorf("%w: %w", owner.ErrLocked, no),
-			Detail: words.Detail{
-				words.Say("The server of the users' mailboxes refuses the password that is kept for this user's mailbox."),
-			},
+			Detail: words.Detail{words.Say(fault.LoginRefused)},
 		}
 	}
 	proved, err := s.prove(ctx, o)
@@ -313,13 +311,11 @@ func (s *Store) refusesAll(o owner.Owner, err error) error {
 
 // What is wrong with the server for everybody.
 func refusesUs() words.Detail {
-	return words.Detail{words.Say("The server of the users' mailboxes lets Mailbrook into no mailbox.")}
+	return words.Detail{words.Say(fault.MailboxesShut)}
 }
 
 func unreachable() words.Detail {
-	return words.Detail{
-		words.Say("The server of the users' mailboxes cannot be reached, or does not do what it should."),
-	}
+	return words.Detail{words.Say(fault.MailboxesAway)}
 }
 
 // refuses notes that a user was refused, while it is not known whose fault that is, and

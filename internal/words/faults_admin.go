@@ -145,10 +145,12 @@ var AdminFaults = map[string]Text{
 	"local_mailbox_unavailable": {
 		Phrase{"The user's own mailbox cannot be written to", "Nie można zapisywać w skrzynce użytkownika"},
 		Phrase{
-			"Look whether the mailbox is there, its file system is mounted and has room, and this service may write to it; " +
-				"the log has the reason. Nothing is lost at the provider.",
-			"Sprawdź, czy skrzynka istnieje, czy jej system plików jest zamontowany i ma miejsce i czy ta usługa może w niej " +
-				"zapisywać; przyczyna jest w dzienniku. U dostawcy nic nie ginie.",
+			"Look whether the mailbox is there and this service may write to it: that its server lets the service in, or " +
+				"its file system is mounted and has room. “mailbrook doctor” and the log say what is wrong. Nothing is lost at " +
+				"the provider.",
+			"Sprawdź, czy skrzynka istnieje i czy ta usługa może w niej zapisywać: czy jej serwer wpuszcza usługę albo czy " +
+				"system plików jest zamontowany i jest na nim miejsce. Przyczynę podają „mailbrook doctor” i dziennik. U " +
+				"dostawcy nic nie ginie.",
 		},
 	},
 	"visit_aborted": {
