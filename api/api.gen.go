@@ -2293,6 +2293,10 @@ type Stats struct {
 	LagSeconds float64  `json:"lag_seconds"`
 	LastDay    Activity `json:"last_day"`
 	LastHour   Activity `json:"last_hour"`
+
+	// MailboxesAvailable `false`: users' own mailboxes are at an IMAP server, which is out of order or lets nobody in, by all that
+	// this process knows. Nothing is delivered to anybody then.
+	MailboxesAvailable bool `json:"mailboxes_available"`
 }
 
 // TestStep defines model for TestStep.

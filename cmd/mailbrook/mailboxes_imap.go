@@ -57,6 +57,14 @@ func (a *app) destinationChores() []schedule.Chore {
 	return []schedule.Chore{{Name: "probe_destination", Every: probeEvery, Run: a.probing(boxes)}}
 }
 
+// mailboxesAvailable tells whether the server of users' own mailboxes is there; nil where they are files.
+func (a *app) mailboxesAvailable() func() bool {
+	if boxes, ok := a.mailboxes.(imapBoxes); ok {
+		return boxes.Available
+	}
+	return nil
+}
+
 // probing returns a chore that asks during an outage whether the server is back, as often as its pauses allow, so that
 // it is found out although all accounts rest; and that has those visited soon which rested for it. What an earlier
 // process left resting is visited once the server answers.

@@ -179,7 +179,7 @@ func (s *server) AdminGetStats(ctx context.Context, _ api.AdminGetStatsRequestOb
 	out := api.AdminGetStats200JSONResponse{
 		LastHour: activityJSON(st.LastHour), LastDay: activityJSON(st.LastDay), Due: st.Due,
 		LagSeconds: max(st.Lag.Seconds(), 0),
-		Failures:   map[string]int64{},
+		Failures:   map[string]int64{}, MailboxesAvailable: s.MailboxesAvailable == nil || s.MailboxesAvailable(),
 	}
 	out.Accounts.ByState = map[string]int64{}
 	for _, state := range account.States() {

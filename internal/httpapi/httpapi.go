@@ -45,6 +45,8 @@ type Options struct {
 	Explain     Explainer
 	// ExplainAdmin says it to administrators, of accounts that are not theirs.
 	ExplainAdmin Explainer
+	// MailboxesAvailable reports whether the server of users' own mailboxes is there for deliveries; nil: there is none.
+	MailboxesAvailable func() bool
 	// Ready are the checks behind /readyz; may be empty. What they said is
 	// remembered for a moment, so that they may write.
 	Ready []Check

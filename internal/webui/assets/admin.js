@@ -1,7 +1,7 @@
 // For administrators: how it goes, and whose account is broken.
 
 import { get, patch, post, query } from "./api.js";
-import { address as broken, h, say, show, icon, uid } from "./dom.js";
+import { address as broken, h, say, notice, show, icon, uid } from "./dom.js";
 import { count, size, span, t } from "./i18n.js";
 import { labels, letters } from "./letters.js";
 import {
@@ -34,6 +34,7 @@ export async function overview() {
     .map(([k, n]) => ({ name: stateWords(k), n, kind: stateKinds[k], href: "/admin/accounts?state=" + k }));
   const overdue = late.accounts.filter((a) => since(a) >= 30);
   const el = page(t("admin.overview"),
+    !stats.mailboxes_available && notice("bad", t("admin.mailboxes.away"), h("p", null, t("admin.mailboxes.away.how"))),
     h("dl", { class: "figures" },
       figure(t("admin.total"), count(stats.accounts.total)),
       figure(t("admin.hour"), count(stats.last_hour.polls), t("admin.failed", { n: stats.last_hour.failed })),

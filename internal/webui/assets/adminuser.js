@@ -39,24 +39,15 @@ export async function user(name) {
   name = decodeURIComponent(name);
   const path = "/v1/admin/quotas/" + encodeURIComponent(name);
   const mine = "/v1/admin/accounts" + query({ user: name, limit: 500 });
-  const [first, list] = await Promise.all([get(path), get(mine)]);
-  const bar = fillBar(), mark = h("span", { class: "tag" }), used = h("span"), messages = h("span");
-  const parts = h("ul", { class: "plain" });
-  const limit = userLimit(first, draw);
-  const unknown = h("p", { class: "hint", hidden: true }, t("user.unknown"));
-  function draw(q) {
-    show(unknown, !q.used_messages && !q.used_bytes && !q.accounts.length && q.set.source !== "mailbrook");
-    bar.update(q);
-    mark.className = "tag " + q.state;
-    say(mark, t("quotas.state.word." + q.state));
-    say(used, size(q.used_bytes));
-    const many = count(q.used_messages), limited = q.limit_messages !== null;
-    say(messages, limited ? t("quota.messages", { used: many, limit: count(q.limit_messages) }) : many);
-    const part = (a) => t("quotas.part", { messages: t("messages", { n: a.messages }), size: size(a.bytes) });
-    put(parts, q.accounts.map((a) => h("li", null, h("span", null, a.name), h("span", { class: "num" }, part(a)))));
-    show(parts, q.accounts.length);
-  }
-  draw(first);
+  const box = space();
+  // The accounts are there to be looked at although the mailbox is out of reach: then most of all.
+  const measured = async (signal) => {
+    try { box.update(await get(path, signal)); } catch (e) {
+      if (e.code !== "local_mailbox_unavailable") throw e;
+      box.fails(e);
+    }
+  };
+  const [list] = await Promise.all([get(mine), measured()]);
   const body = h("tbody"), none = h("p", { class: "empty-row", hidden: true }, t("user.accounts.none"));
   function accounts(got) {
     put(body, got.map((a) => accountRow(a, false)));
@@ -65,31 +56,69 @@ export async function user(name) {
   accounts(list.accounts);
   let shown = JSON.stringify(list.accounts);
   const leave = watching(async (signal) => {
-    const [q, now] = [await get(path, signal), await get(mine, signal)];
-    draw(q);
-    limit.update(q);
-    const text = JSON.stringify(now.accounts);
+    await measured(signal);
+    const now = await get(mine, signal), text = JSON.stringify(now.accounts);
     if (text === shown || body.contains(document.activeElement)) return;
     shown = text;
     accounts(now.accounts);
   });
+  const who = box.user() || name;
   const all = h("a", {
-    href: "/v1/admin/users/" + encodeURIComponent(first.user) + "/export", download: "mailbrook-export.json",
+    href: "/v1/admin/users/" + encodeURIComponent(who) + "/export", download: "mailbrook-export.json",
   }, t("user.export"));
   const el = frame(
-    [h("h1", { tabindex: "-1" }, first.user), h("p", { class: "export" }, acts({ user: first.user }), all)],
+    [h("h1", { tabindex: "-1" }, who), h("p", { class: "export" }, acts({ user: who }), all)],
     h("a", { href: "/admin/quotas" }, icon("back"), t("quotas.title")),
-    panel(t("user.space"),
-      h("dl", { class: "evidence" }, fact(t("quotas.used"), used), fact(t("quotas.limit"), limit.el),
-        fact(t("quotas.fill"), h("span", { class: "fill-cell" }, bar.el, mark)), fact(t("quotas.messages"), messages)),
-      parts, unknown),
+    panel(t("user.space"), box.el),
     h("section", { class: "stack", id: "accounts", "aria-labelledby": "accounts-title" },
       h("h2", { id: "accounts-title", tabindex: "-1" }, t("quotas.accounts")),
       h("div", { class: "panel flush" }, list.accounts.length > 0 && accountTable(body, false), none)));
   return {
-    el, title: first.user, leave,
+    el, title: who, leave,
     ready: () => { if (location.hash === "#accounts") el.querySelector("#accounts").scrollIntoView(); },
   };
+}
+
+/** space is how full a user's mailbox is; what is wrong with it stands before that, or in its place. */
+function space() {
+  const trouble = h("p", { class: "quota-state", hidden: true }), body = h("div", { class: "stack" });
+  const told = (text) => { say(trouble, text || ""); show(trouble, Boolean(text)); };
+  let use = null;
+  return {
+    el: h("div", { class: "stack" }, trouble, body),
+    user: () => use?.user,
+    fails: (e) => told(explain(e, true)),
+    update(q) {
+      told(q.mailbox_locked ? t("user.locked", { user: q.user }) : q.mailbox_missing && t("user.missing"));
+      if (use) { use.draw(q); use.limit.update(q); } else put(body, (use = used(q)).el);
+    },
+  };
+}
+
+/** used is what a mailbox holds, of what it may hold. */
+function used(first) {
+  const bar = fillBar(), mark = h("span", { class: "tag" }), bytes = h("span"), messages = h("span");
+  const parts = h("ul", { class: "plain" });
+  const limit = userLimit(first, draw);
+  const unknown = h("p", { class: "hint", hidden: true }, t("user.unknown"));
+  function draw(q) {
+    show(unknown, !q.used_messages && !q.used_bytes && !q.accounts.length && q.set.source !== "mailbrook");
+    bar.update(q);
+    mark.className = "tag " + q.state;
+    say(mark, t("quotas.state.word." + q.state));
+    say(bytes, size(q.used_bytes));
+    const many = count(q.used_messages), limited = q.limit_messages !== null;
+    say(messages, limited ? t("quota.messages", { used: many, limit: count(q.limit_messages) }) : many);
+    const part = (a) => t("quotas.part", { messages: t("messages", { n: a.messages }), size: size(a.bytes) });
+    put(parts, q.accounts.map((a) => h("li", null, h("span", null, a.name), h("span", { class: "num" }, part(a)))));
+    show(parts, q.accounts.length);
+  }
+  draw(first);
+  const el = [
+    h("dl", { class: "evidence" }, fact(t("quotas.used"), bytes), fact(t("quotas.limit"), limit.el),
+      fact(t("quotas.fill"), h("span", { class: "fill-cell" }, bar.el, mark)), fact(t("quotas.messages"), messages)),
+    parts, unknown];
+  return { el, draw, limit, user: first.user };
 }
 
 /** account is one account of whomever: settings, state and reason, visits, what was skipped. */

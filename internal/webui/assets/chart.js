@@ -24,7 +24,9 @@ export function meter(parts, whole, label) {
 /** quotaBar is the own quota, by account. */
 export function quotaBar(q) {
   const brought = q.accounts.filter((a) => a.bytes > 0);
-  const own = Math.max(0, q.used_bytes - brought.reduce((n, a) => n + a.bytes, 0));
+  // A server that counts in kilobytes rounds: without a message of the user's own the rest is nobody's mail.
+  const others = q.used_messages > q.accounts.reduce((n, a) => n + a.messages, 0);
+  const own = others ? Math.max(0, q.used_bytes - brought.reduce((n, a) => n + a.bytes, 0)) : 0;
   const limit = q.limit_bytes;
   const whole = limit === null ? Math.max(1, q.used_bytes) : Math.max(limit, q.used_bytes);
   const words = limit === null
@@ -34,7 +36,9 @@ export function quotaBar(q) {
     h("span", null, name), h("span", { class: "num" }, size(bytes)));
   const messages = q.limit_messages === null ? t("quota.messages.unlimited", { n: q.used_messages })
     : t("quota.messages", { used: count(q.used_messages), limit: count(q.limit_messages) });
+  const trouble = q.mailbox_locked ? t("quota.locked") : q.mailbox_missing && t("quota.missing");
   return h("div", { class: "quota " + q.state },
+    trouble && h("p", { class: "quota-state" }, trouble),
     h("p", { class: "quota-words" }, h("strong", null, words), h("span", null, messages)),
     q.state !== "ok" && h("p", { class: "quota-state" }, t("quota." + q.state)),
     meter([[own, "c0"], ...brought.map((a, i) => [a.bytes, "c" + (i % 5 + 1)])], whole,

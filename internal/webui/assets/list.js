@@ -306,7 +306,8 @@ function card(first) {
       say(protocol, t(a.protocol));
       el.dataset.state = st.state;
       for (const part of [state, progress, paused]) part.update(a);
-      if (st.last_success_at) timeLine(last, "card.last", st.last_success_at); else say(last, t("card.last.never"));
+      if (st.last_success_at) timeLine(last, "card.last", st.last_success_at);
+      else say(last, t(st.totals.messages > 0 ? "card.last.some" : "card.last.never"));
       const comes = st.next_poll_at && a.enabled && st.state !== "fetching";
       show(next, comes);
       if (comes) timeLine(next, "card.next", st.next_poll_at, due);
@@ -439,7 +440,12 @@ async function measure(ui) {
     space.replaceChildren(h("h2", null, t("quota.title")), quotaBar(q));
     show(space, live.accounts().length > 0 || q.limit_bytes !== null || q.limit_messages !== null);
     if (mine === 1 && location.hash === "#space") { space.scrollIntoView(); space.focus(); }
-  } catch { show(space, false); }
+  } catch (e) {
+    if (mine !== ui.asked) return;
+    const away = e.code === "local_mailbox_unavailable"; // Said here, where there would be a gap.
+    if (away) put(space, h("h2", null, t("quota.title")), h("p", { class: "quota-state" }, explain(e, true)));
+    show(space, away);
+  }
 }
 
 function emptyPicture() {

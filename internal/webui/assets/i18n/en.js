@@ -119,6 +119,7 @@ export default {
   "imap": "IMAP", "pop3": "POP3",
   "card.last": "Last fetched {when}",
   "card.last.never": "Not fetched yet",
+  "card.last.some": "Not all fetched yet",
   "card.next": "next fetch {when}",
   "card.fetched": "{messages} fetched so far ({size})",
   "card.fetch": "Fetch now",
@@ -156,6 +157,10 @@ export default {
   "quota.free": "Free",
   "quota.near": "Nearly full.",
   "quota.over": "Full: nothing more is fetched until there is room.",
+  "quota.locked":
+    "Your mailbox cannot be opened: its password is missing here or no longer right. Tell your administrator. What " +
+    "follows was measured last.",
+  "quota.missing": "Your mailbox is gone: tell your administrator. What follows was measured last.",
   "quota.picture": "How your mailbox is filled",
 
   "wizard.title": "Add an external account",
@@ -408,6 +413,10 @@ export default {
   "admin.host.others": "Other failures",
   "admin.host.why": "Why",
   "admin.host.overdue": "Overdue",
+  "admin.mailboxes.away": "The server of users’ mailboxes is out of order",
+  "admin.mailboxes.away.how":
+    "It cannot be reached, or lets nobody in: nothing is delivered to anybody until it does. “mailbrook doctor” says " +
+    "what is wrong. Nothing is lost at the providers.",
   "admin.overdue": "Most overdue",
   "admin.overdue.none": "None is overdue.",
   "admin.overdue.all": "All that are due",
@@ -504,6 +513,10 @@ export default {
   "defaults.dropped": "The default of {domain} was removed.",
   "defaults.invalid": "This is not a domain.",
   "user.space": "Space",
+  "user.locked":
+    "The mailbox cannot be opened: no name and password are saved for it, or its server refuses them. Save the right " +
+    "ones with the command “mailbrook user mailbox set {user}” or through the API. What follows was measured last.",
+  "user.missing": "The mailbox was there and is gone. What follows was measured last.",
   "user.unknown": "There is neither mail nor an external account at this address. Check that it is spelled right.",
   "user.accounts.none": "No external accounts.",
   "user.export": "Export data",

@@ -119,6 +119,7 @@ export default {
   "imap": "IMAP", "pop3": "POP3",
   "card.last": "Ostatnio pobrano {when}",
   "card.last.never": "Jeszcze nie pobrano",
+  "card.last.some": "Jeszcze nie pobrano wszystkiego",
   "card.next": "następne pobieranie: {when}",
   "card.fetched": "pobrano dotąd: {messages} ({size})",
   "card.fetch": "Pobierz teraz",
@@ -158,6 +159,10 @@ export default {
   "quota.free": "Wolne",
   "quota.near": "Skrzynka jest prawie pełna.",
   "quota.over": "Skrzynka jest pełna: nic więcej nie pobierzemy, dopóki nie zwolnisz miejsca.",
+  "quota.locked":
+    "Nie można otworzyć twojej skrzynki: brakuje tu hasła do niej albo jest ono nieaktualne. Powiadom " +
+    "administratora. Poniżej stan z ostatniego pomiaru.",
+  "quota.missing": "Twoja skrzynka zniknęła: powiadom administratora. Poniżej stan z ostatniego pomiaru.",
   "quota.picture": "Zapełnienie twojej skrzynki",
 
   "wizard.title": "Dodaj konto zewnętrzne",
@@ -440,6 +445,10 @@ export default {
   "admin.host.others": "Inne błędy",
   "admin.host.why": "Dlaczego",
   "admin.host.overdue": "Opóźnienie",
+  "admin.mailboxes.away": "Serwer skrzynek użytkowników nie działa",
+  "admin.mailboxes.away.how":
+    "Jest nieosiągalny albo nikogo nie wpuszcza: dopóki to się nie zmieni, nikomu nic nie jest doręczane. Co jest " +
+    "nie tak, powie „mailbrook doctor”. U dostawców nic nie ginie.",
   "admin.overdue": "Najbardziej opóźnione",
   "admin.overdue.none": "Nic nie jest opóźnione.",
   "admin.overdue.all": "Wszystkie, których termin minął",
@@ -560,6 +569,10 @@ export default {
   "defaults.dropped": "Usunięto domyślny limit: {domain}.",
   "defaults.invalid": "To nie jest nazwa domeny.",
   "user.space": "Miejsce",
+  "user.locked":
+    "Nie można otworzyć skrzynki: nie zapisano do niej nazwy i hasła albo serwer je odrzuca. Zapisz właściwe " +
+    "poleceniem „mailbrook user mailbox set {user}” albo przez API. Poniżej stan z ostatniego pomiaru.",
+  "user.missing": "Skrzynka istniała, ale zniknęła. Poniżej stan z ostatniego pomiaru.",
   "user.unknown": "Pod tym adresem nie ma tu poczty ani kont zewnętrznych. Sprawdź, czy adres jest wpisany poprawnie.",
   "user.accounts.none": "Brak kont zewnętrznych.",
   "user.export": "Eksportuj dane",
