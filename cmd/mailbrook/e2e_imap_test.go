@@ -326,7 +326,8 @@ func TestEachUsersOwnPasswordOpensItsMailbox(t *testing.T) {
 	if r := p.admin().do("PUT", path, login); r.status != http.StatusNotFound {
 		t.Errorf("where there is a master it is answered %d: %s", r.status, r.body)
 	}
-	if r := s.run(annasOwn, "user", "mailbox", "set", anna, "--password-stdin"); r.status != 2 {
+	if r := s.run(annasOwn, "user", "mailbox", "set", anna, "--password-stdin"); r.status != 2 ||
+		!strings.Contains(r.err, "imap.login") || strings.Contains(r.err, "account") {
 		t.Errorf("where there is a master the command ends with %d: %s", r.status, r.err)
 	}
 	p.term()
