@@ -212,13 +212,19 @@ func (c *conn) awaitQuota(tag string) (used use, most owner.Limit, counted count
 			return nil
 		}
 		for of := a.Values[1].List; len(of) >= 3; of = of[3:] {
-			n, limit := of[1].Number(), of[2].Number()
 			switch strings.ToUpper(of[0].Text) {
 			case "STORAGE":
-				n, limit = n<<10, limit<<10
+				n, limit, ok := usedOf(of[1], of[2], 1<<10)
+				if !ok {
+					continue
+				}
 				used.bytes, counted.bytes = max(used.bytes, n), true
 				most.Bytes = least(most.Bytes, limit)
 			case "MESSAGE":
+				n, limit, ok := usedOf(of[1], of[2], 1)
+				if !ok {
+					continue
+				}
 				used.messages, counted.messages = max(used.messages, n), true
 				most.Messages = least(most.Messages, limit)
 			}
@@ -229,6 +235,20 @@ func (c *conn) awaitQuota(tag string) (used use, most owner.Limit, counted count
 		err = nil // It does not say, and refuses what is too much when it comes.
 	}
 	return used, most, counted, err
+}
+
+// boundless is from where on a limit is none. Some servers write the highest number that they have where there is
+// none, of 53, 63 or 64 bits; no mailbox holds so much, and what is added to it never overflows.
+const boundless = 1 << 52
+
+// usedOf reads what is used and the limit of it, in such units. ok is false where that is no number, 0 or
+// boundless, which are no limits: a mailbox that really takes nothing refuses what comes, and says so.
+func usedOf(used, limit wire.Value, unit int64) (n, most int64, ok bool) {
+	n, most = used.Number(), limit.Number()
+	if most <= 0 || most > boundless/unit || n > boundless/unit {
+		return 0, 0, false
+	}
+	return n * unit, most * unit, true
 }
 
 func least(a *int64, b int64) *int64 {
