@@ -301,6 +301,24 @@ func alwaysOnce() func() bool {
 
 var unavailable = fault.LocalMailboxUnavailable
 
+// noFolder refuses to make what has such a part.
+func noFolder(part string) func(m *model, _ *visitor) {
+	return func(m *model, _ *visitor) {
+		m.on = func(verb, args string, _ int) string {
+			name, _ := modelName(args)
+			return map[bool]string{true: "TAG NO [CANNOT] not under this name"}[verb == "CREATE" &&
+				strings.Contains(name+"/", part+"/")]
+		}
+	}
+}
+
+// instead names folders as slashed, but for one part, which has its substitute.
+func instead(part string) func(folder string) string {
+	return func(folder string) string {
+		return strings.ReplaceAll(slashed(folder), "/"+part, "/"+substitute(part, "/"))
+	}
+}
+
 var oddCases = []oddCase{
 	{name: "nothing is odd", odd: func(*model, *visitor) {}},
 	{name: "one by one", odd: func(m *model, _ *visitor) { m.caps = "IMAP4rev1 UIDPLUS MOVE" }},
@@ -544,6 +562,23 @@ var oddCases = []oddCase{
 			return map[bool]string{true: "TAG NO [CANNOT] not here"}[verb == "CREATE"]
 		}
 	}, code: unavailable, never: true},
+	{name: "takes no folder of one name", odd: noFolder("/2023"), names: instead("2023")},
+	{name: "takes no folder of one name, directly", odd: func(m *model, v *visitor) {
+		m.caps = "IMAP4rev1 LITERAL+ UIDPLUS"
+		noFolder("/2023")(m, v)
+	}, names: instead("2023")},
+	{name: "takes no folder of one name, and has it already", odd: func(m *model, v *visitor) {
+		noFolder("/2023")(m, v)
+		m.create("Gmail/Archive/" + substitute("2023", "/"))
+	}, names: instead("2023"), loner: true},
+	{name: "takes no folder below one", odd: noFolder("/Archive"), names: instead("Archive")},
+	{name: "takes no folder below one, nor one in it", odd: func(m *model, _ *visitor) {
+		m.on = func(verb, args string, _ int) string {
+			name, _ := modelName(args)
+			bad := strings.HasPrefix(name+"/", "Gmail/Archive/") || strings.HasSuffix(name, "/2023")
+			return map[bool]string{true: "TAG BAD a name"}[verb == "CREATE" && bad]
+		}
+	}, names: func(f string) string { return instead("2023")(instead("Archive")(f)) }},
 	{name: "LIST names folders in another way", odd: func(m *model, _ *visitor) {
 		m.data = func(line string) string {
 			return map[bool]string{true: strings.ToUpper(line), false: line}[strings.HasPrefix(line, "* LIST")]

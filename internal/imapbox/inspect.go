@@ -26,12 +26,12 @@ func (s *Store) Inspect(ctx context.Context, o owner.Owner) (check.Inventory, er
 	b := s.take(o)
 	defer s.give(b)
 	err := s.use(ctx, "inspecting the mailbox", o, b, func(c *conn) error {
-		root, h := s.o.Root, c.hierarchy
-		inv.DirName = func(local string) string { return h.name(root, local) }
 		all, err := c.list()
 		if err != nil {
 			return err
 		}
+		root, h := s.o.Root, c.hierarchy
+		inv.DirName = func(local string) string { return h.name(root, local) }
 		subscribed, err := c.subscribed()
 		if err != nil {
 			return err

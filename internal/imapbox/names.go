@@ -1,9 +1,7 @@
 package imapbox
 
 import (
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/mailbrook/mailbrook/internal/wire"
@@ -13,6 +11,9 @@ import (
 type hierarchy struct {
 	delimiter string // "": its folders have no hierarchy.
 	prefix    string // Of the user's own folders.
+	// substitutes are the folders that there are under another name than their own. It is never written to: what
+	// is measured holds a copy of the hierarchy.
+	substitutes map[string]bool
 }
 
 // between is what stands between the parts of a name.
@@ -23,16 +24,27 @@ func (h hierarchy) between() string {
 	return h.delimiter
 }
 
-// name is how the server calls a folder, "/" between its parts, that lies below root.
+// name is how the server calls a folder, "/" between its parts, that lies below root. A part that
+// it has a substitute for is called that.
 func (h hierarchy) name(root, folder string) string {
 	parts := strings.Split(folder, "/")
 	if root != "" {
 		parts = append(strings.Split(root, "/"), parts...)
 	}
+	name := h.prefix
 	for i, p := range parts {
-		parts[i] = encodePart(p, h.between())
+		if i > 0 {
+			name += h.between()
+		}
+		own := name + encodePart(p, h.between())
+		if len(h.substitutes) > 0 {
+			if other := name + substitute(p, h.between()); h.substitutes[other] {
+				own = other
+			}
+		}
+		name = own
 	}
-	return h.prefix + strings.Join(parts, h.between())
+	return name
 }
 
 // wireName is how the server calls a folder, "/" between its parts, of the user's own.
@@ -65,83 +77,4 @@ func withParents(folder string) (all []string) {
 		}
 	}
 	return append(all, folder)
-}
-
-// ensure makes and subscribes the folders that are not there, with those that they lie in.
-func (s *Store) ensure(c *conn, folders []string) error {
-	type making struct {
-		name, create, subscribe string
-		parent                  bool // Only what lies in it is needed.
-	}
-	var all []making
-	asked := map[string]bool{}
-	for _, folder := range folders {
-		for _, f := range withParents(folder) {
-			name := s.wireName(c, f)
-			if c.folders[name] || asked[name] {
-				continue
-			}
-			asked[name] = true
-			s.o.Step("folder.create")
-			create, err := c.Send("CREATE " + wire.Quote(name))
-			if err != nil {
-				return err
-			}
-			subscribe, err := c.Send("SUBSCRIBE " + wire.Quote(name))
-			if err != nil {
-				return err
-			}
-			all = append(all, making{name, create, subscribe, f != folder && !slices.Contains(folders, f)})
-		}
-	}
-	var failed error
-	var unknown []making // Somebody else made it, or it holds folders only until now.
-	var refusals []error
-	for _, m := range all {
-		_, err := c.Await(m.create, nil)
-		if _, also := c.Await(m.subscribe, nil); c.Failure() != nil {
-			return c.Failure()
-		} else if err == nil && also != nil {
-			s.o.Log.Warn("a folder was not subscribed", "folder", m.name, "error", also)
-		}
-		if err == nil {
-			c.folders[m.name] = true
-			continue
-		}
-		unknown, refusals = append(unknown, m), append(refusals, err)
-	}
-	for i, m := range unknown { // All others are answered by now.
-		there, err := c.exists(m.name)
-		if err != nil {
-			return err
-		}
-		if !there && failed == nil && !m.parent {
-			failed = refusals[i]
-		}
-	}
-	return failed
-}
-
-// exists asks whether there is a folder of this name, and remembers it. A server may list a
-// name in another spelling than it was made by: so STATUS has the last word.
-func (c *conn) exists(name string) (bool, error) {
-	there := false
-	_, err := c.Do(`LIST "" `+wire.Quote(name), func(a wire.Answer) error {
-		if a.Kind == "LIST" && len(a.Values) >= 3 {
-			c.listed(a)
-			there = there || a.Values[2].Text == name && c.folders[name]
-		}
-		return nil
-	})
-	if there || err != nil {
-		return there, err
-	}
-	_, err = c.Do("STATUS "+wire.Quote(name)+" (UIDVALIDITY)", nil)
-	if errors.As(err, new(*wire.Refused)) {
-		return false, nil
-	}
-	if err == nil {
-		c.folders[name] = true
-	}
-	return err == nil, err
 }

@@ -129,6 +129,7 @@ func (c *conn) list() (all []listed, err error) {
 		}
 		return nil
 	})
+	c.noteSubstitutes()
 	return all, err
 }
 

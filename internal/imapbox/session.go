@@ -171,6 +171,7 @@ func (c *conn) look() error {
 		err = fault.Wrap(fault.LocalMailboxUnavailable, "listing folders",
 			fmt.Errorf("folders are divided by %q, which may be in any name", c.delimiter))
 	}
+	c.noteSubstitutes()
 	return err
 }
 
