@@ -11,6 +11,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/check"
+	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/maildir"
 	"github.com/mailbrook/mailbrook/internal/owner"
 )
@@ -45,8 +46,12 @@ func (c checkCmd) Run(ctx context.Context, t terminal, load loader) error {
 			return err
 		}
 		ok, explained := whole, 0
+		var unread error // Of a mailbox that could not be looked at.
 		for _, o := range owners {
 			f, err := checker.Check(ctx, o)
+			if a.onlyTheirs(ctx, err) {
+				f, unread, err = check.Unread(o, err), err, nil
+			}
 			if err != nil {
 				return fmt.Errorf("checking %s: %w", o, err)
 			}
@@ -72,6 +77,8 @@ func (c checkCmd) Run(ctx context.Context, t terminal, load loader) error {
 			}
 		}
 		switch {
+		case c.Explain != nil && explained == 0 && unread != nil:
+			return unread
 		case c.Explain != nil && explained == 0:
 			return fmt.Errorf("no journal and no mailbox knows %q", *c.Explain)
 		case len(owners) == 0 && !c.JSON:
@@ -82,6 +89,14 @@ func (c checkCmd) Run(ctx context.Context, t terminal, load loader) error {
 		}
 		return nil
 	})
+}
+
+// onlyTheirs reports whether an error is of one user's own mailbox: a password of the user's own that is not saved, a
+// folder that cannot be opened. Then others' are looked at all the same. An outage is everybody's.
+func (a *app) onlyTheirs(ctx context.Context, err error) bool {
+	boxes, remote := a.mailboxes.(imapBoxes)
+	return err != nil && ctx.Err() == nil && fault.CodeOf(err) == fault.LocalMailboxUnavailable &&
+		(!remote || boxes.Available())
 }
 
 // database has the database look through itself, when all is to be checked, and
@@ -162,6 +177,8 @@ func (c checkCmd) print(t terminal, f *check.Findings) error {
 		holds = "The mailbox was there and is gone."
 	case f.Missing:
 		holds = "There is no mailbox yet."
+	case f.Unread():
+		holds = "The mailbox could not be looked at."
 	}
 	fmt.Fprintf(t.out, "%s: %s. %s\n", f.User, verdict, holds)
 	page := t.page()

@@ -216,3 +216,48 @@ func TestWhatCannotBeMovedOverIsLeftAndNamed(t *testing.T) {
 	}
 	p.term()
 }
+
+// A user whose mailbox cannot be opened, here since no password is saved, is named, and holds up nobody else: neither
+// what is moved over nor what is checked. During an outage nobody is said to be looked at.
+func TestAUserWhoCannotBeLookedAtHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	ca := mailtest.NewCA(t)
+	from := mailtest.StartDovecot(t, mailtest.DovecotOptions{Users: map[string]string{"anna": canary}, CA: ca})
+	mailtest.Fill(t, from, "anna", mailtest.Corpus(7, 3, false))
+	to := destinationDovecot(t, ca)
+	s := newSite(t, ca)
+	s.spoils("a mailbox cannot be looked at")
+	s.secrets = append(s.secrets, annasOwn)
+	s.ok("", "init")
+	for _, user := range []string{anna, jan} {
+		s.ok(canary+"\n", append([]string{
+			"account", "add", "--user", user, "--email", "anna@poczta.example.test", "--name", "Obce", "--password-stdin",
+		}, cliFlags("imap", from.Host, from.IMAPS, "tls", "anna")...)...)
+	}
+	for _, e := range []string{
+		"MAILBOX=imap", fmt.Sprintf("IMAP_ADDRESS=localhost:%d", to.IMAPS), "IMAP_CA_FILE=" + ca.File, "IMAP_LOGIN=per-user",
+	} {
+		s.env = append(s.env, "MAILBROOK_"+e)
+	}
+	s.ok(annasOwn+"\n", "user", "mailbox", "set", jan, "--password-stdin")
+	moves := []string{"migrate-destination", "--from", "none"}
+	for _, tc := range []struct{ args, says []string }{
+		{moves, []string{anna + ": NOT MOVED OVER: ", "No name and no password are saved", jan + ": the mailbox"}},
+		{[]string{"check"}, []string{
+			anna + ": NOT CONSISTENT. The mailbox could not be looked at", "No name and no password are saved",
+			jan + ": consistent",
+		}},
+	} {
+		r := s.run("", tc.args...)
+		for _, text := range tc.says {
+			if r.status != exitFailed || !strings.Contains(r.out, text) {
+				t.Errorf("%q ends with %d, and does not say %q:\n%s%s", tc.args, r.status, text, r.out, r.err)
+			}
+		}
+	}
+	to.Stop()
+	if r := s.run("", append(moves, "--user", jan)...); r.status != exitFailed || r.out != "" {
+		t.Errorf("during an outage it ends with %d:\n%s%s", r.status, r.out, r.err)
+	}
+	to.Start()
+}

@@ -159,6 +159,10 @@ func (c moveOverCmd) move(ctx context.Context, a *app, from *maildir.Store, o ow
 		r.OK, r.Problem = false, err.Error()
 		return r, nil
 	}
+	if a.onlyTheirs(ctx, err) {
+		r.OK, r.Problem = false, err.Error()
+		return r, nil
+	}
 	if err != nil {
 		return r, err
 	}

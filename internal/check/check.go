@@ -99,6 +99,20 @@ type Findings struct {
 	rewritten map[string]int        // By journal.
 }
 
+// unreadMailbox is the kind of what says that a mailbox could not be looked at.
+const unreadMailbox = "mailbox_unread"
+
+// Unread is what is said of a user whose mailbox could not be looked at, and why.
+func Unread(o owner.Owner, why error) *Findings {
+	return &Findings{
+		User: o.String(), Accounts: []*Checked{},
+		Findings: []Finding{{Kind: unreadMailbox, Wrong: true, Detail: why.Error()}},
+	}
+}
+
+// Unread reports whether they say nothing but that.
+func (f *Findings) Unread() bool { return len(f.Findings) > 0 && f.Findings[0].Kind == unreadMailbox }
+
 // entry is one message of a journal.
 type entry struct {
 	journal *JournalReport
