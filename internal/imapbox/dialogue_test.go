@@ -562,6 +562,15 @@ var oddCases = []oddCase{
 			return map[bool]string{true: "TAG NO [CANNOT] not here"}[verb == "CREATE"]
 		}
 	}, code: unavailable, never: true},
+	{name: "the account's folder is another user's", odd: func(m *model, _ *visitor) {
+		m.namespace = `(("" "/")) (("Gmail/" "/")) NIL`
+	}, code: unavailable, never: true},
+	{name: "the account's folder is shared, and is there", odd: func(m *model, _ *visitor) {
+		m.namespace = `(("" "/")) NIL (("Gmail/Archive" "/"))`
+		for _, f := range []string{"Gmail", "Gmail/Wys&AUI-ane", "Gmail/Archive", "Gmail/Archive/2023"} {
+			m.create(f).subscribed = true
+		}
+	}, code: unavailable, never: true},
 	{name: "takes no folder of one name", odd: noFolder("/2023"), names: instead("2023")},
 	{name: "takes no folder of one name, directly", odd: func(m *model, v *visitor) {
 		m.caps = "IMAP4rev1 LITERAL+ UIDPLUS"

@@ -4,12 +4,15 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 
+	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/wire"
+	"github.com/mailbrook/mailbrook/internal/words"
 )
 
 // making is a folder that is being made.
@@ -24,6 +27,9 @@ func (s *Store) ensure(c *conn, folders []string) error {
 	var all []making
 	asked := map[string]bool{}
 	for _, folder := range folders {
+		if name := s.wireName(c, folder); c.isForeign(name) {
+			return others(folder, name)
+		}
 		for _, f := range withParents(folder) {
 			name := s.wireName(c, f)
 			if c.folders[name] || asked[name] {
@@ -67,6 +73,16 @@ func (s *Store) ensure(c *conn, folders []string) error {
 		}
 	}
 	return failed
+}
+
+// others is the error of a folder that is not the user's own: whose mail lies there others may read.
+func others(folder, name string) error {
+	return &fault.Error{
+		Code: fault.LocalMailboxUnavailable, Op: "making folders",
+		Err: fmt.Errorf("%s belongs to others, or is shared, by the server's NAMESPACE", name),
+		Detail: words.Detail{words.Say("The server shares the folder %s with others, or it is theirs: give the account "+
+			"another folder.", folder)},
+	}
 }
 
 // awaitMade reads the answers to what makes a folder. Its error is the refusal.

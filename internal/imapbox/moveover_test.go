@@ -199,7 +199,9 @@ func (m *movingOver) visit(into fetch.Mailbox) (bodies int, err error) {
 }
 
 // over moves the account over; killed at the n-th step it is dead, unless n is 0. steps is how many it came to.
-func (m *movingOver) over(n int, into func(*Store) fetch.Mailbox, gone bool) (done fetch.MovedOver, steps int, err error) {
+func (m *movingOver) over(n int, into func(*Store) fetch.Mailbox, gone bool) (
+	done fetch.MovedOver, steps int, err error,
+) {
 	m.t.Helper()
 	var at atomic.Int64
 	step := func(string) {

@@ -179,6 +179,10 @@ var serverDetails = []Phrase{
 		"Brak zapisanej nazwy i hasła, którymi można by otworzyć skrzynkę tego użytkownika.",
 	},
 	{
+		"The server shares the folder %s with others, or it is theirs: give the account another folder.",
+		"Serwer udostępnia folder %s innym osobom albo należy on do kogoś innego: wybierz dla tego konta inny folder.",
+	},
+	{
 		"The address holds %s, which divides it from the name of who signs in for all: nobody could be signed in to safely.",
 		"Adres zawiera %s, czyli znak oddzielający go od nazwy logującego się za wszystkich: to nie byłoby bezpieczne.",
 	},
