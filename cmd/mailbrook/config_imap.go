@@ -183,16 +183,23 @@ func checkIMAPLogin(v string) error {
 		`"{user}%mailbrook"; or "plain-authzid", "xoauth2" or "per-user"`)
 }
 
+// mostRoot is how long the name may be, in octets, of the folder that account folders lie in.
+const mostRoot = 60
+
 // checkFolder wants the name of a folder, "/" between its parts.
 func checkFolder(v string) error {
 	if v == "" {
 		return nil
 	}
 	for part := range strings.SplitSeq(v, "/") {
-		if strings.TrimSpace(part) == "" || strings.ContainsAny(part, "*%") {
+		if strings.TrimSpace(part) == "" || strings.ContainsAny(part, "*%") || part == "." || part == ".." {
 			return errors.New(`must be the name of a folder such as "External", with "/" between the parts of one that ` +
-				"lies in another, and without * and %")
+				"lies in another, and without * and %; . and .. are no parts")
 		}
+	}
+	if strings.HasPrefix(v, "~") || len(v) > mostRoot {
+		return fmt.Errorf(`must be the name of a folder such as "External" that does not begin with ~, which servers `+
+			"refuse, and has %d octets at most, so that there is room below it", mostRoot)
 	}
 	return checkText(v)
 }
