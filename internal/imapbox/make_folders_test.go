@@ -88,12 +88,14 @@ func TestWhatIsNoLimit(t *testing.T) {
 		t.Run(quota, func(t *testing.T) {
 			t.Parallel()
 			m := newModel(t)
+			m.mu.Lock()
 			m.caps += " QUOTA"
 			m.on = func(verb, _ string, _ int) string {
 				return map[bool]string{
 					true: "* QUOTAROOT \"INBOX\" \"\"\r\n* QUOTA \"\" " + quota + "\r\nTAG OK done",
 				}[verb == "GETQUOTAROOT"]
 			}
+			m.mu.Unlock()
 			v := newVisitor(t, m)
 			if err := v.visit(); (err != nil) != full || len(v.done) != map[bool]int{false: len(v.letters)}[full] {
 				t.Errorf("%d messages arrived: %v", len(v.done), err)
