@@ -82,6 +82,13 @@ type Placement struct {
 	VirtualSize int64
 }
 
+// Placed is where a destination says that it has a delivered message. It is a hint: some say it wrong.
+type Placed struct {
+	Token    Token
+	Validity uint32 // The folder's UIDVALIDITY (RFC 9051 section 2.3.1.1).
+	UID      uint32
+}
+
 // Fate is what became of a staged message.
 type Fate int
 

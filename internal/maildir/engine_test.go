@@ -27,6 +27,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/spool"
 	"github.com/mailbrook/mailbrook/internal/store"
@@ -134,13 +135,11 @@ func (p postman) Credential(context.Context, remote.Mailbox) (remote.Credential,
 // boxes gives the engine a store, as cmd does.
 type boxes struct{ *Store }
 
-func (b boxes) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
-	l owner.Limit,
-) (fetch.Delivery, error) {
-	if err := b.Make(ctx, o); err != nil {
+func (b boxes) Open(ctx context.Context, r route.Route, epoch int64, l owner.Limit) (fetch.Delivery, error) {
+	if err := b.Make(ctx, r.Owner); err != nil {
 		return nil, err
 	}
-	return b.Store.Open(ctx, o, journal, epoch, l)
+	return b.Store.Open(ctx, r.Owner, r.Journal, epoch, l)
 }
 
 // office is one database, and users that are enrolled one after the other.
@@ -210,7 +209,8 @@ func (c *customer) visit(t *testing.T, d disk.Disk, j fetch.Journal) error {
 	}
 	p := newPostman()
 	return fetch.New(fetch.Options{
-		Source: p, Mailbox: boxes{s}, Journal: j, Credentials: p, TokenKey: []byte("a key"), LocalName: LocalName,
+		Source: p, Mailbox: boxes{s}, Journal: j, Credentials: p, TokenKey: []byte("a key"),
+		LocalName:     fetch.InFolder(LocalName),
 		BatchMessages: 3, Log: slog.New(slog.DiscardHandler),
 	}).Visit(t.Context(), lease.Lease).Err
 }

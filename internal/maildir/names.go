@@ -1,8 +1,6 @@
 package maildir
 
 import (
-	"crypto/sha256"
-	"encoding/base32"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
@@ -55,7 +53,7 @@ func AccountFolder(name string) (string, error) {
 	}
 	folder := strings.Join(parts, "/")
 	if len(dirName(folder)) > maxAccount {
-		tag := "~" + shortHash(parts...)
+		tag := "~" + mail.ShortHash(parts...)
 		for i, p := range parts {
 			if room := maxAccount/len(parts) - 1; len(encodePart(p)) > room {
 				parts[i] = shorten(p, room, tag)
@@ -69,16 +67,11 @@ func AccountFolder(name string) (string, error) {
 	return folder, nil
 }
 
-// unfit reports whether mail servers refuse the character in folder names.
-func unfit(r rune) bool {
-	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r&0xFFFE == 0xFFFE
-}
-
 // checkLocal is the last wall before the disk: whatever the caller says, a
 // local folder's name is one entry of the mailbox's directory, which begins
 // with one dot.
 func checkLocal(folder string) error {
-	if !utf8.ValidString(folder) || strings.ContainsFunc(folder, unfit) || strings.Contains(folder, ".") ||
+	if !utf8.ValidString(folder) || strings.ContainsFunc(folder, mail.IsUnfit) || strings.Contains(folder, ".") ||
 		len(dirName(folder)) > nameMax {
 		return disk.Internal("naming a local folder", words.Say("the folder's name does not fit the local mailbox"))
 	}
@@ -110,7 +103,7 @@ func LocalName(accountFolder string, path []string, taken func(string) bool) str
 		}
 		path = []string{"INBOX"}
 	}
-	tag := "~" + shortHash(path...)
+	tag := "~" + mail.ShortHash(path...)
 	parts := make([]string, 0, min(len(path), maxDepth))
 	for _, p := range path[:min(len(path), maxDepth)] {
 		parts = append(parts, cleanPart(p))
@@ -123,7 +116,7 @@ func LocalName(accountFolder string, path []string, taken func(string) bool) str
 		name = fit(accountFolder, parts, tag, fmt.Sprintf(" (%d)", i))
 	}
 	for i := 0; used(name) && i < 1000; i++ {
-		name = fit(accountFolder, parts, tag, "~"+shortHash(append([]string{fmt.Sprint(i)}, path...)...))
+		name = fit(accountFolder, parts, tag, "~"+mail.ShortHash(append([]string{fmt.Sprint(i)}, path...)...))
 	}
 	return name
 }
@@ -155,7 +148,7 @@ func cleanPart(part string) string {
 			break
 		}
 		_, size := utf8.DecodeRuneInString(part[i:])
-		if r == '.' || r == '/' || unfit(r) || r == utf8.RuneError && size == 1 {
+		if r == '.' || r == '/' || mail.IsUnfit(r) || r == utf8.RuneError && size == 1 {
 			r = '_'
 		}
 		b.WriteRune(r)
@@ -169,7 +162,7 @@ func cleanPart(part string) string {
 	case s == "":
 		return "_"
 	case len(s) > limit || len(encodePart(s)) > maxPart:
-		return shorten(s, maxPart, "~"+shortHash(part))
+		return shorten(s, maxPart, "~"+mail.ShortHash(part))
 	}
 	return s
 }
@@ -182,17 +175,14 @@ func shorten(part string, limit int, tag string) string {
 	return strings.TrimRightFunc(string(runes[:n]), unicode.IsSpace) + tag
 }
 
-func shortHash(parts ...string) string {
-	h := sha256.New()
-	for _, p := range parts {
-		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(p))))
-		h.Write([]byte(p))
-	}
-	return strings.ToLower(base32.StdEncoding.EncodeToString(h.Sum(nil)[:10]))[:10]
-}
+// inbox is the folder that is the mailbox's own directory.
+const inbox = "INBOX"
 
-// dirName returns the folder's directory in the mailbox: ".Gmail.Archive.2023".
+// dirName returns the folder's directory in the mailbox: ".Gmail.Archive.2023"; "." for the inbox.
 func dirName(folder string) string {
+	if folder == inbox {
+		return "."
+	}
 	var b strings.Builder
 	for p := range strings.SplitSeq(folder, "/") {
 		b.WriteString("." + encodePart(p))
