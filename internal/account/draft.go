@@ -63,39 +63,16 @@ type Suggestion struct {
 // fill makes an account of a draft: what it leaves open comes from presets
 // and defaults, then everything is checked.
 func (r *Registry) fill(ctx context.Context, o owner.Owner, d Draft, existing []Account) (Account, login, error) {
-	d.Settings = d.trimmed()
-	bad, email := &InvalidError{}, value(d.Email, "")
-	bad.email("email", email)
-	bad.wholly("email", email)
-	switch {
-	case d.Grant == "":
-		bad.password(d.Password)
-	case !d.Password.Empty():
-		bad.Add("password", "invalid", "must be left out where oauth_grant is given: an account has one or the other")
-	}
-	protocol := value(d.Protocol, remote.IMAP)
-	bad.protocol(protocol)
-	if err := bad.OrNil(); err != nil {
-		return Account{}, login{}, err
-	}
-	preset, err := r.presetFor(ctx, d)
+	as, preset, err := r.named(ctx, o, d)
 	if err != nil {
 		return Account{}, login{}, err
 	}
-	server := preset.Servers[protocol]
-	if server.Host == "" && d.Host == nil && len(preset.Servers) > 0 {
-		bad.notOffered(preset, protocol)
-		return Account{}, login{}, bad
-	}
-	if d.Grant == "" && d.Host == nil && preset.takesNoPassword() {
-		bad.noPassword(preset)
-		return Account{}, login{}, bad
-	}
+	d.Settings = d.trimmed()
 	now := cmp.Or(d.AskedAt, r.Now()).UTC()
 	a := d.Merge(Account{
-		ID: cmp.Or(d.ID, ID(uuid.NewString())), Owner: o, Protocol: protocol, Server: server,
-		Name:     freeName(cmp.Or(preset.Name, Letters(owner.Domain(email))), existing),
-		Username: cmp.Or(preset.Username, email), Auth: remote.Password, Start: route.StartAll,
+		ID: cmp.Or(d.ID, ID(uuid.NewString())), Owner: o, Protocol: as.Protocol, Server: preset.Servers[as.Protocol],
+		Name:     freeName(cmp.Or(preset.Name, Letters(owner.Domain(as.Email))), existing),
+		Username: as.Username, Auth: remote.Password, Start: route.StartAll,
 		MaxMessageBytes: route.DefaultMessageBytes,
 		PollInterval:    r.PollInterval, Enabled: true, CreatedAt: now, UpdatedAt: now, Journal: uuid.NewString(),
 	})

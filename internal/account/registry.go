@@ -166,10 +166,15 @@ func (r *Registry) TestExisting(ctx context.Context, o owner.Owner, id ID, p Pat
 // admitted runs the connection test, unless too many logins failed lately,
 // which is a *HeldBackError.
 func (r *Registry) admitted(ctx context.Context, a Account, login login) (TestReport, error) {
+	return r.tested(ctx, a, func(a Account) TestReport { return r.probe(ctx, a, login) })
+}
+
+// tested has a connection test made and written down.
+func (r *Registry) tested(ctx context.Context, a Account, probe func(Account) TestReport) (TestReport, error) {
 	if err := r.Tests.Begun(ctx, a); err != nil {
 		return TestReport{}, err
 	}
-	rep := r.probe(ctx, a, login)
+	rep := probe(a)
 	if rep.Diagnosis != nil {
 		code := rep.Diagnosis.Code
 		if ctx.Err() != nil { // Whoever asked for it went away: nothing is known to be wrong.
