@@ -15,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 // The engine under an overseer, who stands between it and the world, sees each
@@ -91,10 +92,8 @@ type overseenBoxes struct {
 	o *overseer
 }
 
-func (b overseenBoxes) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
-	l owner.Limit,
-) (fetch.Delivery, error) {
-	d, err := b.box.Open(ctx, o, journal, epoch, l)
+func (b overseenBoxes) Open(ctx context.Context, r route.Route, epoch int64, l owner.Limit) (fetch.Delivery, error) {
+	d, err := b.box.Open(ctx, r, epoch, l)
 	return overseenDelivery{d, b.o}, err
 }
 
@@ -441,10 +440,8 @@ type wrapped struct {
 	wrap func(fetch.Delivery) fetch.Delivery
 }
 
-func (b wrapped) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
-	l owner.Limit,
-) (fetch.Delivery, error) {
-	d, err := b.Mailbox.Open(ctx, o, journal, epoch, l)
+func (b wrapped) Open(ctx context.Context, r route.Route, epoch int64, l owner.Limit) (fetch.Delivery, error) {
+	d, err := b.Mailbox.Open(ctx, r, epoch, l)
 	return b.wrap(d), err
 }
 
@@ -525,10 +522,8 @@ type slowBoxes struct {
 	*slowness
 }
 
-func (b slowBoxes) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
-	l owner.Limit,
-) (fetch.Delivery, error) {
-	d, err := b.Mailbox.Open(ctx, o, journal, epoch, l)
+func (b slowBoxes) Open(ctx context.Context, r route.Route, epoch int64, l owner.Limit) (fetch.Delivery, error) {
+	d, err := b.Mailbox.Open(ctx, r, epoch, l)
 	return slowDelivery{d, b.slowness}, err
 }
 

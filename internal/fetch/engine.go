@@ -24,9 +24,9 @@ type Options struct {
 	Credentials Credentials
 	// TokenKey derives the names of delivered files. It must outlive the database.
 	TokenKey []byte
-	// LocalName maps a remote folder to a folder of the local mailbox below
-	// the account folder, for which taken is false.
-	LocalName func(accountFolder string, path []string, taken func(string) bool) string
+	// LocalName maps a remote folder to a folder of the mailbox that a route leads to, for which taken is false:
+	// below the account folder, where the route has one.
+	LocalName func(r route.Route, f mail.Folder, taken func(string) bool) string
 	// MaxMessageBytes is the largest message that is fetched whatever an account
 	// says, and even when it is asked for. Defaults to account.MostMessageBytes.
 	MaxMessageBytes int64
@@ -52,6 +52,15 @@ type Options struct {
 	Step func(name string)
 	Now  func() time.Time
 	Log  *slog.Logger
+}
+
+// InFolder makes a LocalName of one that knows account folders and paths alone.
+func InFolder(name func(accountFolder string, path []string, taken func(string) bool) string) func(
+	route.Route, mail.Folder, func(string) bool,
+) string {
+	return func(r route.Route, f mail.Folder, taken func(string) bool) string {
+		return name(r.Folder, f.Path, taken)
+	}
 }
 
 // Engine performs visits. It is safe for concurrent use; two visits to one
@@ -228,6 +237,7 @@ func (v *visit) recover(ctx context.Context) error {
 			return err
 		}
 		e.Deliver = append(e.Deliver, b.Key)
+		e.Placed = append(e.Placed, v.placed(b.Members)...)
 	}
 	if len(batches) > 0 {
 		if err := v.atItsPlace(ctx); err != nil {
@@ -281,6 +291,26 @@ func (v *visit) publish(ctx context.Context, op string, ps []mail.Placement) err
 	return nil
 }
 
+// placed returns where the destination said that it put members that were just published. An account's mail is not
+// looked for: only copies are compared with where it went.
+func (v *visit) placed(ms []Member) (all []Placed) {
+	told := v.delivery.Placed()
+	if v.lease.Route.Kind != route.Once || len(told) == 0 {
+		return nil
+	}
+	of := make(map[mail.Token]mail.Placed, len(told))
+	for _, x := range told {
+		of[x.Token] = x
+	}
+	for i := range ms {
+		m := &ms[i]
+		if x, said := of[m.Placement.Token]; said {
+			all = append(all, Placed{Ref{m.FolderID, m.FolderEpoch, m.ID}, x.Validity, x.UID})
+		}
+	}
+	return all
+}
+
 // openMailbox opens the user's mailbox. One that was never there is made for mail
 // that comes, and not for an account that may never get as far as to sign in.
 func (v *visit) openMailbox(ctx context.Context) error {
@@ -290,7 +320,7 @@ func (v *visit) openMailbox(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d, err := v.Mailbox.Open(ctx, r.Owner, r.Journal, v.lease.Epoch, limit)
+	d, err := v.Mailbox.Open(ctx, r, v.lease.Epoch, limit)
 	if errors.Is(err, ErrNotMade) {
 		if err := v.signIn(ctx); err != nil {
 			return err
@@ -302,7 +332,7 @@ func (v *visit) openMailbox(ctx context.Context) error {
 		if err := v.Mailbox.Make(ctx, r.Owner); err != nil {
 			return fault.Wrap(fault.LocalMailboxUnavailable, "making the local mailbox", err)
 		}
-		d, err = v.Mailbox.Open(ctx, r.Owner, r.Journal, v.lease.Epoch, limit)
+		d, err = v.Mailbox.Open(ctx, r, v.lease.Epoch, limit)
 	}
 	if err != nil {
 		return fault.Wrap(fault.LocalMailboxUnavailable, op, err)

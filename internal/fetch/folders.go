@@ -31,10 +31,10 @@ func (v *visit) matchFolders(ctx context.Context, remotes []mail.Folder) error {
 	for _, r := range readable {
 		now := v.asListed(r, back)
 		if f := known[r.Wire]; f != nil {
-			v.update(ctx, f, now, func() string { return v.localName(r.Path, taken) })
+			v.update(ctx, f, now, func() string { return v.localName(r, taken) })
 			continue
 		}
-		now.Local = v.localName(r.Path, taken)
+		now.Local = v.localName(r, taken)
 		fresh = append(fresh, now)
 	}
 	if err := v.takeUp(ctx, fresh); err != nil {
@@ -106,7 +106,7 @@ func (v *visit) update(ctx context.Context, f *Folder, now Folder, rename func()
 	if before.Selected && !f.Selected && f.Shared {
 		v.log.InfoContext(ctx, "a folder of others is no longer fetched; what was stays", "folder", now.Remote)
 	}
-	if !below(f.Local, v.lease.Route.Folder) {
+	if v.keeps() && !below(f.Local, v.lease.Route.Folder) {
 		// The account's folder was renamed: what comes from now on goes there.
 		f.Local = rename()
 	}
@@ -183,8 +183,8 @@ func rank(f mail.Folder) int {
 	return 1
 }
 
-func (v *visit) localName(path []string, taken map[string]bool) string {
-	name := v.LocalName(v.lease.Route.Folder, path, func(s string) bool { return taken[strings.ToLower(s)] })
+func (v *visit) localName(r mail.Folder, taken map[string]bool) string {
+	name := v.LocalName(v.lease.Route, r, func(s string) bool { return taken[strings.ToLower(s)] })
 	taken[strings.ToLower(name)] = true
 	return name
 }

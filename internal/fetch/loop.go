@@ -14,6 +14,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/memory"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -43,10 +44,17 @@ type localUsers struct {
 // user has removed it meanwhile.
 const triesOfInboxes = 3
 
+// keeps reports whether mail keeps going the route. What goes once can form no loop: all that is in the mailbox goes,
+// also what this installation brought there.
+func (v *visit) keeps() bool { return v.lease.Route.Kind != route.Once }
+
 // mark makes the account folder with its mark. That has to be there before the
 // session is opened, along with which the remote's folders are asked for, and
 // through which a server need not show what is made later.
 func (v *visit) mark(ctx context.Context) error {
+	if !v.keeps() {
+		return nil
+	}
 	v.Step("mark")
 	rt := v.lease.Route
 	err := v.delivery.Mark(ctx, rt.Folder, mail.MarkFor(v.TokenKey, rt.Journal))
@@ -88,8 +96,8 @@ func (v *visit) readMarks(ctx context.Context, remotes []mail.Folder) (back, err
 			continue
 		}
 		b.marks[r.Wire] = !holdsMail
-		if len(around) == 0 {
-			continue // Somebody moved it out of the account folder.
+		if len(around) == 0 || !v.keeps() {
+			continue // Somebody moved it out of the account folder, or what is in it goes too.
 		}
 		b.trees = append(b.trees, around)
 		if journal == "" {
@@ -198,7 +206,7 @@ func (n *localUsers) has(digest [32]byte) bool {
 // the user whose mailbox the remote is, and came here through it. It is then
 // thrown away and listed as skipped, from where its owner can ask for it.
 func (p *pipeline) discardLoop(ctx context.Context, pl *plan, at int, it mail.Item, st mail.Staged) (bool, error) {
-	if !p.visit.byUID() {
+	if !p.visit.byUID() && p.visit.keeps() {
 		if err := p.compareInboxes(ctx, it, st); err != nil {
 			return false, err
 		}

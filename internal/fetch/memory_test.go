@@ -223,7 +223,7 @@ type delivery struct {
 	epoch int64
 }
 
-func (b *box) Open(_ context.Context, _ owner.Owner, _ string, epoch int64, _ owner.Limit) (fetch.Delivery, error) {
+func (b *box) Open(_ context.Context, _ route.Route, epoch int64, _ owner.Limit) (fetch.Delivery, error) {
 	return &delivery{b, epoch}, nil
 }
 
@@ -296,6 +296,8 @@ func (d *delivery) Discard(ss []mail.Staged) {
 		delete(d.spool, s.Spool)
 	}
 }
+
+func (*delivery) Placed() []mail.Placed { return nil }
 
 func (d *delivery) Publish(_ context.Context, ps []mail.Placement) ([]mail.Token, error) {
 	d.mu.Lock()
@@ -674,13 +676,13 @@ func inMemory(folders ...string) *world {
 	w.engine = fetch.New(fetch.Options{
 		Source: w.remote, Mailbox: w.box, Journal: w.journal, Credentials: noCredentials{}, TokenKey: []byte("k"),
 		MaxMessageBytes: 1000,
-		LocalName: func(folder string, path []string, taken func(string) bool) string {
+		LocalName: fetch.InFolder(func(folder string, path []string, taken func(string) bool) string {
 			name := strings.Join(append([]string{folder}, path...), "/")
 			for taken(name) {
 				name += "+"
 			}
 			return name
-		},
+		}),
 		Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler),
 	})
 	return w

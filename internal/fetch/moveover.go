@@ -65,7 +65,7 @@ func (e *Engine) MoveOver(ctx context.Context, l Lease, former Former) (done Mov
 	if err != nil {
 		return done, err
 	}
-	if m.delivery, err = e.Mailbox.Open(ctx, l.Route.Owner, l.Route.Journal, l.Epoch, limit); err != nil {
+	if m.delivery, err = e.Mailbox.Open(ctx, l.Route, l.Epoch, limit); err != nil {
 		return done, fault.Wrap(fault.LocalMailboxUnavailable, op, err)
 	}
 	defer func() { err = errors.Join(err, m.delivery.Close()) }()

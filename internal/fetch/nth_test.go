@@ -19,6 +19,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/store"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
@@ -100,10 +101,8 @@ type failingBoxes struct {
 	*failing
 }
 
-func (b failingBoxes) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
-	l owner.Limit,
-) (fetch.Delivery, error) {
-	d, err := failingCall(b.failing, func() (fetch.Delivery, error) { return b.Mailbox.Open(ctx, o, journal, epoch, l) })
+func (b failingBoxes) Open(ctx context.Context, r route.Route, epoch int64, l owner.Limit) (fetch.Delivery, error) {
+	d, err := failingCall(b.failing, func() (fetch.Delivery, error) { return b.Mailbox.Open(ctx, r, epoch, l) })
 	return failingDelivery{d, b.failing}, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,7 +33,8 @@ type pipeline struct {
 
 	// Of the committing goroutine, and of others once it has ended.
 	intended  []BatchKey // Written as intended, not yet used.
-	published []BatchKey // Delivered, not yet written so.
+	published []BatchKey // Delivered, not yet written so,
+	placed    []Placed   // … and where.
 }
 
 // batch is what is made durable, journaled and delivered together.
@@ -41,13 +43,31 @@ type batch struct {
 	places  []uint32 // Of each, in its folder's listing.
 }
 
+// sortByDate brings a batch into the order of internal dates.
+func (b *batch) sortByDate() {
+	order := make([]int, len(b.members))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(x, y int) int {
+		return b.members[x].Placement.Received.Compare(b.members[y].Placement.Received)
+	})
+	members, places := make([]Member, len(order)), make([]uint32, len(order))
+	for i, from := range order {
+		members[i], places[i] = b.members[from], b.places[from]
+	}
+	b.members, b.places = members, places
+}
+
 // intend writes the intent of the first batch. From then on each batch's write
 // carries the intent of the next one.
 func (p *pipeline) intend(ctx context.Context, fs []Folder) error {
-	k := p.nextKey()
-	inbox, err := p.visit.Mailbox.InboxValidity(ctx, p.visit.lease.Route.Owner)
-	if err != nil {
-		p.visit.log.WarnContext(ctx, "reading the inbox", "error", err)
+	k, inbox := p.nextKey(), uint32(0)
+	if p.visit.keeps() {
+		var err error
+		if inbox, err = p.visit.Mailbox.InboxValidity(ctx, p.visit.lease.Route.Owner); err != nil {
+			p.visit.log.WarnContext(ctx, "reading the inbox", "error", err)
+		}
 	}
 	p.visit.Step("intend.commit")
 	if err := p.visit.Journal.Commit(ctx, p.visit.lease, Entry{
@@ -208,6 +228,9 @@ func (p *pipeline) flush(ctx context.Context) {
 	if len(full.members) == 0 {
 		return
 	}
+	if p.visit.lease.Route.OldestFirst {
+		full.sortByDate()
+	}
 	select {
 	case p.jobs <- full:
 	case <-ctx.Done(): // commit has ended, or will: these were never staged in the journal.
@@ -280,7 +303,7 @@ func (p *pipeline) deliver(ctx context.Context, b batch) error {
 	}
 	p.visit.Step("deliver.stage")
 	err = p.visit.Journal.Commit(ctx, p.visit.lease, Entry{
-		Deliver: p.published, Stage: &Batch{Key: key, Members: b.members},
+		Deliver: p.published, Placed: p.placed, Stage: &Batch{Key: key, Members: b.members},
 		Intend: &next, Progress: progress,
 	})
 	if errors.Is(err, ErrFenced) {
@@ -290,7 +313,7 @@ func (p *pipeline) deliver(ctx context.Context, b batch) error {
 	if err != nil {
 		return err // Perhaps written, perhaps not: the next visit's recovery finds out.
 	}
-	p.intended, p.published = append(p.intended[1:], next), nil
+	p.intended, p.published, p.placed = append(p.intended[1:], next), nil, nil
 	p.visit.Step("deliver.staged")
 	p.visit.generation++
 	if err := p.visit.noteGeneration(ctx); err != nil {
@@ -301,6 +324,7 @@ func (p *pipeline) deliver(ctx context.Context, b batch) error {
 	}
 	p.visit.Step("deliver.published")
 	p.published = append(p.published, key)
+	p.placed = append(p.placed, p.visit.placed(b.members)...)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i, m := range b.members {

@@ -26,11 +26,14 @@ type plan struct {
 	renamed  map[int]mail.ID // By place: what is fetched under another name than it is listed with. See reuse.
 
 	// The listing is worked through in windows, newest first.
-	below  int         // Later windows begin below this place in the listing.
-	todo   []mail.Item // What is to be fetched in this window, newest first,
+	below  int         // Later windows begin below this place in the listing; 0: there is none.
+	above  int         // Where the oldest go first, later windows begin at this place.
+	todo   []mail.Item // What is to be fetched in this window, newest first, or oldest first,
 	places []uint32    // … and where in the listing each is.
 	next   int         // Which of todo comes next, if all come in order: see placeOf.
 	twins  []place     // Of this window: what waits for its twin.
+	// Where the oldest go first: where in todo a message is, made when it is needed; else nil.
+	byDate map[mail.ID]int
 
 	// revalidated says that the UIDs have a new meaning since this visit.
 	revalidated bool
@@ -88,6 +91,7 @@ func (p *plan) decide(of func(at int, it mail.Item) Verdict) {
 	}
 	clear(p.todo[n:])
 	p.todo, p.places = p.todo[:n], p.places[:n]
+	clear(p.byDate)
 }
 
 // placeOf returns where in the listing a message of this window is; false: it is not
@@ -106,6 +110,17 @@ func (p *plan) placeOf(it *mail.Item) (at int, ok bool) {
 
 // search finds a message of this window, which is in order; -1: it is not there.
 func (p *plan) search(it *mail.Item) int {
+	if p.byDate != nil {
+		if len(p.byDate) == 0 {
+			for i := range p.todo {
+				p.byDate[p.todo[i].ID] = i
+			}
+		}
+		if i, ok := p.byDate[it.ID]; ok {
+			return i
+		}
+		return -1
+	}
 	order := func(it *mail.Item) uint32 { return cmp.Or(it.ID.UID, it.Number) }
 	i := sort.Search(len(p.todo), func(i int) bool { return order(&p.todo[i]) <= order(it) })
 	if i == len(p.todo) || p.todo[i].ID != it.ID {

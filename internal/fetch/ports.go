@@ -88,13 +88,13 @@ type Session interface {
 	Close() error
 }
 
-// Mailbox is the users' own mailboxes.
+// Mailbox is the mailboxes that mail goes into: the users' own, and those that routes name.
 type Mailbox interface {
-	// Open prepares delivery for one account into one user's mailbox. journal
+	// Open prepares delivery along a route into one mailbox. The route's journal
 	// and epoch name the spool's owner; limit is enforced by Reserve, beside the
 	// mailbox's own. No mailbox is made: where there is none, and Make may make it,
 	// the error is ErrNotMade.
-	Open(ctx context.Context, o owner.Owner, journal string, epoch int64, limit owner.Limit) (Delivery, error)
+	Open(ctx context.Context, r route.Route, epoch int64, limit owner.Limit) (Delivery, error)
 	// Make makes a user's mailbox, if it is not there.
 	Make(ctx context.Context, o owner.Owner) error
 	// InboxValidity returns the UIDVALIDITY under which the server of users'
@@ -159,6 +159,9 @@ type Target interface {
 	// while the spool knows of it; calling Publish again with the same placements does
 	// the rest.
 	Publish(ctx context.Context, ps []mail.Placement) (done []mail.Token, err error)
+	// Placed returns where the destination said that it has messages of Publish, since the last call, as far as it did:
+	// nothing but what is shown and looked for later depends on it.
+	Placed() []mail.Placed
 	// Find answers the one question that is asked after a crash: which of these messages,
 	// staged and never confirmed, are delivered? The answers are in the order of ps. What
 	// is Delivered is durable there, and what is Pending is safe to publish. noted is
@@ -289,12 +292,19 @@ type Alias struct {
 	Global string
 }
 
+// Placed is where a delivered message lies at the destination.
+type Placed struct {
+	Ref
+	Validity, UID uint32
+}
+
 // Rematch says that a delivered message has another name now.
 type Rematch struct{ From, To Ref }
 
 // Entry is one journal write: all of it or nothing.
 type Entry struct {
 	Deliver  []BatchKey // Staged batches that are delivered now.
+	Placed   []Placed   // Where messages of them lie, as far as that is known and somebody will want to know it.
 	Stage    *Batch     // A batch whose messages are durable in the spool. It must have been intended.
 	Restage  *Batch     // A staged batch whose messages have other names now: these are its members from now on.
 	Intend   *BatchKey  // A batch about to be downloaded.

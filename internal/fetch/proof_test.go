@@ -29,6 +29,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
@@ -222,7 +223,8 @@ func (p proof) visit(ctx context.Context, db *store.Store, j fetch.Journal, sour
 	}
 	e := fetch.New(fetch.Options{
 		Source: source, Mailbox: all, Journal: j, Credentials: canaryCredentials{},
-		TokenKey: proofKey(), LocalName: maildir.LocalName, BatchMessages: 3, Step: step, Now: p.now, Log: slog.New(
+		TokenKey: proofKey(), LocalName: fetch.InFolder(maildir.LocalName),
+		BatchMessages: 3, Step: step, Now: p.now, Log: slog.New(
 			slog.DiscardHandler),
 	})
 	return e.Visit(ctx, lease), lease, nil
@@ -522,11 +524,9 @@ type carelessBoxes struct {
 	proof proof
 }
 
-func (b carelessBoxes) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
-	l owner.Limit,
-) (fetch.Delivery, error) {
-	d, err := b.Mailbox.Open(ctx, o, journal, epoch, l)
-	c := careless{d, b.proof.home(), filepath.Join(b.proof.home(), "fetch-spool", journal), epoch}
+func (b carelessBoxes) Open(ctx context.Context, r route.Route, epoch int64, l owner.Limit) (fetch.Delivery, error) {
+	d, err := b.Mailbox.Open(ctx, r, epoch, l)
+	c := careless{d, b.proof.home(), filepath.Join(b.proof.home(), "fetch-spool", r.Journal), epoch}
 	switch {
 	case err != nil:
 		return nil, err

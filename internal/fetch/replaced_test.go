@@ -18,6 +18,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
 
@@ -238,10 +239,8 @@ func exists(path string) bool {
 // The control: a visit that does not look where its mailbox is.
 type blindBoxes struct{ fetch.Mailbox }
 
-func (b blindBoxes) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
-	l owner.Limit,
-) (fetch.Delivery, error) {
-	d, err := b.Mailbox.Open(ctx, o, journal, epoch, l)
+func (b blindBoxes) Open(ctx context.Context, r route.Route, epoch int64, l owner.Limit) (fetch.Delivery, error) {
+	d, err := b.Mailbox.Open(ctx, r, epoch, l)
 	return blindDelivery{d}, err
 }
 
@@ -265,11 +264,9 @@ type credulousBoxes struct {
 	home string
 }
 
-func (b credulousBoxes) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
-	l owner.Limit,
-) (fetch.Delivery, error) {
-	d, err := b.Mailbox.Open(ctx, o, journal, epoch, l)
-	return credulousDelivery{d, filepath.Join(b.home, "fetch-spool", journal)}, err
+func (b credulousBoxes) Open(ctx context.Context, r route.Route, epoch int64, l owner.Limit) (fetch.Delivery, error) {
+	d, err := b.Mailbox.Open(ctx, r, epoch, l)
+	return credulousDelivery{d, filepath.Join(b.home, "fetch-spool", r.Journal)}, err
 }
 
 type credulousDelivery struct {

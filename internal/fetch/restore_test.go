@@ -12,6 +12,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mailtest/installation"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
 
@@ -107,10 +108,8 @@ func TestAfterADatabaseIsRestoredNothingThatIsStillThereIsDownloadedAgain(t *tes
 // forgetful is a mailbox whose spool has no note: the rule removed.
 type forgetful struct{ fetch.Mailbox }
 
-func (b forgetful) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
-	l owner.Limit,
-) (fetch.Delivery, error) {
-	d, err := b.Mailbox.Open(ctx, o, journal, epoch, l)
+func (b forgetful) Open(ctx context.Context, r route.Route, epoch int64, l owner.Limit) (fetch.Delivery, error) {
+	d, err := b.Mailbox.Open(ctx, r, epoch, l)
 	return unnoted{d}, err
 }
 

@@ -29,6 +29,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
@@ -121,7 +122,8 @@ func work(text string) int {
 				Journal: db.Journal(),
 				rule:    o.Broken,
 			}, Credentials: noCredentials{},
-			TokenKey: []byte("a key that outlives the process"), LocalName: maildir.LocalName, BatchMessages: 3, Step: step,
+			TokenKey: []byte("a key that outlives the process"), LocalName: fetch.InFolder(maildir.LocalName),
+			BatchMessages: 3, Step: step,
 			Log: slog.New(slog.DiscardHandler),
 		})
 		rep := e.Visit(ctx, lease)
@@ -147,13 +149,11 @@ func work(text string) int {
 // realBoxes adapts the mailbox, as cmd does.
 type realBoxes struct{ *maildir.Store }
 
-func (b realBoxes) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
-	l owner.Limit,
-) (fetch.Delivery, error) {
-	if err := b.Make(ctx, o); err != nil {
+func (b realBoxes) Open(ctx context.Context, r route.Route, epoch int64, l owner.Limit) (fetch.Delivery, error) {
+	if err := b.Make(ctx, r.Owner); err != nil {
 		return nil, err
 	}
-	return b.Store.Open(ctx, o, journal, epoch, l)
+	return b.Store.Open(ctx, r.Owner, r.Journal, epoch, l)
 }
 
 // brokenBoxes breaks a rule on the mailbox's side.
@@ -162,9 +162,8 @@ type brokenBoxes struct {
 	order order
 }
 
-func (b brokenBoxes) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
-	l owner.Limit,
-) (fetch.Delivery, error) {
+func (b brokenBoxes) Open(ctx context.Context, r route.Route, epoch int64, l owner.Limit) (fetch.Delivery, error) {
+	o, journal := r.Owner, r.Journal
 	spool := filepath.Join(b.order.Root, owner.Domain(o.String()), strings.Split(o.String(), "@")[0], "fetch-spool",
 		journal)
 	if b.order.Broken == "sweep staged files" {
@@ -176,7 +175,7 @@ func (b brokenBoxes) Open(ctx context.Context, o owner.Owner, journal string, ep
 			return nil, err
 		}
 	}
-	d, err := b.Mailbox.Open(ctx, o, journal, epoch, l)
+	d, err := b.Mailbox.Open(ctx, r, epoch, l)
 	if b.order.Broken == "copy instead of rename" {
 		d = copyingDelivery{d, spool}
 	}

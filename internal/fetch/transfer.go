@@ -75,7 +75,7 @@ func (v *visit) commitWindow(ctx context.Context, p *pipeline) error {
 	aliases := v.aliases() // Which adds to v.unskip.
 	e := Entry{Unskip: v.unskip, Alias: append(aliases, v.same...), Skip: v.tooLarge}
 	if p != nil {
-		e.Deliver, e.Drop = p.published, p.intended
+		e.Deliver, e.Placed, e.Drop = p.published, p.placed, p.intended
 		e.Skip = append(e.Skip, p.skips...)
 		var err error
 		if e.Rematch, err = v.resolveRematches(ctx, p.rematches); err != nil {

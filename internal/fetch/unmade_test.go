@@ -9,6 +9,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 // unmade is a mailbox that is not there before it is made.
@@ -17,13 +18,11 @@ type unmade struct {
 	made int
 }
 
-func (u *unmade) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
-	l owner.Limit,
-) (fetch.Delivery, error) {
+func (u *unmade) Open(ctx context.Context, r route.Route, epoch int64, l owner.Limit) (fetch.Delivery, error) {
 	if u.made == 0 {
 		return nil, fetch.ErrNotMade
 	}
-	return u.box.Open(ctx, o, journal, epoch, l)
+	return u.box.Open(ctx, r, epoch, l)
 }
 
 func (u *unmade) Make(context.Context, owner.Owner) error { u.made++; return nil }

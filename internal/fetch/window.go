@@ -24,28 +24,39 @@ func (v *visit) fetchWindows(ctx context.Context) error {
 	}
 }
 
-// fillWindow fills the plans' todo from their listings, newest first.
+// fillWindow fills the plans' todo from their listings: newest first, or oldest first, by
+// internal date as far as a window has it, where the route says so.
 func (v *visit) fillWindow(context.Context) error {
-	room := v.Window
+	room, oldestFirst := v.Window, v.lease.Route.OldestFirst
 	for _, p := range v.plans {
-		p.todo, p.places, p.next, p.twins = nil, nil, 0, nil
-		through, err := v.eachNew(p, p.below, func(at int, it mail.Item) bool {
+		p.todo, p.places, p.next, p.twins, p.byDate = nil, nil, 0, nil, nil
+		take := func(at int, it mail.Item) bool {
 			if room == 0 {
 				return false
 			}
-			p.below = at
-			if v.isOld(p, &it) {
+			if p.below = at; oldestFirst {
+				p.above, p.below = at+1, p.listing.Len()
+			}
+			if v.isOld(p, &it) || !v.lease.Route.Dates.Has(it.Received) {
 				p.judge(at, VerdictBeforeStart)
 				return true
 			}
 			if p.todo == nil {
-				n := min(p.verdicts[:at+1].count(VerdictFetch), room)
+				n := min(p.verdicts.count(VerdictFetch), room)
 				p.todo, p.places = make([]mail.Item, 0, n), make([]uint32, 0, n)
 			}
 			p.todo, p.places = append(p.todo, it), append(p.places, uint32(at))
 			room--
 			return true
-		})
+		}
+		var through bool
+		var err error
+		if oldestFirst {
+			through, err = v.eachNewUpwards(p, p.above, take)
+			p.sortByDate()
+		} else {
+			through, err = v.eachNew(p, p.below, take)
+		}
 		if err != nil {
 			return err
 		}
@@ -54,6 +65,20 @@ func (v *visit) fillWindow(context.Context) error {
 		}
 	}
 	return nil
+}
+
+// sortByDate brings the window into the order of internal dates.
+func (p *plan) sortByDate() {
+	order := make([]int, len(p.todo))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return p.todo[a].Received.Compare(p.todo[b].Received) })
+	todo, places := make([]mail.Item, len(order)), make([]uint32, len(order))
+	for i, from := range order {
+		todo[i], places[i] = p.todo[from], p.places[from]
+	}
+	p.todo, p.places, p.byDate = todo, places, map[mail.ID]int{}
 }
 
 // eachNew calls do for what is to be fetched below a place in the listing, newest
@@ -77,6 +102,30 @@ func (v *visit) eachNew(p *plan, below int, do func(at int, it mail.Item) bool) 
 			}
 		}
 		below = from
+	}
+	return true, nil
+}
+
+// eachNewUpwards is eachNew, oldest first, from a place in the listing on.
+func (v *visit) eachNewUpwards(p *plan, from int, do func(at int, it mail.Item) bool) (through bool, err error) {
+	for n := p.listing.Len(); from < n; {
+		for from < n && p.verdicts[from] != VerdictFetch {
+			from++
+		}
+		end := min(n, from+v.Window)
+		if from == end {
+			continue
+		}
+		items, err := p.listing.Page(from, end-from)
+		if err != nil {
+			return false, err
+		}
+		for i := range items {
+			if at := from + i; p.verdicts[at] == VerdictFetch && !do(at, p.item(at, items[i])) {
+				return false, nil
+			}
+		}
+		from = end
 	}
 	return true, nil
 }

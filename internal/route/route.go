@@ -17,26 +17,45 @@ type ID string
 // Kind is for how long mail goes a route.
 type Kind string
 
-// Keep is the kind of a route on which mail keeps going, as that of an account.
-const Keep Kind = "keep"
+// The kinds.
+const (
+	Keep Kind = "keep" // Mail keeps going, as to an account's folder.
+	Once Kind = "once" // What is there goes, once: a copy of a whole mailbox.
+)
 
 // Route is a way that mail goes: from a mailbox at a server into a folder of its owner's
-// own mailbox.
+// own mailbox, or into the whole of a mailbox.
 type Route struct {
-	ID      ID
-	Kind    Kind
-	Owner   owner.Owner
-	From    remote.Mailbox
-	Folder  string // Where it arrives in the owner's mailbox: "Gmail", "Work/Old"; "/" between parts.
+	ID    ID
+	Kind  Kind
+	Owner owner.Owner
+	From  remote.Mailbox
+	// To is the mailbox at a server into which mail goes; the zero Mailbox is the owner's own.
+	To     remote.Mailbox
+	Folder string // Where it arrives in the owner's mailbox: "Gmail", "Work/Old"; "/" between parts. Of kind Keep.
+	// Names is where single folders arrive, by the source's name. Of kind Once.
+	Names   map[string]string
 	Folders FolderRules
 	Start   Start
 	// MaxMessageBytes is the largest message that is fetched unasked; 0 stands
 	// for DefaultMessageBytes.
 	MaxMessageBytes int64
+	Dates           Dates     // Of what goes. IMAP alone says internal dates.
+	OldestFirst     bool      // What has the earliest internal date goes first; else what has the latest.
 	CreatedAt       time.Time // Start is counted from then.
 	// Journal identifies the journal of what was delivered: a random UUID that
 	// outlives the route, so that making it again delivers nothing twice.
 	Journal string
+}
+
+// Dates bound internal dates.
+type Dates struct {
+	From, Before time.Time // From that one on, and earlier than that one; zero: no bound.
+}
+
+// Has reports whether a date is within the bounds. One that is not known is.
+func (d Dates) Has(t time.Time) bool {
+	return t.IsZero() || !t.Before(d.From) && (d.Before.IsZero() || t.Before(d.Before))
 }
 
 // FolderRules choose among the remote folders, by name ("Archive/2023", in the

@@ -174,6 +174,8 @@ func (d *delivery) SetGeneration(_ context.Context, n int64) error {
 
 func (d *delivery) NoteSpool(context.Context) error { return d.p.Call() }
 
+func (*delivery) Placed() []mail.Placed { return nil }
+
 func (d *delivery) Publish(ctx context.Context, ps []mail.Placement) (done []mail.Token, err error) {
 	if err := d.Present(ctx); err != nil {
 		return nil, err

@@ -27,6 +27,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
@@ -154,7 +155,7 @@ func (in *Installation) KilledAt(step string) {
 func (in *Installation) engine(j fetch.Journal, batch int, step func(string)) *fetch.Engine {
 	return fetch.New(fetch.Options{
 		Source: in.source, Mailbox: in.Mailbox, Journal: j, Credentials: noCredentials{}, TokenKey: tokenKey,
-		LocalName: maildir.LocalName, BatchMessages: batch, Log: slog.New(slog.DiscardHandler), Step: step,
+		LocalName: fetch.InFolder(maildir.LocalName), BatchMessages: batch, Log: slog.New(slog.DiscardHandler), Step: step,
 	})
 }
 
@@ -268,13 +269,11 @@ func (in *Installation) Rename(name, folder, flags string) {
 // boxes adapts the mailboxes, as cmd/mailbrook does.
 type boxes struct{ *maildir.Store }
 
-func (b boxes) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
-	l owner.Limit,
-) (fetch.Delivery, error) {
-	if err := b.Make(ctx, o); err != nil {
+func (b boxes) Open(ctx context.Context, r route.Route, epoch int64, l owner.Limit) (fetch.Delivery, error) {
+	if err := b.Make(ctx, r.Owner); err != nil {
 		return nil, err
 	}
-	return b.Store.Open(ctx, o, journal, epoch, l)
+	return b.Store.Open(ctx, r.Owner, r.Journal, epoch, l)
 }
 
 type noCredentials struct{}
