@@ -28,7 +28,8 @@ func TestManagingAtCyrus(t *testing.T) {
 	}
 }
 
-func manageAtCyrus(t *testing.T, server *mailtest.Cyrus) {
+// officeAtCyrus is anna's mailbox at a Cyrus.
+func officeAtCyrus(t *testing.T, server *mailtest.Cyrus) *office {
 	f := &office{t: t, now: time.Now()}
 	f.Store = New(Options{
 		Server: remote.Server{Host: "127.0.0.1", Port: server.IMAP, Security: remote.None}, Key: []byte("key"),
@@ -38,6 +39,11 @@ func manageAtCyrus(t *testing.T, server *mailtest.Cyrus) {
 		Quiet: 20 * time.Millisecond, TempDir: t.TempDir(), Now: f.clock, Log: slog.New(slog.NewTextHandler(lines{f}, nil)),
 	})
 	f.dial = dialling(f, func() string { return server.Addr("imap") })
+	return f
+}
+
+func manageAtCyrus(t *testing.T, server *mailtest.Cyrus) {
+	f := officeAtCyrus(t, server)
 	ctx := t.Context()
 	mark := mail.MarkFor([]byte("key"), "journal")
 	d := f.open(anna(), 1, owner.Limit{})

@@ -32,6 +32,9 @@ type Delivery struct {
 	batch int             // How many were sealed for direct delivery.
 	sweep bool            // What earlier leases left is to be swept once there is a connection.
 
+	placed []mail.Placed   // What the server said since Placed was asked last.
+	moved  map[uint32]lies // By UID in the staging folder: where it said that it moved it; nil: nothing is moved.
+
 	mu       sync.Mutex // Guards what follows.
 	staged   map[string]*staged
 	reserved use // Of box.reserved; guarded by box.mu.

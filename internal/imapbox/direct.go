@@ -361,6 +361,7 @@ func (d *Delivery) learn(a *appending) error {
 	}
 	for _, i := range a.taken {
 		learned(i, stored, a.uids[i])
+		d.notePlace(a.ps[i], a.under[i], a.uids[i])
 		if m := d.staged[a.ps[i].Spool]; m != nil {
 			m.discard()
 			delete(d.staged, a.ps[i].Spool)

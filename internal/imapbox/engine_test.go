@@ -21,6 +21,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mailtest"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
@@ -97,10 +98,8 @@ func (r *elsewhere) send(n, size int) {
 // asMailbox gives the engine a store.
 type asMailbox struct{ *Store }
 
-func (m asMailbox) Open(ctx context.Context, o owner.Owner, journal string, epoch int64, l owner.Limit) (
-	fetch.Delivery, error,
-) {
-	d, err := m.Store.Open(ctx, o, journal, epoch, l)
+func (m asMailbox) Open(ctx context.Context, r route.Route, epoch int64, l owner.Limit) (fetch.Delivery, error) {
+	d, err := m.Store.Open(ctx, r.Owner, r.Journal, epoch, l)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +151,8 @@ func (v *visited) visit() (logins, fetched int, err error) {
 	logins, fetched = v.logins, v.fetched
 	rep := fetch.New(fetch.Options{
 		Source: v.elsewhere, Mailbox: asMailbox{v.f.Store}, Journal: v.db.Journal(), Credentials: v.elsewhere,
-		TokenKey: []byte("key"), LocalName: maildir.LocalName, BatchMessages: 2, Log: slog.New(slog.DiscardHandler),
+		TokenKey: []byte("key"), LocalName: fetch.InFolder(maildir.LocalName), BatchMessages: 2,
+		Log: slog.New(slog.DiscardHandler),
 	}).Visit(ctx, l.Lease)
 	if err := v.db.Queue().Finish(ctx, l.Lease, schedule.Settlement{
 		State: account.OK, DueAt: time.Now().Add(time.Hour), Success: true,

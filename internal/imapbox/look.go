@@ -152,6 +152,11 @@ func (l *looking) read(c *conn, folder string, validity uint32, uids []uint32) e
 	if l.kept == nil {
 		l.kept = map[lies]mail.Fingerprint{}
 	}
+	return c.fingerprints(uids, func(uid uint32, p mail.Fingerprint) { l.kept[lies{folder, validity, uid}] = p })
+}
+
+// fingerprints reads messages of the folder that is open, and calls take for each that is there.
+func (c *conn) fingerprints(uids []uint32, take func(uid uint32, p mail.Fingerprint)) error {
 	scan := mail.NewScanner()
 	came := false
 	c.Body = func(r io.Reader, _ int64) error {
@@ -164,7 +169,7 @@ func (l *looking) read(c *conn, folder string, validity uint32, uids []uint32) e
 	for some := range slices.Chunk(uids, 100) {
 		_, err := c.Do("UID FETCH "+wire.UIDs(some)+" (UID BODY.PEEK[])", func(a wire.Answer) error {
 			if uid, _ := fetched(a); uid != 0 && came {
-				l.kept[lies{folder, validity, uid}] = scan.Sum()
+				take(uid, scan.Sum())
 			}
 			came = false
 			return nil

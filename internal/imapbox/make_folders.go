@@ -32,7 +32,7 @@ func (s *Store) ensure(c *conn, folders []string) error {
 		}
 		for _, f := range withParents(folder) {
 			name := s.wireName(c, f)
-			if c.folders[name] || asked[name] {
+			if c.folders[name] || asked[name] || name == inbox {
 				continue
 			}
 			asked[name] = true

@@ -23,6 +23,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mailtest/installation"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/store"
 )
 
@@ -131,13 +132,11 @@ func (m *movingOver) maildirs(step func(string)) formerBoxes {
 // formerBoxes are the Maildirs, as they are delivered into and moved over.
 type formerBoxes struct{ *maildir.Store }
 
-func (b formerBoxes) Open(ctx context.Context, o owner.Owner, journal string, epoch int64, l owner.Limit) (
-	fetch.Delivery, error,
-) {
-	if err := b.Make(ctx, o); err != nil {
+func (b formerBoxes) Open(ctx context.Context, r route.Route, epoch int64, l owner.Limit) (fetch.Delivery, error) {
+	if err := b.Make(ctx, r.Owner); err != nil {
 		return nil, err
 	}
-	return b.Store.Open(ctx, o, journal, epoch, l)
+	return b.Store.Open(ctx, r.Owner, r.Journal, epoch, l)
 }
 
 func (b formerBoxes) OpenFormer(ctx context.Context, o owner.Owner, journal string, epoch int64) (
@@ -153,10 +152,8 @@ type half struct{ formerBoxes }
 
 var errHalf = errors.New("broken off")
 
-func (h half) Open(ctx context.Context, o owner.Owner, journal string, epoch int64, l owner.Limit) (
-	fetch.Delivery, error,
-) {
-	d, err := h.formerBoxes.Open(ctx, o, journal, epoch, l)
+func (h half) Open(ctx context.Context, r route.Route, epoch int64, l owner.Limit) (fetch.Delivery, error) {
+	d, err := h.formerBoxes.Open(ctx, r, epoch, l)
 	return halfDelivery{d}, err
 }
 
@@ -182,7 +179,7 @@ func (m *movingOver) server(step func(string)) *Store {
 func (m *movingOver) engine(db *store.Store, into fetch.Mailbox, step func(string)) *fetch.Engine {
 	return fetch.New(fetch.Options{
 		Source: m.from, Mailbox: into, Journal: db.Journal(), Credentials: m.from, TokenKey: []byte("key"),
-		LocalName: maildir.LocalName, Log: slog.New(slog.DiscardHandler), Step: step,
+		LocalName: fetch.InFolder(maildir.LocalName), Log: slog.New(slog.DiscardHandler), Step: step,
 	})
 }
 
@@ -350,10 +347,8 @@ func TestMovingOverIsKilledAtAnyStep(t *testing.T) {
 // guessing are mailboxes of which nobody knows that they were others before.
 type guessing struct{ asMailbox }
 
-func (g guessing) Open(ctx context.Context, o owner.Owner, journal string, epoch int64, l owner.Limit) (
-	fetch.Delivery, error,
-) {
-	d, err := g.asMailbox.Open(ctx, o, journal, epoch, l)
+func (g guessing) Open(ctx context.Context, r route.Route, epoch int64, l owner.Limit) (fetch.Delivery, error) {
+	d, err := g.asMailbox.Open(ctx, r, epoch, l)
 	return guess{d.(*Delivery)}, err
 }
 
@@ -384,10 +379,8 @@ type byMessageID struct {
 	m *movingOver
 }
 
-func (b byMessageID) Open(ctx context.Context, o owner.Owner, journal string, epoch int64, l owner.Limit) (
-	fetch.Delivery, error,
-) {
-	d, err := b.asMailbox.Open(ctx, o, journal, epoch, l)
+func (b byMessageID) Open(ctx context.Context, r route.Route, epoch int64, l owner.Limit) (fetch.Delivery, error) {
+	d, err := b.asMailbox.Open(ctx, r, epoch, l)
 	return sameID{d.(*Delivery), b.m}, err
 }
 

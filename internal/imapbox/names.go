@@ -24,9 +24,15 @@ func (h hierarchy) between() string {
 	return h.delimiter
 }
 
-// name is how the server calls a folder, "/" between its parts, that lies below root. A part that
-// it has a substitute for is called that.
+// inbox is the folder that every mailbox has, whatever the case in which a server writes it.
+const inbox = "INBOX"
+
+// name is how the server calls a folder, "/" between its parts, that lies below root; the inbox lies below none. A part
+// that it has a substitute for is called that.
 func (h hierarchy) name(root, folder string) string {
+	if folder == inbox {
+		return inbox
+	}
 	parts := strings.Split(folder, "/")
 	if root != "" {
 		parts = append(strings.Split(root, "/"), parts...)
@@ -45,6 +51,11 @@ func (h hierarchy) name(root, folder string) string {
 		name = own
 	}
 	return name
+}
+
+// isNamed reports whether what a server calls a folder is this name.
+func isNamed(told, name string) bool {
+	return told == name || name == inbox && strings.EqualFold(told, inbox)
 }
 
 // wireName is how the server calls a folder, "/" between its parts, of the user's own.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/mail"
@@ -38,6 +40,8 @@ func (d *Delivery) Publish(ctx context.Context, ps []mail.Placement) (done []mai
 // unstage publishes what lies in staging folders.
 func (d *Delivery) unstage(ctx context.Context, ps []mail.Placement) (done []mail.Token, err error) {
 	const op = "delivering messages"
+	defer func() { d.moved = nil }()
+	d.moved = map[uint32]lies{}
 	batches := map[int64]map[string][]uint32{}
 	var epochs []int64
 	validity := map[int64]uint32{}
@@ -69,7 +73,44 @@ func (d *Delivery) unstage(ctx context.Context, ps []mail.Placement) (done []mai
 	}
 	d.published(ps)
 	d.box.took()
+	for _, m := range ps {
+		if p, err := placeOf(m); err == nil && len(epochs) == 1 {
+			d.notePlace(m, d.moved[p.uid].validity, d.moved[p.uid].uid)
+		}
+	}
 	return done, nil
+}
+
+// notePlace notes where the server said that a message lies, if it did.
+func (d *Delivery) notePlace(m mail.Placement, validity, uid uint32) {
+	if validity != 0 && uid != 0 {
+		d.placed = append(d.placed, mail.Placed{Token: m.Token, Validity: validity, UID: uid})
+	}
+}
+
+// Placed returns what the server said of where messages lie, since it was asked last: by COPYUID, or by APPENDUID (RFC
+// 4315 section 3, RFC 6851 section 4.3).
+func (d *Delivery) Placed() []mail.Placed {
+	told := d.placed
+	d.placed = nil
+	return told
+}
+
+// learnMoved takes what a COPYUID says of messages that were in the staging folder.
+func (d *Delivery) learnMoved(r wire.Reply) {
+	parts := strings.Fields(r.Args)
+	if r.Code != "COPYUID" || len(parts) != 3 || d.moved == nil {
+		return
+	}
+	const most = 10_000
+	validity, err := strconv.ParseUint(parts[0], 10, 32)
+	from, to := uidsIn(parts[1], most), uidsIn(parts[2], most)
+	if err != nil || len(from) != len(to) {
+		return
+	}
+	for i, uid := range from {
+		d.moved[uid] = lies{validity: uint32(validity), uid: to[i]}
+	}
 }
 
 // move empties a part of a staging folder into the users' folders.
@@ -132,9 +173,12 @@ func (d *Delivery) moveOnce(c *conn, into map[string][]uint32) (again map[string
 		return nil, err
 	}
 	again = map[string][]uint32{}
+	c.told = d.learnMoved
+	defer func() { c.told = nil }()
 	var failed error
 	for _, m := range all {
-		_, err := c.Await(m.tag, nil)
+		done, err := c.Await(m.tag, nil)
+		d.learnMoved(done.Reply)
 		no := (*wire.Refused)(nil)
 		switch {
 		case errors.As(err, &no) && no.Reply.Code == "TRYCREATE":

@@ -125,7 +125,7 @@ func (s *standings) await() error {
 	for _, q := range s.asked {
 		name := s.d.store.wireName(s.c, q.folder)
 		_, err := s.c.Await(q.tag, func(a wire.Answer) error {
-			if a.Kind == "STATUS" && len(a.Values) == 2 && a.Values[0].Text == name {
+			if a.Kind == "STATUS" && len(a.Values) == 2 && isNamed(a.Values[0].Text, name) {
 				items := a.Values[1].Pairs() // Of another folder they would leave out where to look.
 				s.at[q.folder] = standing{items["UIDVALIDITY"].UID(), items["UIDNEXT"].UID()}
 			}
@@ -210,7 +210,8 @@ type appending struct {
 	denied   []int    // How often each was refused.
 	began    []bool   // Of each message: something of it may have been sent.
 	taken    []int    // Those that the server said OK to, in the order in which it has them.
-	uids     []uint32 // Of each that was taken: by its word, in the staging folder as it is.
+	uids     []uint32 // Of each that was taken: by its word, in the staging folder as it is,
+	under    []uint32 // … and the UIDVALIDITY that its word was for; 0: it said nothing.
 	together bool     // Several were refused with one APPEND: it says not which.
 
 	before func() error     // Awaits what was asked before anything was sent; nil: that was done.
@@ -231,6 +232,7 @@ func (d *Delivery) newAppending(c *conn, ps []mail.Placement, messages []*staged
 	return &appending{
 		d: d, c: c, ps: ps, messages: messages, to: to, refused: make([]error, n),
 		bare: make([]bool, n), denied: make([]int, n), began: make([]bool, n), uids: make([]uint32, n),
+		under: make([]uint32, n),
 	}
 }
 
@@ -355,13 +357,13 @@ func (a *appending) settle(g group) error {
 	if err != nil {
 		return a.judge(g, err)
 	}
-	at := a.appended(done.Reply, len(g.of))
+	validity, at := a.appended(done.Reply, len(g.of))
 	for n, i := range g.of {
 		a.taken, a.refused[i] = append(a.taken, i), nil
 		a.messages[i].discard() // It is not sent again.
 		a.d.store.dropped.Add(int64(len(a.ps[i].Keywords.List()) - len(a.keywords(i).List())))
 		if at != nil {
-			a.uids[i] = at[n]
+			a.uids[i], a.under[i] = at[n], validity
 		}
 	}
 	return nil
@@ -450,11 +452,29 @@ func fetched(a wire.Answer) (uid uint32, items map[string]wire.Value) {
 
 // appended returns what an APPENDUID says (RFC 4315), if it is about n messages. It is a hint:
 // some servers get it wrong.
-func (a *appending) appended(r wire.Reply, n int) (uids []uint32) {
-	_, set, _ := strings.Cut(strings.TrimSpace(r.Args), " ")
+func (a *appending) appended(r wire.Reply, n int) (validity uint32, uids []uint32) {
+	of, set, _ := strings.Cut(strings.TrimSpace(r.Args), " ")
 	if r.Code != "APPENDUID" {
-		return nil
+		return 0, nil
 	}
+	uids = uidsOf(set, n)
+	under, err := strconv.ParseUint(of, 10, 32)
+	if err != nil {
+		under = 0
+	}
+	return uint32(under), uids
+}
+
+// uidsOf reads a set of n UIDs, in its order; nil: it is none.
+func uidsOf(set string, n int) []uint32 {
+	if uids := uidsIn(set, n); len(uids) == n {
+		return uids
+	}
+	return nil
+}
+
+// uidsIn reads a set of UIDs, in its order; nil: it is none, or one of more than most.
+func uidsIn(set string, most int) (uids []uint32) {
 	for part := range strings.SplitSeq(set, ",") {
 		from, to, ranged := strings.Cut(part, ":")
 		if !ranged {
@@ -462,15 +482,12 @@ func (a *appending) appended(r wire.Reply, n int) (uids []uint32) {
 		}
 		lo, err1 := strconv.ParseUint(from, 10, 32)
 		hi, err2 := strconv.ParseUint(to, 10, 32)
-		if err1 != nil || err2 != nil || hi < lo || hi-lo >= uint64(n-len(uids)) {
+		if err1 != nil || err2 != nil || hi < lo || hi-lo >= uint64(most-len(uids)) {
 			return nil
 		}
 		for ; lo <= hi; lo++ {
 			uids = append(uids, uint32(lo))
 		}
-	}
-	if len(uids) != n {
-		return nil
 	}
 	return uids
 }

@@ -25,10 +25,11 @@ type conn struct {
 	// Folders that may be deleted now, as their owner asks for it, or since a test is over.
 	removable map[string]bool
 
-	selected string          // The folder that is selected; "": none, or one is being selected.
-	validity uint32          // Its UIDVALIDITY,
-	next     uint32          // … and its UIDNEXT when it was selected.
-	keeps    map[string]bool // The flags that it keeps, in lower case; `\*`: any; nil: it does not say.
+	selected string           // The folder that is selected; "": none, or one is being selected.
+	validity uint32           // Its UIDVALIDITY,
+	next     uint32           // … and its UIDNEXT when it was selected.
+	told     func(wire.Reply) // Hears what the server says of what is moved; nil: nothing is.
+	keeps    map[string]bool  // The flags that it keeps, in lower case; `\*`: any; nil: it does not say.
 }
 
 // open connects, signs in and learns what the mailbox has.
@@ -228,14 +229,18 @@ func (c *conn) listed(a wire.Answer) {
 	if c.delimiter == "" {
 		c.delimiter = delimiterOf(a.Values[1])
 	}
-	if name := a.Values[2].Text; !wire.Askable(name) || len(name) > longestName {
+	name := a.Values[2].Text
+	if !wire.Askable(name) || len(name) > longestName {
 		return // Nobody can ask for it.
+	}
+	if strings.EqualFold(name, inbox) {
+		name = inbox
 	}
 	there := !slices.ContainsFunc(a.Values[0].List, func(v wire.Value) bool {
 		return strings.EqualFold(v.Text, `\NoSelect`) || strings.EqualFold(v.Text, `\NonExistent`)
 	})
 	if there {
-		c.folders[a.Values[2].Text] = true
+		c.folders[name] = true
 	}
 }
 
@@ -284,6 +289,9 @@ func (c *conn) highest() (highest uint32, err error) {
 // heard notes what the server says beside its answers of the folder that is being selected. If
 // it says later that another is in its place, nothing that is known of UIDs holds.
 func (c *conn) heard(a wire.Answer) {
+	if c.told != nil {
+		c.told(a.Reply)
+	}
 	if a.Reply.Code == "PERMANENTFLAGS" && c.selected == "" {
 		c.keeps = map[string]bool{}
 		for flag := range strings.FieldsSeq(strings.Trim(a.Reply.Args, "() ")) {

@@ -119,7 +119,7 @@ var writingGrammars = map[string]writingGrammar{
 }
 
 var (
-	statusAsked = []string{"UIDVALIDITY", "UIDNEXT", "MESSAGES", "SIZE"}
+	statusAsked = []string{"UIDVALIDITY", "UIDNEXT", "MESSAGES", "SIZE", "APPENDLIMIT"}
 	lookItems   = []string{"UID", "RFC822.SIZE", "INTERNALDATE", "FLAGS", "BODY.PEEK[]", "BODY.PEEK[HEADER]"}
 )
 

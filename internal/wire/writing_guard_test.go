@@ -45,6 +45,7 @@ func TestWritingGuardLetsPass(t *testing.T) {
 		`ID ("name" "Mailbrook")`, `ID ("name" "Mailbrook" "version" "1.2")`, "ENABLE UTF8=ACCEPT",
 		`LIST "" "*"`, `LIST "" "Gmail/%"`, `LIST "" "*" RETURN (SUBSCRIBED)`, `LIST "" "*" RETURN (SPECIAL-USE SUBSCRIBED)`,
 		`LSUB "" "*"`, `STATUS "INBOX" (UIDVALIDITY UIDNEXT)`, `STATUS "INBOX" (MESSAGES SIZE)`,
+		`STATUS "INBOX" (APPENDLIMIT)`,
 		`GETQUOTAROOT "INBOX"`, `GETQUOTA ""`, `MYRIGHTS "INBOX"`, `CREATE "Gmail"`, `SUBSCRIBE "Gmail"`, `EXAMINE "Gmail"`,
 		`SELECT "staging"`, `SELECT "INBOX"`,
 		"UID FETCH 1:* (UID)", "UID FETCH 7,9:12 (UID RFC822.SIZE INTERNALDATE FLAGS)", "UID FETCH 7 (UID BODY.PEEK[])",
