@@ -3,6 +3,7 @@ package words
 // details are what is said of failures, and of steps that went well. The English is the format that is kept. What is
 // filled in comes in both languages in the same order, unless "%[2]s" takes another.
 var details = []Phrase{
+	{"The mailbox does not take the report.", "Skrzynka nie przyjmuje raportu."},
 	{"The server says: %s", "Serwer odpowiada: %s"},
 	{"The server gave no reason.", "Serwer nie podał przyczyny."},
 	{"folder %s:", "folder %s:"},
