@@ -74,6 +74,14 @@ const (
 	// MailboxLoginRemoved is that it was forgotten.
 	MailboxLoginRemoved Action = "mailbox_login.removed"
 
+	CopyStarted   Action = "copy.started" // Of a whole mailbox: see package transfer.
+	CopyChanged   Action = "copy.changed"
+	CopyPaused    Action = "copy.paused"
+	CopyResumed   Action = "copy.resumed"
+	CopyCancelled Action = "copy.cancelled"
+	CopyRepeated  Action = "copy.repeated" // Set to work again: to bring what is new, to compare, or to retry.
+	CopyDeleted   Action = "copy.deleted"
+
 	UserRemoved       Action = "user.removed"
 	UserExported      Action = "user.exported" // All that is stored about a user was handed out.
 	LinkMade          Action = "link.made"
@@ -93,7 +101,8 @@ func Actions() []Action {
 	return []Action{
 		AccountAdded, AccountTested, AccountTestFailed, AccountChanged, AccountPaused, AccountResumed, AccountFetched,
 		AccountDeleted, MessageRetried, QuotaSet, DefaultSet, DefaultRemoved, MailboxLoginSet,
-		MailboxLoginRemoved, UserRemoved, UserExported, LinkMade,
+		MailboxLoginRemoved, CopyStarted, CopyChanged, CopyPaused, CopyResumed, CopyCancelled, CopyRepeated, CopyDeleted,
+		UserRemoved, UserExported, LinkMade,
 		SessionBegun, SessionEnded, SessionsEnded, TranscriptBegun, TranscriptRead, TranscriptRemoved,
 		InstallationAdopted,
 	}

@@ -23,9 +23,10 @@ var ErrWaits = errors.New("the account waits for its user")
 // account is visited alone. After more, a pause comes first.
 const AbortedAlone = 2
 
-// Claim asks for accounts to visit.
+// Claim asks for routes of one kind to visit: accounts, unless it says another.
 type Claim struct {
 	Worker     string
+	Kind       route.Kind    // Of the routes; "": route.Keep.
 	Now        time.Time     // The queue's.
 	Lease      time.Duration // How long a lease lasts unless a journal write extends it.
 	Limit      int
@@ -116,11 +117,11 @@ type Queue interface {
 	NoteOutages(ctx context.Context, worker string, all []Outage) error
 	// Overdue returns since when the account has been due that waits longest,
 	// requested ones too, but for accounts of the closed circuits; zero for none.
-	Overdue(ctx context.Context, now time.Time, closed []string) (time.Time, error)
+	Overdue(ctx context.Context, kind route.Kind, now time.Time, closed []string) (time.Time, error)
 	// SlowWaiting returns the users of due accounts whose last visits were slow, each
 	// once, but for users whom other processes than the worker's serve and for
 	// accounts of the closed circuits; those that wait longest first, a hundred at most.
 	SlowWaiting(ctx context.Context, worker string, now time.Time, closed []string) ([]owner.Owner, error)
-	// NextDue returns when the next account becomes due; zero for none.
-	NextDue(ctx context.Context) (time.Time, error)
+	// NextDue returns when the next route of a kind becomes due; zero for none.
+	NextDue(ctx context.Context, kind route.Kind) (time.Time, error)
 }

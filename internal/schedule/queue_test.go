@@ -15,6 +15,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 // memory is a Queue in memory that keeps the interface's promises.
@@ -217,7 +218,7 @@ func (q *memory) GiveWay(ctx context.Context, l fetch.Lease) error {
 	return nil
 }
 
-func (q *memory) Overdue(_ context.Context, now time.Time, closed []string) (since time.Time, err error) {
+func (q *memory) Overdue(_ context.Context, _ route.Kind, now time.Time, closed []string) (since time.Time, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, r := range q.rows {
@@ -262,7 +263,7 @@ func (q *memory) Abandon(_ context.Context, l fetch.Lease) error {
 	return nil
 }
 
-func (q *memory) NextDue(context.Context) (time.Time, error) {
+func (q *memory) NextDue(context.Context, route.Kind) (time.Time, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var next time.Time

@@ -16,6 +16,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 const (
@@ -41,6 +42,11 @@ type Options struct {
 	Queue   Queue
 	Visitor Visitor
 	Policy  Policy
+	// Decide says what follows a visit instead of Policy; nil: Policy does.
+	Decide func(l Lease, o Outcome, now time.Time, rnd float64) Settlement
+	// Kind is of the routes that are visited; route.Keep unless it says another. Those of others are not divided into
+	// quick and slow: each takes long, and yields for the others after its slice.
+	Kind    route.Kind
 	AtHost  HostAllowances // By hosts' providers.
 	Worker  string         // Names this process among all that share the queue; without "/".
 	Workers int            // Visits at a time in this process; 64.
@@ -84,6 +90,10 @@ func New(o Options) *Runner {
 	}
 	if o.Now == nil {
 		o.Now = o.Queue.Now
+	}
+	o.Kind = cmp.Or(o.Kind, route.Keep)
+	if o.Decide == nil {
+		o.Decide = o.Policy.Next
 	}
 	if o.Rand == nil {
 		o.Rand = rand.Float64
@@ -203,7 +213,7 @@ func (r *Runner) rest(ctx context.Context, pause time.Duration) bool {
 
 // untilDue returns how long nothing will be due.
 func (r *Runner) untilDue(ctx context.Context) time.Duration {
-	due, err := r.o.Queue.NextDue(ctx)
+	due, err := r.o.Queue.NextDue(ctx, r.o.Kind)
 	if err != nil || due.IsZero() {
 		return idle // The next claim reports what is wrong.
 	}
@@ -220,7 +230,9 @@ func (r *Runner) claimDue(ctx context.Context, visits *sync.WaitGroup) (full boo
 	r.mu.Lock()
 	c.Closed, c.Recovering = r.circuits.gate(c.Now)
 	outages := r.circuits.outages()
-	c.Unsure, c.Slow = r.room(time.Now())
+	if c.Unsure, c.Slow = r.room(time.Now()); r.o.Kind != route.Keep {
+		c.Unsure, c.Slow = c.Limit, c.Limit
+	}
 	r.mu.Unlock()
 	r.metrics.down.Set(float64(len(outages)))
 	r.note(ctx, outages)
@@ -248,7 +260,7 @@ func (r *Runner) note(ctx context.Context, outages []Outage) {
 
 func (r *Runner) claim(limit int) Claim {
 	return Claim{
-		Worker: r.o.Worker, Now: r.o.Now(), Lease: r.o.Lease, Limit: min(limit, batch),
+		Worker: r.o.Worker, Kind: r.o.Kind, Now: r.o.Now(), Lease: r.o.Lease, Limit: min(limit, batch),
 		PerHost: r.o.PerHost, PerUser: r.o.PerUser, AtHost: r.o.AtHost,
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -107,6 +108,9 @@ func (r *Runner) watch(ctx context.Context) {
 // the most, then those that have taken longest. What they committed stays, and
 // they continue among the slow.
 func (r *Runner) makeRoom(ctx context.Context, now time.Time, free int) {
+	if r.o.Kind != route.Keep {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	ofUser, slow, unsure := map[owner.Owner]int{}, 0, 0
@@ -168,6 +172,9 @@ func (r *Runner) EndVisits(o owner.Owner) {
 // that they may and the users of others have fewer: those that finish a folder now
 // and then would keep their slots for as long as a session may last.
 func (r *Runner) takeTurns(ctx context.Context) error {
+	if r.o.Kind != route.Keep {
+		return nil
+	}
 	if slow, _ := r.slowVisits(time.Now()); len(slow) < r.forSlow() {
 		return nil
 	}
@@ -268,5 +275,5 @@ func (r *Runner) measureLag(ctx context.Context) {
 func (r *Runner) overdue(ctx context.Context) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, lagPatience)
 	defer cancel()
-	return r.o.Queue.Overdue(ctx, r.o.Now(), r.heldBack())
+	return r.o.Queue.Overdue(ctx, r.o.Kind, r.o.Now(), r.heldBack())
 }

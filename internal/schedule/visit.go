@@ -303,7 +303,7 @@ func (r *Runner) finish(ctx context.Context, l Lease, done performed, pause time
 		Err: fault.Of(rep.Err), Partial: rep.Partial, More: rep.More, Run: done.Run, Aborted: l.Aborted.Visits,
 		Brought: brought,
 	}
-	s := r.o.Policy.Next(l, out, r.o.Now(), r.o.Rand())
+	s := r.o.Decide(l, out, r.o.Now(), r.o.Rand())
 	s.Slow = slow
 	if rep.More && rep.Err == nil {
 		s.DueAt = s.DueAt.Add(pause)

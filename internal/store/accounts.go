@@ -210,6 +210,9 @@ func (r Accounts) Remove(ctx context.Context, o owner.Owner, id account.ID, keep
 	return r.s.intoFile(ctx, err)
 }
 
+// subjects are all that secrets are of, with their owners.
+const subjects = "(SELECT id, owner FROM accounts UNION ALL SELECT id, owner FROM copies)"
+
 // SealedSecret returns what Add or Update was given.
 func (r Accounts) SealedSecret(ctx context.Context, ref remote.SecretRef) ([]byte, error) {
 	if !isID(ref.Subject) {
@@ -217,7 +220,7 @@ func (r Accounts) SealedSecret(ctx context.Context, ref remote.SecretRef) ([]byt
 	}
 	var sealed []byte
 	err := r.s.on(r.s.r).each(ctx, scanInto(&sealed),
-		`SELECT s.sealed FROM secrets s JOIN accounts a ON a.id = s.subject
+		`SELECT s.sealed FROM secrets s JOIN `+subjects+` a ON a.id = s.subject
 		WHERE s.subject = ? AND s.field = ? AND a.owner = ?`, ref.Subject, string(ref.Field), ref.Owner.String())
 	if err == nil && sealed == nil {
 		err = account.ErrNotFound

@@ -206,7 +206,7 @@ func (r Admin) Stats(ctx context.Context) (insight.Stats, error) {
 		err := r.Scan(&state, &n)
 		st.Accounts[states.word(state)] += n
 		return err
-	}, "SELECT s, count(*) FROM (SELECT "+state+" AS s FROM poll_schedule p) AS x GROUP BY s", args...)
+	}, "SELECT s, count(*) FROM (SELECT "+state+" AS s FROM poll_schedule p WHERE p.kind = 1) AS x GROUP BY s", args...)
 	if err != nil {
 		return insight.Stats{}, s.wrap(ctx, op, err)
 	}
@@ -216,13 +216,13 @@ func (r Admin) Stats(ctx context.Context) (insight.Stats, error) {
 		err := r.Scan(&code, &n)
 		st.Failing[fault.Code(code)] = n
 		return err
-	}, "SELECT code, count(*) FROM poll_schedule WHERE code <> '' AND enabled = 1 GROUP BY code")
+	}, "SELECT code, count(*) FROM poll_schedule WHERE code <> '' AND enabled = 1 AND kind = 1 GROUP BY code")
 	if err != nil {
 		return insight.Stats{}, s.wrap(ctx, op, err)
 	}
 	since := int64(never)
 	query, args := except(`SELECT count(*), coalesce(min(CASE WHEN due_at_ms = 0 THEN hurried_ms ELSE due_at_ms END), ?)
-		FROM poll_schedule WHERE due_at_ms <= ? AND lease_until_ms <= ?`,
+		FROM poll_schedule WHERE due_at_ms <= ? AND lease_until_ms <= ? AND kind = 1`,
 		[]any{since, now.UnixMilli(), now.UnixMilli()}, "circuit", out)
 	err = c.row(ctx, query, args...).Scan(&st.Due, &since)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/fetch"
+	"github.com/mailbrook/mailbrook/internal/route"
 )
 
 // Remembered calls each for every message that was delivered from the account's
@@ -45,6 +46,15 @@ func (j Journal) Remembered(ctx context.Context, l fetch.Lease, each func(k fetc
 func (j Journal) siblings(ctx context.Context, l fetch.Lease) ([]int64, error) {
 	var ids []int64
 	c := j.s.on(j.s.r)
+	if l.Route.Kind == route.Once { // What an account has of the same mailbox lies elsewhere, and is to be copied.
+		err := c.each(ctx, func(r rowScanner) error {
+			var id int64
+			err := r.Scan(&id)
+			ids = append(ids, id)
+			return err
+		}, "SELECT id FROM journals WHERE uuid = ? AND owner = ?", journalOf(l)...)
+		return ids, err
+	}
 	err := c.each(ctx, func(r rowScanner) error {
 		var id, retired int64
 		var username string

@@ -34,6 +34,27 @@ func (w *entryWriter) deliver(ctx context.Context, e fetch.Entry) error {
 	return nil
 }
 
+// place notes where messages of a copy lie at its target. What is said again is the newer word.
+func (w *entryWriter) place(ctx context.Context, e fetch.Entry) error {
+	const columns = 7
+	for rest := e.Placed; len(rest) > 0; {
+		part := rest[:min(len(rest), messagesAtOnce)]
+		rest = rest[len(part):]
+		args := make([]any, 0, len(part)*columns)
+		for _, x := range part {
+			args = append(args, x.FolderID, x.FolderEpoch, int64(x.ID.UID), []byte(x.ID.UIDL), x.ID.Ordinal, int64(x.Validity),
+				int64(x.UID))
+		}
+		if _, err := w.exec(ctx, "INSERT INTO copied (folder_id, epoch, uid, uidl, ordinal, target_validity, target_uid) "+
+			"VALUES "+marks(columns)+strings.Repeat(","+marks(columns), len(part)-1)+" ON CONFLICT (folder_id, epoch, uid, "+
+			"uidl, ordinal) DO UPDATE SET target_validity = excluded.target_validity, target_uid = excluded.target_uid, "+
+			"state = 1, checked = 0", args...); err != nil {
+			return fmt.Errorf("noting where %d messages lie: %w", len(part), err)
+		}
+	}
+	return nil
+}
+
 func (w *entryWriter) drop(ctx context.Context, e fetch.Entry) error {
 	for _, k := range e.Drop {
 		if _, err := w.exec(ctx, "DELETE FROM batches WHERE journal_id = ? AND lease_epoch = ? AND seq = ? AND state = ?",

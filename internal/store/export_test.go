@@ -19,6 +19,8 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/logins"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/transfer"
 )
 
 // exports returns an export as its sections' rows.
@@ -120,6 +122,18 @@ func TestTheListOfWhatIsLeftOutNamesSecretsAndNoMachinery(t *testing.T) {
 	}
 }
 
+// aCopy is a copy of a mailbox elsewhere into its owner's own.
+func aCopy(o owner.Owner, n int) transfer.Copy {
+	id := fmt.Sprintf("00000000-0000-4000-8000-%012d", 900+n)
+	return transfer.Copy{
+		ID: transfer.ID(id), Owner: o, Journal: fmt.Sprintf("00000000-0000-4000-9000-%012d", 900+n),
+		CreatedAt: time.Unix(1_770_000_000, 0), Source: remote.Mailbox{
+			Protocol: remote.IMAP, Email: "old@example.org", Username: "old", Auth: remote.Password,
+			Server: remote.Server{Host: "imap.example.org", Port: 993, Security: remote.TLS},
+		},
+	}
+}
+
 // inhabited has something of anna in every table, and something of jan.
 func (w *world) inhabited() (o owner.Owner) {
 	w.Helper()
@@ -139,13 +153,16 @@ func (w *world) inhabited() (o owner.Owner) {
 		on := fetch.BatchKey{Epoch: l.Epoch, Seq: 2}
 		w.must(w.commit(l, fetch.Entry{Intend: &on}))
 		w.must(w.commit(l, fetch.Entry{Stage: &fetch.Batch{Key: on, Members: members(f, 9, 1)}}))
+		_, err := w.Copies().Add(ctx, aCopy(x, 10*i+3), map[remote.Field][]byte{transfer.SourceField: []byte("sealed")},
+			[32]byte{}, 1)
+		w.must(err)
 		w.must(w.SetLimits(ctx, x, owner.Limit{Bytes: &limit}, nil))
 		w.must(w.SetMailboxLogin(ctx, x, "name of "+x.String(), []byte("sealed")))
 		w.must(w.SaveUsage(ctx, x, 100, 6, owner.Limit{}, nil))
 		w.must(w.session(x, "session of "+user))
 		w.must(w.Browsers().Remember(ctx, "browser of "+user, x, w.clock.now().Add(time.Hour)))
 		w.must(w.Links().Save(ctx, "link of "+user, Link{Owner: x, ReturnTo: "/", Expires: w.clock.now().Add(time.Hour)}))
-		_, err := w.Repeatable().Begin(ctx, x, "name of "+user, "attempt", []byte("sealed"), w.clock.now().Add(time.Hour))
+		_, err = w.Repeatable().Begin(ctx, x, "name of "+user, "attempt", []byte("sealed"), w.clock.now().Add(time.Hour))
 		w.must(err)
 		_, err = w.Recognise(ctx, x, owner.TextID("uid-of-"+user))
 		w.must(err)
@@ -171,6 +188,9 @@ func (w *world) inhabited() (o owner.Owner) {
 		_, err = c.exec(ctx, "INSERT INTO passed (folder_id, epoch, uidl, ordinal) VALUES (?, 1, ?, 0)", f.ID,
 			[]byte("uidl \xff"))
 		w.must(err)
+		_, err = c.exec(ctx, "INSERT INTO copied (folder_id, epoch, uid, uidl, ordinal, target_validity, target_uid) "+
+			"VALUES (?, 1, 1, ?, 0, 7, 8)", f.ID, []byte{})
+		w.must(err)
 		_, err = c.exec(ctx, `INSERT INTO runs (id, account_id, started_ms, finished_ms, ok, messages, bytes, code, detail,
 			since_ms) VALUES (?, ?, 7, 9, 1, 3, 100, '', '', 0)`, "run of "+user, string(a.ID))
 		w.must(err)
@@ -187,7 +207,8 @@ func TestAnExportHasAllOfAUserAndNothingOfAnother(t *testing.T) {
 			counts[name] = len(rows)
 		}
 		want := map[string]int{
-			"limits": 1, "user_ids": 1, "mailbox_login": 1, "accounts": 1, "schedule": 1, "visits": 1, "journals": 2,
+			"limits": 1, "user_ids": 1, "mailbox_login": 1, "copies": 1, "accounts": 1, "schedule": 2, "visits": 1,
+			"journals": 3, "copied": 1,
 			"remote_folders": 2,
 			"messages":       7, "passed_over": 1, "skipped": 1, "batches": 1, "sessions": 1, "known_browsers": 1,
 			"links": 1, "grants": 1,
@@ -258,7 +279,7 @@ func TestSecretsArePlantedAndInNoExport(t *testing.T) {
 		const canary = "canary-Zq7"
 		plant := func(table, column string) {
 			value := any([]byte(canary))
-			if slices.Contains([]string{"login_proof", "login_home", "id", "name", "mailbox"}, column) {
+			if slices.Contains([]string{"login_proof", "login_home", "id", "name", "mailbox", "target_key"}, column) {
 				value = canary
 			}
 			where := "owner = ?"

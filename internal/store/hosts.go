@@ -98,7 +98,7 @@ func (r Admin) Hosts(ctx context.Context, limit int) ([]insight.HostHealth, erro
 		` AS s, CASE WHEN `+kept+` THEN 1 ELSE 0 END AS k, CASE WHEN p.enabled = 1 THEN p.code ELSE '' END AS c,
 		CASE WHEN p.due_at_ms > ? OR p.lease_until_ms > ? THEN CAST(? AS BIGINT) WHEN p.due_at_ms = 0 THEN p.hurried_ms
 		ELSE p.due_at_ms END AS since
-		FROM poll_schedule p) AS x GROUP BY circuit, s, k, c`, append(append(args, values...), now, now,
+		FROM poll_schedule p WHERE p.kind = 1) AS x GROUP BY circuit, s, k, c`, append(append(args, values...), now, now,
 		int64(never))...)
 	if err != nil {
 		return nil, s.wrap(ctx, "counting accounts by host", err)

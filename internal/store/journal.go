@@ -267,7 +267,8 @@ func (j Journal) Commit(ctx context.Context, l fetch.Lease, e fetch.Entry) error
 		}
 		w := entryWriter{sqlConn: c, journal: id}
 		for _, step := range []func(context.Context, fetch.Entry) error{
-			w.deliver, w.drop, w.unsettle, w.stage, w.restage, w.found, w.restored, w.alias, w.rematch, w.intend, w.folders,
+			w.deliver, w.place, w.drop, w.unsettle, w.stage, w.restage, w.found, w.restored, w.alias, w.rematch, w.intend,
+			w.folders,
 			w.writeBeforeStart, w.skip, w.unskip, w.capabilities, w.inbox,
 		} {
 			if err := step(ctx, e); err != nil {

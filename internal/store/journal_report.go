@@ -47,10 +47,11 @@ func (s *Store) journalReports(ctx context.Context, o owner.Owner) (out []check.
 		l.Visiting = worker != "" && until > now
 		out = append(out, l)
 		return err
-	}, `SELECT j.uuid, j.generation, coalesce(CAST(a.id AS TEXT), ''), coalesce(a.email, ''), coalesce(p.lease_owner,
-		''), coalesce(p.lease_until_ms, 0)
+	}, `SELECT j.uuid, j.generation, coalesce(CAST(a.id AS TEXT), CAST(c.id AS TEXT), ''),
+		coalesce(a.email, c.source_email, ''), coalesce(p.lease_owner, ''), coalesce(p.lease_until_ms, 0)
 		FROM journals j LEFT JOIN poll_schedule p ON p.journal_id = j.id LEFT JOIN accounts a ON a.id = p.route_id
-		WHERE j.owner = ? AND j.retired_ms <> 1 ORDER BY j.retired_ms, j.id`, o.String())
+		LEFT JOIN copies c ON c.id = p.route_id
+		WHERE j.owner = ? AND j.retired_ms <> 1 AND coalesce(c.target_host, '') = '' ORDER BY j.retired_ms, j.id`, o.String())
 	return out, err
 }
 

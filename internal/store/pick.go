@@ -53,10 +53,13 @@ func (s *Store) beginClaim(ctx context.Context, conn sqlConn, c schedule.Claim) 
 		var slow int16
 		var started int64
 		var aborted int
-		if err := r.Scan(&host, &user, &worker, &slow, &started, &aborted); err != nil {
+		var kind int16
+		if err := r.Scan(&host, &user, &worker, &slow, &started, &aborted, &kind); err != nil {
 			return err
 		}
-		p.perUser[user]++
+		if kind == kindOf(c) { // A copy that takes hours takes no account's place.
+			p.perUser[user]++
+		}
 		if slow > 0 || now-started >= schedule.SlowAfter.Milliseconds() {
 			p.unsureOf[user]++
 			p.unsureAt[host]++
@@ -68,7 +71,7 @@ func (s *Store) beginClaim(ctx context.Context, conn sqlConn, c schedule.Claim) 
 		}
 		p.addHost(host)
 		return nil
-	}, `SELECT host_key, owner, lease_owner, slow, started_ms, aborted FROM poll_schedule
+	}, `SELECT host_key, owner, lease_owner, slow, started_ms, aborted, kind FROM poll_schedule
 		WHERE lease_owner <> '' AND lease_until_ms > ?`, now)
 	return p, err
 }

@@ -85,6 +85,7 @@ func (s *Store) pruneJournal(ctx context.Context, journal int64) error {
 		for _, stmt := range []string{
 			"DELETE FROM passed WHERE folder_id IN (SELECT id FROM folders WHERE journal_id = ?)",
 			"DELETE FROM skipped WHERE folder_id IN (SELECT id FROM folders WHERE journal_id = ?)",
+			"DELETE FROM copied WHERE folder_id IN (SELECT id FROM folders WHERE journal_id = ?)",
 			"DELETE FROM folders WHERE journal_id = ?",
 			"DELETE FROM batches WHERE journal_id = ?",
 			"DELETE FROM journals WHERE id = ?",

@@ -36,9 +36,9 @@ const claimLock = 0x6d61696c62726f6f // "mailbroo"
 func (q Queue) Claim(ctx context.Context, c schedule.Claim) (leases []schedule.Lease, err error) {
 	const op = "claiming due accounts"
 	now := c.Now.UnixMilli()
-	due := 0
+	due, kind := 0, kindOf(c)
 	err = q.s.on(q.s.r).each(ctx, scanInto(&due), "SELECT 1 FROM poll_schedule WHERE due_at_ms <= ? AND lease_until_ms "+
-		"<= ? ORDER BY due_at_ms LIMIT 1", now, now)
+		"<= ? AND kind = ? ORDER BY due_at_ms LIMIT 1", now, now, kind)
 	if err == nil {
 		q.s.hear()
 	}
@@ -60,6 +60,9 @@ func (q Queue) Claim(ctx context.Context, c schedule.Claim) (leases []schedule.L
 	return leases, err
 }
 
+// kindOf is the number of the kind of routes that are claimed.
+func kindOf(c schedule.Claim) int16 { return kinds.code(cmp.Or(c.Kind, route.Keep)) }
+
 // pace is how slow an account may be: see account.Status.
 func pace(unsure, slow int) int {
 	switch {
@@ -80,7 +83,7 @@ func (p *picker) page(ctx context.Context, size int, waiting, without []string, 
 	now := p.claim.Now.UnixMilli()
 	query, args := `SELECT route_id, owner, host_key, circuit, slow, lease_owner, lease_until_ms, aborted
 		FROM poll_schedule
-		WHERE due_at_ms <= ? AND lease_until_ms <= ?`, []any{now, now}
+		WHERE due_at_ms <= ? AND lease_until_ms <= ? AND kind = ?`, []any{now, now, kindOf(p.claim)}
 	query, args = except(query, args, "host_key", p.full)
 	query, args = except(query, args, "circuit", p.closed)
 	query, args = except(query, args, "owner", waiting)
@@ -170,7 +173,7 @@ func (s *Store) lease(ctx context.Context, tx *gorm.DB, c schedule.Claim, ids []
 		return nil, err
 	}
 	epochs, before := map[string]int64{}, map[string]fetch.Aborted{}
-	kindOf := map[string]route.Kind{}
+	kindsOf := map[string]route.Kind{}
 	err = conn.each(ctx, func(r rowScanner) error {
 		var id string
 		var epoch int64
@@ -178,7 +181,7 @@ func (s *Store) lease(ctx context.Context, tx *gorm.DB, c schedule.Claim, ids []
 		var lost, kind int16
 		err := r.Scan(&id, &kind, &epoch, &ab.Visits, &lost)
 		ab.Last = lost != 0
-		epochs[id], before[id], kindOf[id] = epoch, ab, kinds.word(kind)
+		epochs[id], before[id], kindsOf[id] = epoch, ab, kinds.word(kind)
 		return err
 	}, `UPDATE poll_schedule SET due_at_ms = CASE WHEN enabled = 0 THEN CAST(? AS BIGINT) ELSE CAST(? AS BIGINT) END,
 		aborted = aborted + `+lostNow+`, lost = `+lostNow+
@@ -189,20 +192,50 @@ func (s *Store) lease(ctx context.Context, tx *gorm.DB, c schedule.Claim, ids []
 		return nil, err
 	}
 	leased := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return epochs[id] == 0 })
-	as, err := s.accounts(tx, "WHERE a.id IN ?", leased)
+	leases, err := s.leases(ctx, tx, leased, kindsOf)
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(as, func(a, b account.Account) int {
-		return slices.Index(leased, string(a.ID)) - slices.Index(leased, string(b.ID))
+	slices.SortFunc(leases, func(a, b schedule.Lease) int {
+		return slices.Index(leased, string(a.Route.ID)) - slices.Index(leased, string(b.Route.ID))
 	})
-	leases := make([]schedule.Lease, len(as))
-	for i, a := range as {
-		id := string(a.ID)
-		l := schedule.Leased(a)
-		l.Route.Kind = kindOf[id]
+	for i := range leases {
+		l := &leases[i]
+		id := string(l.Route.ID)
 		l.Worker, l.Epoch, l.Aborted, l.Requested = c.Worker, epochs[id], before[id], requested[id]
-		leases[i] = l
+	}
+	return leases, nil
+}
+
+// leases reads what the schedule has to know of leased routes, of whatever kind.
+func (s *Store) leases(ctx context.Context, tx *gorm.DB, ids []string, kindOf map[string]route.Kind) (
+	leases []schedule.Lease, err error,
+) {
+	of := map[route.Kind][]string{}
+	for _, id := range ids {
+		of[kindOf[id]] = append(of[kindOf[id]], id)
+	}
+	if len(of[route.Keep]) > 0 {
+		as, err := s.accounts(tx, "WHERE a.id IN ?", of[route.Keep])
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range as {
+			leases = append(leases, schedule.Leased(a))
+		}
+	}
+	if once := of[route.Once]; len(once) > 0 {
+		args := make([]any, len(once))
+		for i, id := range once {
+			args[i] = id
+		}
+		rows, err := s.copies(ctx, s.on(tx), "WHERE c.id IN "+marks(len(once)), args...)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			leases = append(leases, row.lease())
+		}
 	}
 	return leases, nil
 }
@@ -377,15 +410,15 @@ func (q Queue) GiveWay(ctx context.Context, l fetch.Lease) error {
 
 // Overdue returns since when the account has been due that waits longest: see
 // schedule.Queue. Those that were asked for have no due time to go by.
-func (q Queue) Overdue(ctx context.Context, now time.Time, closed []string) (time.Time, error) {
+func (q Queue) Overdue(ctx context.Context, of route.Kind, now time.Time, closed []string) (time.Time, error) {
 	since := int64(never)
 	for _, kind := range []struct{ column, which string }{
 		{"hurried_ms", "due_at_ms = 0"},
 		{"due_at_ms", "due_at_ms > 0"},
 	} {
 		query := "SELECT " + kind.column + " FROM poll_schedule WHERE " + kind.which + " AND " + kind.column +
-			" <= ? AND lease_until_ms <= ?"
-		query, args := except(query, []any{now.UnixMilli(), now.UnixMilli()}, "circuit", closed)
+			" <= ? AND lease_until_ms <= ? AND kind = ?"
+		query, args := except(query, []any{now.UnixMilli(), now.UnixMilli(), kinds.code(of)}, "circuit", closed)
 		first := int64(never)
 		if err := q.s.on(q.s.r).each(ctx, scanInto(&first), query+" ORDER BY "+kind.column+" LIMIT 1", args...); err != nil {
 			return time.Time{}, q.s.wrap(ctx, "looking for the account that waits longest", err)
@@ -400,14 +433,14 @@ func (q Queue) Overdue(ctx context.Context, now time.Time, closed []string) (tim
 
 // NextDue returns when the next account becomes due, be it because a lease
 // ends; zero for none.
-func (q Queue) NextDue(ctx context.Context) (time.Time, error) {
+func (q Queue) NextDue(ctx context.Context, kind route.Kind) (time.Time, error) {
 	c := q.s.on(q.s.r)
 	free, leased := int64(never), int64(never)
-	err := c.each(ctx, scanInto(&free), "SELECT due_at_ms FROM poll_schedule WHERE lease_owner = '' ORDER BY due_at_ms "+
-		"LIMIT 1")
+	err := c.each(ctx, scanInto(&free), "SELECT due_at_ms FROM poll_schedule WHERE lease_owner = '' AND kind = ? "+
+		"ORDER BY due_at_ms LIMIT 1", kinds.code(kind))
 	if err == nil {
 		err = c.row(ctx, `SELECT coalesce(min(CASE WHEN due_at_ms > lease_until_ms THEN due_at_ms ELSE lease_until_ms END), ?)
-			FROM poll_schedule WHERE lease_owner <> ''`, int64(never)).Scan(&leased)
+			FROM poll_schedule WHERE lease_owner <> '' AND kind = ?`, int64(never), kinds.code(kind)).Scan(&leased)
 	}
 	if err != nil {
 		return time.Time{}, q.s.wrap(ctx, "looking for the next due account", err)

@@ -114,12 +114,13 @@ func TestTheLongestDueIsVisitedFirstAndTheRequestedBeforeAll(t *testing.T) {
 		if got := w.claim("p1/1"); len(got) != 0 {
 			w.Fatalf("nothing is due, yet %v", names(got))
 		}
-		if next, err := w.Queue().NextDue(w.Context()); err != nil || !next.Equal(w.clock.now().Add(7*time.Minute)) {
+		next, err := w.Queue().NextDue(w.Context(), route.Keep)
+		if err != nil || !next.Equal(w.clock.now().Add(7*time.Minute)) {
 			w.Errorf("the next is due at %v, %v", next, err)
 		}
 		w.clock.pass(time.Hour)
 		w.must(w.Accounts().Hurry(w.Context(), as[0].Owner, as[0].ID))
-		if next, err := w.Queue().NextDue(w.Context()); err != nil || next.IsZero() || next.After(w.clock.now()) {
+		if next, err := w.Queue().NextDue(w.Context(), route.Keep); err != nil || next.IsZero() || next.After(w.clock.now()) {
 			w.Errorf("after a request, the next is due at %v, %v", next, err)
 		}
 		if got := w.load(as[0]).Status.NextPollAt; !got.Equal(w.clock.now()) {
@@ -147,7 +148,8 @@ func TestACrashedVisitBecomesDueWhenItsLeaseEnds(t *testing.T) {
 		if st := w.load(a).Status; st.State != account.Fetching {
 			w.Errorf("while fetching: %+v", st)
 		}
-		if next, err := w.Queue().NextDue(w.Context()); err != nil || !next.Equal(w.clock.now().Add(time.Minute)) {
+		next, err := w.Queue().NextDue(w.Context(), route.Keep)
+		if err != nil || !next.Equal(w.clock.now().Add(time.Minute)) {
 			w.Errorf("the next is due at %v, %v", next, err)
 		}
 		w.clock.pass(59 * time.Second)
@@ -270,7 +272,7 @@ func TestADisabledAccountIsNeverDue(t *testing.T) {
 		if got := w.claim("p1/1"); len(got) != 0 {
 			w.Error("claimed")
 		}
-		if next, err := w.Queue().NextDue(ctx); err != nil || !next.IsZero() {
+		if next, err := w.Queue().NextDue(ctx, route.Keep); err != nil || !next.IsZero() {
 			w.Errorf("due at %v, %v", next, err)
 		}
 		l, err := leaseOf(w.Queue().ClaimOne(ctx, a.Owner, a.ID, schedule.Claim{

@@ -69,6 +69,9 @@ func (s *Store) remove(ctx context.Context, tx *gorm.DB, o owner.Owner, deleteMa
 			r.Folders = append(r.Folders, a.Folder)
 		}
 	}
+	if err := s.dropCopies(ctx, c, o); err != nil {
+		return Removal{}, err
+	}
 	// A former user's token is good for a while, and must not throw out the next one.
 	if _, err := c.exec(ctx, "UPDATE user_ids SET left_ms = ? WHERE owner = ? AND left_ms = 0",
 		max(1, s.now().UnixMilli()), o.String()); err != nil {

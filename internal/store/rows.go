@@ -36,7 +36,7 @@ var (
 	protocols  = enum[remote.Protocol]{remote.IMAP, remote.POP3}
 	securities = enum[remote.Security]{remote.TLS, remote.STARTTLS, remote.None}
 	auths      = enum[remote.Auth]{remote.Password, remote.OAuth2}
-	kinds      = enum[route.Kind]{route.Keep}
+	kinds      = enum[route.Kind]{route.Keep, route.Once}
 	states     = enum[account.State](account.States())
 )
 

@@ -49,7 +49,7 @@ func (x Secrets) SealedSecrets(ctx context.Context, after remote.SecretRef, limi
 		ref.Owner, err = owner.Stored(address)
 		out = append(out, vault.SealedSecret{Ref: ref, Sealed: sealed})
 		return err
-	}, "SELECT s.subject, s.field, a.owner, s.sealed FROM secrets s JOIN accounts a ON a.id = s.subject"+where+
+	}, "SELECT s.subject, s.field, a.owner, s.sealed FROM secrets s JOIN "+subjects+" a ON a.id = s.subject"+where+
 		" ORDER BY s.subject, s.field LIMIT ?", append(args, limit)...)
 	if err == nil && len(out) < limit {
 		out, err = x.mailboxSecrets(ctx, out, "", limit-len(out))
@@ -70,7 +70,7 @@ func (x Secrets) ReplaceSealed(ctx context.Context, ref remote.SecretRef, from, 
 		return account.ErrNotFound
 	}
 	_, err := x.s.on(x.s.w).exec(ctx, `UPDATE secrets SET sealed = ? WHERE subject = ? AND field = ? AND sealed = ?
-		AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = secrets.subject AND a.owner = ?)`, to, ref.Subject,
+		AND EXISTS (SELECT 1 FROM `+subjects+` a WHERE a.id = secrets.subject AND a.owner = ?)`, to, ref.Subject,
 		string(ref.Field), from, ref.Owner.String())
 	return x.s.wrap(ctx, op, err)
 }

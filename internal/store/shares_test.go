@@ -16,6 +16,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/insight"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/schedule"
 )
 
@@ -266,7 +267,7 @@ func TestWhoWaitsLongestIsMeasuredWithoutThoseOfClosedCircuits(t *testing.T) {
 	onBoth(t, func(w *world) {
 		overdue := func(closed ...string) time.Duration {
 			w.Helper()
-			since, err := w.Queue().Overdue(w.Context(), w.clock.now(), closed)
+			since, err := w.Queue().Overdue(w.Context(), route.Keep, w.clock.now(), closed)
 			w.must(err)
 			if since.IsZero() {
 				return -1

@@ -122,9 +122,7 @@ func (r Accounts) Skipped(ctx context.Context, o owner.Owner, id account.ID, lim
 	if after != "" {
 		c, ok := parseCursor(after)
 		if !ok || c.Owner != o.String() || !isID(c.Account) {
-			bad := &account.InvalidError{}
-			bad.Add("cursor", "invalid", "must be next_cursor of the page before, with the other parameters unchanged")
-			return page, bad
+			return page, badCursor()
 		}
 		query, args = query+"AND ("+skippedWhen+" < ? OR "+skippedWhen+" = ? AND k.sid > ?) ", append(args,
 			c.Number, c.Number, c.Account)

@@ -35,6 +35,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/schedule"
+	"github.com/mailbrook/mailbrook/internal/transfer"
 )
 
 // Options are what a Store needs besides the database.
@@ -240,14 +241,14 @@ func isAnswer(err error) bool {
 	for _, a := range []error{
 		account.ErrNotFound, account.ErrLimitReached, account.ErrExists, account.ErrNameTaken,
 		account.ErrFolderTaken, account.ErrChanged, account.ErrPrecondition, fetch.ErrFenced, schedule.ErrBusy,
-		ErrFormerUser,
+		ErrFormerUser, transfer.ErrNotFound, transfer.ErrLimitReached, transfer.ErrNotCancellable, transfer.ErrNotEnded,
+		transfer.ErrChanged,
 	} {
 		if errors.Is(err, a) {
 			return true
 		}
 	}
-	var bad *account.InvalidError
-	return errors.As(err, &bad)
+	return errors.As(err, new(*account.InvalidError)) || errors.As(err, new(*transfer.ExistsError))
 }
 
 // sqlConn runs statements as they stand, past GORM's builder: for what runs

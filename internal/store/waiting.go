@@ -13,7 +13,7 @@ func (q Queue) SlowWaiting(
 ) (users []owner.Owner, err error) {
 	at, us := now.UnixMilli(), process(worker)
 	query, args := except(`SELECT owner FROM poll_schedule WHERE due_at_ms <= ? AND lease_until_ms <= ? AND slow > 1
-		AND owner NOT IN (SELECT owner FROM poll_schedule
+		AND kind = 1 AND owner NOT IN (SELECT owner FROM poll_schedule
 			WHERE lease_owner <> '' AND lease_owner <> ? AND lease_owner NOT LIKE ? AND lease_until_ms > ?)`,
 		[]any{at, at, us, us + "/%", at}, "circuit", closed)
 	err = q.s.on(q.s.r).each(ctx, func(r rowScanner) error {
