@@ -97,6 +97,13 @@ const (
 	AuditActionAccountResumed      AuditAction = "account.resumed"
 	AuditActionAccountTestFailed   AuditAction = "account.test_failed"
 	AuditActionAccountTested       AuditAction = "account.tested"
+	AuditActionCopyCancelled       AuditAction = "copy.cancelled"
+	AuditActionCopyChanged         AuditAction = "copy.changed"
+	AuditActionCopyDeleted         AuditAction = "copy.deleted"
+	AuditActionCopyPaused          AuditAction = "copy.paused"
+	AuditActionCopyRepeated        AuditAction = "copy.repeated"
+	AuditActionCopyResumed         AuditAction = "copy.resumed"
+	AuditActionCopyStarted         AuditAction = "copy.started"
 	AuditActionDefaultLimitRemoved AuditAction = "default_limit.removed"
 	AuditActionDefaultLimitSet     AuditAction = "default_limit.set"
 	AuditActionInstallationAdopted AuditAction = "installation.adopted"
@@ -133,6 +140,20 @@ func (e AuditAction) Valid() bool {
 	case AuditActionAccountTestFailed:
 		return true
 	case AuditActionAccountTested:
+		return true
+	case AuditActionCopyCancelled:
+		return true
+	case AuditActionCopyChanged:
+		return true
+	case AuditActionCopyDeleted:
+		return true
+	case AuditActionCopyPaused:
+		return true
+	case AuditActionCopyRepeated:
+		return true
+	case AuditActionCopyResumed:
+		return true
+	case AuditActionCopyStarted:
 		return true
 	case AuditActionDefaultLimitRemoved:
 		return true
@@ -219,6 +240,438 @@ func (e AutoconfigSource) Valid() bool {
 	case AutoconfigSourcePreset:
 		return true
 	case AutoconfigSourceSrv:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyEndAuth.
+const (
+	CopyByOAuth2   CopyEndAuth = "oauth2"
+	CopyByPassword CopyEndAuth = "password"
+)
+
+// Valid indicates whether the value is a known member of the CopyEndAuth enum.
+func (e CopyEndAuth) Valid() bool {
+	switch e {
+	case CopyByOAuth2:
+		return true
+	case CopyByPassword:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyEndProtocol.
+const (
+	CopyByIMAP  CopyEndProtocol = "imap"
+	CopyByLocal CopyEndProtocol = "local"
+	CopyByPOP3  CopyEndProtocol = "pop3"
+)
+
+// Valid indicates whether the value is a known member of the CopyEndProtocol enum.
+func (e CopyEndProtocol) Valid() bool {
+	switch e {
+	case CopyByIMAP:
+		return true
+	case CopyByLocal:
+		return true
+	case CopyByPOP3:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyExisting.
+const (
+	CopyExistingIgnore CopyExisting = "ignore"
+	CopyExistingSkip   CopyExisting = "skip"
+)
+
+// Valid indicates whether the value is a known member of the CopyExisting enum.
+func (e CopyExisting) Valid() bool {
+	switch e {
+	case CopyExistingIgnore:
+		return true
+	case CopyExistingSkip:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyGrade.
+const (
+	CopyGood        CopyGrade = "good"
+	CopyInvestigate CopyGrade = "investigate"
+	CopyPerfect     CopyGrade = "perfect"
+	CopyPoor        CopyGrade = "poor"
+)
+
+// Valid indicates whether the value is a known member of the CopyGrade enum.
+func (e CopyGrade) Valid() bool {
+	switch e {
+	case CopyGood:
+		return true
+	case CopyInvestigate:
+		return true
+	case CopyPerfect:
+		return true
+	case CopyPoor:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyLabels.
+const (
+	CopyLabelsCopies   CopyLabels = "copies"
+	CopyLabelsFirst    CopyLabels = "first"
+	CopyLabelsKeywords CopyLabels = "keywords"
+)
+
+// Valid indicates whether the value is a known member of the CopyLabels enum.
+func (e CopyLabels) Valid() bool {
+	switch e {
+	case CopyLabelsCopies:
+		return true
+	case CopyLabelsFirst:
+		return true
+	case CopyLabelsKeywords:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyLanguage.
+const (
+	CopyInEnglish CopyLanguage = "en"
+	CopyInPolish  CopyLanguage = "pl"
+)
+
+// Valid indicates whether the value is a known member of the CopyLanguage enum.
+func (e CopyLanguage) Valid() bool {
+	switch e {
+	case CopyInEnglish:
+		return true
+	case CopyInPolish:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyMessageState.
+const (
+	CopyMessageAlreadyThere   CopyMessageState = "already_there"
+	CopyMessageAltered        CopyMessageState = "altered"
+	CopyMessageCopied         CopyMessageState = "copied"
+	CopyMessageMissing        CopyMessageState = "missing"
+	CopyMessageMovedOrDeleted CopyMessageState = "moved_or_deleted"
+	CopyMessageSkipped        CopyMessageState = "skipped"
+)
+
+// Valid indicates whether the value is a known member of the CopyMessageState enum.
+func (e CopyMessageState) Valid() bool {
+	switch e {
+	case CopyMessageAlreadyThere:
+		return true
+	case CopyMessageAltered:
+		return true
+	case CopyMessageCopied:
+		return true
+	case CopyMessageMissing:
+		return true
+	case CopyMessageMovedOrDeleted:
+		return true
+	case CopyMessageSkipped:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyOrder.
+const (
+	CopyNewestFirst CopyOrder = "newest_first"
+	CopyOldestFirst CopyOrder = "oldest_first"
+)
+
+// Valid indicates whether the value is a known member of the CopyOrder enum.
+func (e CopyOrder) Valid() bool {
+	switch e {
+	case CopyNewestFirst:
+		return true
+	case CopyOldestFirst:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyPhase.
+const (
+	CopyConnecting CopyPhase = "connecting"
+	CopyCopying    CopyPhase = "copying"
+	CopyListing    CopyPhase = "listing"
+	CopyVerifying  CopyPhase = "verifying"
+)
+
+// Valid indicates whether the value is a known member of the CopyPhase enum.
+func (e CopyPhase) Valid() bool {
+	switch e {
+	case CopyConnecting:
+		return true
+	case CopyCopying:
+		return true
+	case CopyListing:
+		return true
+	case CopyVerifying:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyPlanMaxBytesSource.
+const (
+	CopyLimitByCapability CopyPlanMaxBytesSource = "capability"
+	CopyLimitByOptions    CopyPlanMaxBytesSource = "options"
+	CopyLimitByProvider   CopyPlanMaxBytesSource = "provider"
+	CopyLimitByStatus     CopyPlanMaxBytesSource = "status"
+	CopyLimitUnknown      CopyPlanMaxBytesSource = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the CopyPlanMaxBytesSource enum.
+func (e CopyPlanMaxBytesSource) Valid() bool {
+	switch e {
+	case CopyLimitByCapability:
+		return true
+	case CopyLimitByOptions:
+		return true
+	case CopyLimitByProvider:
+		return true
+	case CopyLimitByStatus:
+		return true
+	case CopyLimitUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyReason.
+const (
+	CopyAtSourceLimit CopyReason = "source_limit"
+	CopyAtTargetLimit CopyReason = "target_limit"
+	CopyInMaintenance CopyReason = "maintenance"
+	CopyRetries       CopyReason = "retry"
+	CopyTargetIsFull  CopyReason = "target_full"
+)
+
+// Valid indicates whether the value is a known member of the CopyReason enum.
+func (e CopyReason) Valid() bool {
+	switch e {
+	case CopyAtSourceLimit:
+		return true
+	case CopyAtTargetLimit:
+		return true
+	case CopyInMaintenance:
+		return true
+	case CopyRetries:
+		return true
+	case CopyTargetIsFull:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyRenamed.
+const (
+	CopyRenamedByOwner      CopyRenamed = "owner"
+	CopyRenamedByPrefix     CopyRenamed = "prefix"
+	CopyRenamedBySpecialUse CopyRenamed = "special_use"
+	CopyRenamedForClash     CopyRenamed = "clash"
+	CopyRenamedForTarget    CopyRenamed = "refused_by_target"
+)
+
+// Valid indicates whether the value is a known member of the CopyRenamed enum.
+func (e CopyRenamed) Valid() bool {
+	switch e {
+	case CopyRenamedByOwner:
+		return true
+	case CopyRenamedByPrefix:
+		return true
+	case CopyRenamedBySpecialUse:
+		return true
+	case CopyRenamedForClash:
+		return true
+	case CopyRenamedForTarget:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyRoomFits.
+const (
+	CopyDoesNotFit CopyRoomFits = "no"
+	CopyFitUnknown CopyRoomFits = "unknown"
+	CopyFits       CopyRoomFits = "yes"
+)
+
+// Valid indicates whether the value is a known member of the CopyRoomFits enum.
+func (e CopyRoomFits) Valid() bool {
+	switch e {
+	case CopyDoesNotFit:
+		return true
+	case CopyFitUnknown:
+		return true
+	case CopyFits:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopySide.
+const (
+	CopySource CopySide = "source"
+	CopyTarget CopySide = "target"
+)
+
+// Valid indicates whether the value is a known member of the CopySide enum.
+func (e CopySide) Valid() bool {
+	switch e {
+	case CopySource:
+		return true
+	case CopyTarget:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyState.
+const (
+	CopyStateCopyCancelled             CopyState = "cancelled"
+	CopyStateCopyCompleted             CopyState = "completed"
+	CopyStateCopyCompletedWithWarnings CopyState = "completed_with_warnings"
+	CopyStateCopyFailed                CopyState = "failed"
+	CopyStateCopyNeedsAttention        CopyState = "needs_attention"
+	CopyStateCopyPaused                CopyState = "paused"
+	CopyStateCopyQueued                CopyState = "queued"
+	CopyStateCopyRunning               CopyState = "running"
+	CopyStateCopyWaiting               CopyState = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the CopyState enum.
+func (e CopyState) Valid() bool {
+	switch e {
+	case CopyStateCopyCancelled:
+		return true
+	case CopyStateCopyCompleted:
+		return true
+	case CopyStateCopyCompletedWithWarnings:
+		return true
+	case CopyStateCopyFailed:
+		return true
+	case CopyStateCopyNeedsAttention:
+		return true
+	case CopyStateCopyPaused:
+		return true
+	case CopyStateCopyQueued:
+		return true
+	case CopyStateCopyRunning:
+		return true
+	case CopyStateCopyWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyTargetProtocol.
+const (
+	CopyIntoIMAP       CopyTargetProtocol = "imap"
+	CopyIntoOwnMailbox CopyTargetProtocol = "local"
+)
+
+// Valid indicates whether the value is a known member of the CopyTargetProtocol enum.
+func (e CopyTargetProtocol) Valid() bool {
+	switch e {
+	case CopyIntoIMAP:
+		return true
+	case CopyIntoOwnMailbox:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyVerify.
+const (
+	CopyVerifyFull   CopyVerify = "full"
+	CopyVerifyQuick  CopyVerify = "quick"
+	CopyVerifySample CopyVerify = "sample"
+)
+
+// Valid indicates whether the value is a known member of the CopyVerify enum.
+func (e CopyVerify) Valid() bool {
+	switch e {
+	case CopyVerifyFull:
+		return true
+	case CopyVerifyQuick:
+		return true
+	case CopyVerifySample:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyWhy.
+const (
+	CopyWhyFolderFailed CopyWhy = "folder_failed"
+	CopyWhyInternal     CopyWhy = "internal"
+	CopyWhyMailLoop     CopyWhy = "mail_loop"
+	CopyWhyMissing      CopyWhy = "missing"
+	CopyWhyNotReached   CopyWhy = "not_reached"
+	CopyWhyRefused      CopyWhy = "refused"
+	CopyWhyTargetFull   CopyWhy = "target_full"
+	CopyWhyTooLarge     CopyWhy = "too_large"
+	CopyWhyUnavailable  CopyWhy = "unavailable"
+	CopyWhyUnreadable   CopyWhy = "unreadable"
+)
+
+// Valid indicates whether the value is a known member of the CopyWhy enum.
+func (e CopyWhy) Valid() bool {
+	switch e {
+	case CopyWhyFolderFailed:
+		return true
+	case CopyWhyInternal:
+		return true
+	case CopyWhyMailLoop:
+		return true
+	case CopyWhyMissing:
+		return true
+	case CopyWhyNotReached:
+		return true
+	case CopyWhyRefused:
+		return true
+	case CopyWhyTargetFull:
+		return true
+	case CopyWhyTooLarge:
+		return true
+	case CopyWhyUnavailable:
+		return true
+	case CopyWhyUnreadable:
 		return true
 	default:
 		return false
@@ -444,6 +897,12 @@ const (
 	ProblemCodeAccountExists           ProblemCode = "account_exists"
 	ProblemCodeAccountLimitReached     ProblemCode = "account_limit_reached"
 	ProblemCodeConnectionTestFailed    ProblemCode = "connection_test_failed"
+	ProblemCodeCopiesDisabled          ProblemCode = "copies_disabled"
+	ProblemCodeCopyChanged             ProblemCode = "copy_changed"
+	ProblemCodeCopyExists              ProblemCode = "copy_exists"
+	ProblemCodeCopyLimitReached        ProblemCode = "copy_limit_reached"
+	ProblemCodeCopyNotEnded            ProblemCode = "copy_not_ended"
+	ProblemCodeCredentialsErased       ProblemCode = "credentials_erased"
 	ProblemCodeFolderTaken             ProblemCode = "folder_taken"
 	ProblemCodeForbidden               ProblemCode = "forbidden"
 	ProblemCodeHostNotAllowed          ProblemCode = "host_not_allowed"
@@ -454,14 +913,19 @@ const (
 	ProblemCodeLocalMailboxUnavailable ProblemCode = "local_mailbox_unavailable"
 	ProblemCodeMethodNotAllowed        ProblemCode = "method_not_allowed"
 	ProblemCodeNameTaken               ProblemCode = "name_taken"
+	ProblemCodeNotCancellable          ProblemCode = "not_cancellable"
 	ProblemCodeNotFound                ProblemCode = "not_found"
 	ProblemCodeNotReady                ProblemCode = "not_ready"
 	ProblemCodeOauthAddressDiffers     ProblemCode = "oauth_address_differs"
 	ProblemCodePayloadTooLarge         ProblemCode = "payload_too_large"
 	ProblemCodePreconditionFailed      ProblemCode = "precondition_failed"
 	ProblemCodeRateLimited             ProblemCode = "rate_limited"
+	ProblemCodeReportNotReady          ProblemCode = "report_not_ready"
+	ProblemCodeSameMailbox             ProblemCode = "same_mailbox"
 	ProblemCodeSignInRefused           ProblemCode = "sign_in_refused"
 	ProblemCodeSignInUnavailable       ProblemCode = "sign_in_unavailable"
+	ProblemCodeTargetFull              ProblemCode = "target_full"
+	ProblemCodeTargetReadOnly          ProblemCode = "target_read_only"
 	ProblemCodeUnauthenticated         ProblemCode = "unauthenticated"
 	ProblemCodeUnsupportedMediaType    ProblemCode = "unsupported_media_type"
 	ProblemCodeValidationFailed        ProblemCode = "validation_failed"
@@ -477,6 +941,18 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeAccountLimitReached:
 		return true
 	case ProblemCodeConnectionTestFailed:
+		return true
+	case ProblemCodeCopiesDisabled:
+		return true
+	case ProblemCodeCopyChanged:
+		return true
+	case ProblemCodeCopyExists:
+		return true
+	case ProblemCodeCopyLimitReached:
+		return true
+	case ProblemCodeCopyNotEnded:
+		return true
+	case ProblemCodeCredentialsErased:
 		return true
 	case ProblemCodeFolderTaken:
 		return true
@@ -498,6 +974,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeNameTaken:
 		return true
+	case ProblemCodeNotCancellable:
+		return true
 	case ProblemCodeNotFound:
 		return true
 	case ProblemCodeNotReady:
@@ -510,9 +988,17 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeRateLimited:
 		return true
+	case ProblemCodeReportNotReady:
+		return true
+	case ProblemCodeSameMailbox:
+		return true
 	case ProblemCodeSignInRefused:
 		return true
 	case ProblemCodeSignInUnavailable:
+		return true
+	case ProblemCodeTargetFull:
+		return true
+	case ProblemCodeTargetReadOnly:
 		return true
 	case ProblemCodeUnauthenticated:
 		return true
@@ -654,6 +1140,27 @@ func (e Security) Valid() bool {
 	case SecurityStarttls:
 		return true
 	case SecurityTls:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SessionCopies.
+const (
+	CopiesOfAnyMailbox SessionCopies = "any"
+	CopiesOfOwnMailbox SessionCopies = "own"
+	CopiesOff          SessionCopies = "off"
+)
+
+// Valid indicates whether the value is a known member of the SessionCopies enum.
+func (e SessionCopies) Valid() bool {
+	switch e {
+	case CopiesOfAnyMailbox:
+		return true
+	case CopiesOfOwnMailbox:
+		return true
+	case CopiesOff:
 		return true
 	default:
 		return false
@@ -1144,12 +1651,85 @@ type AdminAccountPatch struct {
 	Enabled bool `json:"enabled"`
 }
 
+// AdminCopy defines model for AdminCopy.
+type AdminCopy struct {
+	ConsecutiveFailures int       `json:"consecutive_failures"`
+	CreatedAt           time.Time `json:"created_at"`
+
+	// CredentialsUntil When the passwords are erased, or were; `null`: it has not ended.
+	CredentialsUntil *time.Time `json:"credentials_until"`
+
+	// Diagnosis Why it waits, needs attention or failed; `null`: nothing is wrong.
+	Diagnosis *CopyDiagnosis `json:"diagnosis"`
+
+	// EndedAt When it ended last; `null`: it has not.
+	EndedAt *time.Time `json:"ended_at"`
+
+	// Grade `null`: it was not verified yet.
+	Grade *CopyGrade `json:"grade"`
+
+	// Id Example: 0c7f4f7a-3c1e-4b53-9a67-5d1f0b8a2e90
+	Id string `json:"id"`
+
+	// Options How it is copied. Where single folders go is shown by `GET /v1/copies/{id}/folders`.
+	Options CopyChosenOptions `json:"options"`
+
+	// Phase `null` unless it is `running`.
+	Phase *CopyPhase `json:"phase"`
+
+	// Progress How far the work of a phase has come.
+	Progress CopyProgress `json:"progress"`
+
+	// Reason `null` unless it is `waiting`.
+	Reason *CopyReason `json:"reason"`
+
+	// Source One end of a copy. Of the user's own mailbox (`local`) there is only `email`.
+	Source CopyEnd `json:"source"`
+
+	// StartedAt When its first message was asked for; `null`: not yet.
+	StartedAt *time.Time `json:"started_at"`
+
+	// State `queued`: not begun. `running`: see `phase`. `waiting`: it continues by itself, see `reason` and `until`. `paused`:
+	// by its owner or an administrator. `needs_attention`: only its owner can mend it, see `diagnosis`. `completed`.
+	// `completed_with_warnings`: something is not exactly at the target as it was at the source; the report says what.
+	// `failed`, `cancelled`.
+	State CopyState `json:"state"`
+
+	// Target One end of a copy. Of the user's own mailbox (`local`) there is only `email`.
+	Target CopyEnd `json:"target"`
+
+	// Title How it is, in one line.
+	//
+	// Example: Copying has not begun yet
+	Title string `json:"title"`
+
+	// Totals What a copy has come to so far.
+	Totals CopyTotals `json:"totals"`
+
+	// Until When it is tried again; `null` where nobody can tell.
+	Until *time.Time `json:"until"`
+
+	// User Whose copy it is.
+	//
+	// Example: anna@firma.test
+	User string `json:"user"`
+}
+
+// AdminCopyList defines model for AdminCopyList.
+type AdminCopyList struct {
+	Copies []AdminCopy `json:"copies"`
+
+	// NextCursor `null` on the last page.
+	NextCursor *string `json:"next_cursor"`
+}
+
 // AuditAction What was done. `account.tested` is a connection test, with settings saved or not, and `account.test_failed` its
 // outcome where that is no success; `account.paused` and `account.resumed` are edits that switch an account off or
 // on and change nothing else; `account.fetched` and `message.retried` are there where somebody else than the user
 // asked for it; `quota.set` is the limit of one user, also where those of many were changed; `default_limit.set`
 // and `default_limit.removed` are those of a domain or of everybody; `mailbox_login.set` and
-// `mailbox_login.removed` are about how a user's own mailbox is signed in to; `session.begun` is somebody who signed in,
+// `mailbox_login.removed` are about how a user's own mailbox is signed in to; `copy.…` are about copies of whole
+// mailboxes, of which `account_id` has the id; `session.begun` is somebody who signed in,
 // `session.ended` one session that its user ended,
 // `sessions.ended` all of a user's or everybody's; `installation.adopted` is `mailbrook installation adopt`.
 type AuditAction string
@@ -1164,7 +1744,8 @@ type AuditEntry struct {
 	// on and change nothing else; `account.fetched` and `message.retried` are there where somebody else than the user
 	// asked for it; `quota.set` is the limit of one user, also where those of many were changed; `default_limit.set`
 	// and `default_limit.removed` are those of a domain or of everybody; `mailbox_login.set` and
-	// `mailbox_login.removed` are about how a user's own mailbox is signed in to; `session.begun` is somebody who signed in,
+	// `mailbox_login.removed` are about how a user's own mailbox is signed in to; `copy.…` are about copies of whole
+	// mailboxes, of which `account_id` has the id; `session.begun` is somebody who signed in,
 	// `session.ended` one session that its user ended,
 	// `sessions.ended` all of a user's or everybody's; `installation.adopted` is `mailbrook installation adopt`.
 	Action AuditAction `json:"action"`
@@ -1371,6 +1952,799 @@ type ConnectionTestRequest struct {
 	// Username The login at the other provider.
 	Username *UsernameText `json:"username,omitempty"`
 }
+
+// Copy defines model for Copy.
+type Copy struct {
+	ConsecutiveFailures int       `json:"consecutive_failures"`
+	CreatedAt           time.Time `json:"created_at"`
+
+	// CredentialsUntil When the passwords are erased, or were; `null`: it has not ended.
+	CredentialsUntil *time.Time `json:"credentials_until"`
+
+	// Diagnosis Why it waits, needs attention or failed; `null`: nothing is wrong.
+	Diagnosis *CopyDiagnosis `json:"diagnosis"`
+
+	// EndedAt When it ended last; `null`: it has not.
+	EndedAt *time.Time `json:"ended_at"`
+
+	// Grade `null`: it was not verified yet.
+	Grade *CopyGrade `json:"grade"`
+
+	// Id Example: 0c7f4f7a-3c1e-4b53-9a67-5d1f0b8a2e90
+	Id string `json:"id"`
+
+	// Options How it is copied. Where single folders go is shown by `GET /v1/copies/{id}/folders`.
+	Options CopyChosenOptions `json:"options"`
+
+	// Phase `null` unless it is `running`.
+	Phase *CopyPhase `json:"phase"`
+
+	// Progress How far the work of a phase has come.
+	Progress CopyProgress `json:"progress"`
+
+	// Reason `null` unless it is `waiting`.
+	Reason *CopyReason `json:"reason"`
+
+	// Source One end of a copy. Of the user's own mailbox (`local`) there is only `email`.
+	Source CopyEnd `json:"source"`
+
+	// StartedAt When its first message was asked for; `null`: not yet.
+	StartedAt *time.Time `json:"started_at"`
+
+	// State `queued`: not begun. `running`: see `phase`. `waiting`: it continues by itself, see `reason` and `until`. `paused`:
+	// by its owner or an administrator. `needs_attention`: only its owner can mend it, see `diagnosis`. `completed`.
+	// `completed_with_warnings`: something is not exactly at the target as it was at the source; the report says what.
+	// `failed`, `cancelled`.
+	State CopyState `json:"state"`
+
+	// Target One end of a copy. Of the user's own mailbox (`local`) there is only `email`.
+	Target CopyEnd `json:"target"`
+
+	// Title How it is, in one line.
+	//
+	// Example: Copying has not begun yet
+	Title string `json:"title"`
+
+	// Totals What a copy has come to so far.
+	Totals CopyTotals `json:"totals"`
+
+	// Until When it is tried again; `null` where nobody can tell.
+	Until *time.Time `json:"until"`
+}
+
+// CopyChosenOptions How it is copied. Where single folders go is shown by `GET /v1/copies/{id}/folders`.
+type CopyChosenOptions struct {
+	Before         *time.Time `json:"before"`
+	BytesPerSecond *int64     `json:"bytes_per_second"`
+
+	// Existing What becomes of a message that the target has already. `ignore`: nothing there is looked at. `skip`: what is there
+	// octet for octet is not copied again, so that a copy can be finished that another program began.
+	Existing CopyExisting `json:"existing"`
+
+	// Folders Which remote folders are fetched. Each entry is a name as the provider writes it, capital letters counting,
+	// with `/` between parts (`Archive/2023`), which takes what lies below it along; `INBOX`, in any case, which is
+	// the inbox alone; or a special use such as `\Sent`. There are no wildcards: `*` and `%` are characters of a
+	// name. Empty `include` means all, and `exclude` wins. While a folder in `include` is not at the provider the
+	// diagnosis is `folder_failed`, with its name in `detail`; the others are fetched.
+	Folders ChosenFolders `json:"folders"`
+
+	// Labels What becomes of the labels of a Gmail message. `first`: it goes into the folder of its best label; `keywords`: the
+	// others become keywords besides, where the target takes them; `copies`: a copy goes into the folder of each.
+	Labels CopyLabels `json:"labels"`
+
+	// Language The language of mail about the copy; by default that of the answer.
+	Language CopyLanguage `json:"language"`
+
+	// MaxBytes `null`: what the target takes.
+	MaxBytes    *int64  `json:"max_bytes"`
+	NotifyEmail *string `json:"notify_email"`
+
+	// Order Which messages are copied first, by internal date. With the first, UIDs at the target follow the dates.
+	Order CopyOrder `json:"order"`
+
+	// Prefix Example: Old mailbox
+	Prefix  *string    `json:"prefix"`
+	Since   *time.Time `json:"since"`
+	StartAt *time.Time `json:"start_at"`
+
+	// Verify How many messages are read back at the end: none (`quick`), up to 200 of each folder, or all. That each is there, by
+	// size and date, is looked at in any case.
+	Verify CopyVerify `json:"verify"`
+}
+
+// CopyClash defines model for CopyClash.
+type CopyClash struct {
+	// Folders The source's names; each keeps a folder of its own.
+	Folders []string `json:"folders"`
+
+	// Target The name that they would have in common.
+	Target string `json:"target"`
+}
+
+// CopyCredentials How one side is signed in to from now on, by one of `password` and `grant`.
+type CopyCredentials struct {
+	// ConfirmAddress The grant is taken although it is for another mailbox than `email`; false unless said otherwise.
+	ConfirmAddress *ConfirmAddress `json:"confirm_address,omitempty"`
+
+	// Grant What the user allowed on the provider's page, as the pages are given it after `#grant=`.
+	Grant *GrantID `json:"grant,omitempty"`
+
+	// Password The password for this mailbox, or an app password where the provider asks for one. No answer ever holds it.
+	Password *PasswordText `json:"password,omitempty"`
+}
+
+// CopyDiagnosis defines model for CopyDiagnosis.
+type CopyDiagnosis struct {
+	// Advice What the user can do about it.
+	Advice string `json:"advice"`
+
+	// Code Why a visit failed. Codes are added, never renamed; show `title` and `advice` for one you do not know.
+	Code FaultCode `json:"code"`
+
+	// Detail What is specific to this case, with the server's own words, as it gave them, where it gave any; may be empty. Plain text: escape it.
+	Detail string `json:"detail"`
+
+	// Retryable Whether it can resolve itself; if not, the account waits for the user.
+	Retryable bool `json:"retryable"`
+
+	// Side Where it is; `null`: at neither end.
+	Side *CopySide `json:"side"`
+
+	// Since When it first failed this way.
+	Since *time.Time `json:"since"`
+
+	// Title What is wrong, in one line.
+	Title string `json:"title"`
+}
+
+// CopyEnd One end of a copy. Of the user's own mailbox (`local`) there is only `email`.
+type CopyEnd struct {
+	Auth *CopyEndAuth `json:"auth"`
+
+	// Email Example: anna@gmail.com
+	Email    string          `json:"email"`
+	Protocol CopyEndProtocol `json:"protocol"`
+
+	// Provider A preset's id, or `other`.
+	//
+	// Example: google
+	Provider *string `json:"provider"`
+	Server   *Server `json:"server"`
+
+	// Username Example: anna@gmail.com
+	Username *string `json:"username"`
+}
+
+// CopyEndAuth defines model for CopyEnd.Auth.
+type CopyEndAuth string
+
+// CopyEndProtocol defines model for CopyEnd.Protocol.
+type CopyEndProtocol string
+
+// CopyExisting What becomes of a message that the target has already. `ignore`: nothing there is looked at. `skip`: what is there
+// octet for octet is not copied again, so that a copy can be finished that another program began.
+type CopyExisting string
+
+// CopyFolder defines model for CopyFolder.
+type CopyFolder struct {
+	// Bytes Copied of it.
+	Bytes  int64 `json:"bytes"`
+	Copied int64 `json:"copied"`
+
+	// Messages At the source, when it was listed last.
+	Messages int64 `json:"messages"`
+
+	// Renamed `null`: it has its own name.
+	Renamed *CopyRenamed `json:"renamed"`
+
+	// Selected Whether it is copied.
+	Selected bool `json:"selected"`
+
+	// Shared Whether it is another user's, or shared with others: copied only where `include` names it.
+	Shared  bool  `json:"shared"`
+	Skipped int64 `json:"skipped"`
+
+	// Source The source's name, `/` between parts.
+	//
+	// Example: Versendet
+	Source string `json:"source"`
+
+	// SpecialUse Such as `\Sent` (RFC 6154), or null.
+	//
+	// Example: \Sent
+	SpecialUse *string `json:"special_use"`
+
+	// Target The target's name.
+	//
+	// Example: Sent
+	Target string `json:"target"`
+}
+
+// CopyFolderChoice Which of the source's folders are copied, and where to.
+type CopyFolderChoice struct {
+	Exclude *[]FolderRule `json:"exclude,omitempty"`
+	Include *[]FolderRule `json:"include,omitempty"`
+
+	// Map Where single folders go, by the source's name, instead of what the plan says. Two folders never go to
+	// one name.
+	//
+	//
+	// Example: {"Versendet":"Sent"}
+	Map *map[string]CopyFolderName `json:"map,omitempty"`
+}
+
+// CopyFolderList defines model for CopyFolderList.
+type CopyFolderList struct {
+	Folders []CopyFolder `json:"folders"`
+}
+
+// CopyFolderName A folder of the target, with `/` between the parts of its name. What the target cannot have in a name is replaced.
+//
+// Example: Archive/2023
+type CopyFolderName = string
+
+// CopyGrade How well it went. `perfect`: everything is there, octet for octet. `good`: everything is there; keywords, names of
+// folders, or what the target rewrote differ. `investigate`: at most a thousandth, or ten messages, are not there,
+// each with its reason. `poor`: more.
+type CopyGrade string
+
+// CopyKeyword defines model for CopyKeyword.
+type CopyKeyword struct {
+	// Keyword Example: $Forwarded
+	Keyword  string `json:"keyword"`
+	Messages int64  `json:"messages"`
+}
+
+// CopyLabels What becomes of the labels of a Gmail message. `first`: it goes into the folder of its best label; `keywords`: the
+// others become keywords besides, where the target takes them; `copies`: a copy goes into the folder of each.
+type CopyLabels string
+
+// CopyLanguage The language of mail about the copy; by default that of the answer.
+type CopyLanguage string
+
+// CopyList defines model for CopyList.
+type CopyList struct {
+	Copies []Copy `json:"copies"`
+
+	// Limit How many unfinished ones the user may have.
+	Limit int `json:"limit"`
+
+	// NextCursor `null` on the last page.
+	NextCursor *string `json:"next_cursor"`
+}
+
+// CopyMaxBytes The largest message that is copied; by default what the target takes, and at most 256 MiB.
+//
+// Example: 26214400
+type CopyMaxBytes = int64
+
+// CopyMessage defines model for CopyMessage.
+type CopyMessage struct {
+	// Date By its own Date field.
+	Date *time.Time `json:"date"`
+
+	// Diagnosis Why it is not there; `null`: it is, or nobody knows.
+	Diagnosis *Diagnosis `json:"diagnosis"`
+
+	// Folder The source's name.
+	//
+	// Example: Archive/2023
+	Folder string `json:"folder"`
+
+	// Message How the source names the message.
+	//
+	// Example: UID 4711
+	Message string `json:"message"`
+
+	// ReceivedAt Its internal date.
+	ReceivedAt *time.Time `json:"received_at"`
+
+	// Sender Anybody may have written it: escape it. `null`, as `subject` and `date`, where it was not read.
+	Sender *string `json:"sender"`
+
+	// Sha256 Of its octets, in hexadecimal; `null`: it was not read.
+	Sha256 *string `json:"sha256"`
+	Size   int64   `json:"size"`
+
+	// State What became of a message. `copied`; `already_there` at the target before; `skipped`, with its reason; and by the
+	// last verification: `missing`, `altered` (there with other octets), `moved_or_deleted` by its owner since.
+	State   CopyMessageState `json:"state"`
+	Subject *string          `json:"subject"`
+
+	// TargetFolder The target's name.
+	//
+	// Example: Archive/2023
+	TargetFolder string `json:"target_folder"`
+
+	// TargetUid `null`: it is not there, or the target did not tell.
+	TargetUid *int64 `json:"target_uid"`
+}
+
+// CopyMessageList defines model for CopyMessageList.
+type CopyMessageList struct {
+	Messages []CopyMessage `json:"messages"`
+
+	// NextCursor `null` on the last page.
+	NextCursor *string `json:"next_cursor"`
+
+	// Total How many there are in this state, on all pages.
+	Total int64 `json:"total"`
+}
+
+// CopyMessageState What became of a message. `copied`; `already_there` at the target before; `skipped`, with its reason; and by the
+// last verification: `missing`, `altered` (there with other octets), `moved_or_deleted` by its owner since.
+type CopyMessageState string
+
+// CopyNotIncluded What no copy brings.
+type CopyNotIncluded struct {
+	// Kind Example: calendars
+	Kind string `json:"kind"`
+
+	// Text Example: Calendars are not copied: export them there, and import them here.
+	Text string `json:"text"`
+}
+
+// CopyOptions How it is copied. All of it may be left out.
+type CopyOptions struct {
+	// Before Only messages whose internal date is before this.
+	Before *time.Time `json:"before,omitempty"`
+
+	// BytesPerSecond The most that is read in a second, in bytes; the operator's limits hold besides.
+	//
+	// Example: 1000000
+	BytesPerSecond *CopyRate `json:"bytes_per_second,omitempty"`
+
+	// Existing What becomes of a message that the target has already. `ignore`: nothing there is looked at. `skip`: what is there
+	// octet for octet is not copied again, so that a copy can be finished that another program began.
+	Existing *CopyExisting `json:"existing,omitempty"`
+
+	// Folders Which of the source's folders are copied, and where to.
+	Folders *CopyFolderChoice `json:"folders,omitempty"`
+
+	// Labels What becomes of the labels of a Gmail message. `first`: it goes into the folder of its best label; `keywords`: the
+	// others become keywords besides, where the target takes them; `copies`: a copy goes into the folder of each.
+	Labels *CopyLabels `json:"labels,omitempty"`
+
+	// Language The language of mail about the copy; by default that of the answer.
+	Language *CopyLanguage `json:"language,omitempty"`
+
+	// MaxBytes The largest message that is copied; by default what the target takes, and at most 256 MiB.
+	//
+	// Example: 26214400
+	MaxBytes *CopyMaxBytes `json:"max_bytes,omitempty"`
+
+	// NotifyEmail A plain mailbox address, without a display name.
+	NotifyEmail *EmailAddress `json:"notify_email,omitempty"`
+
+	// Order Which messages are copied first, by internal date. With the first, UIDs at the target follow the dates.
+	Order *CopyOrder `json:"order,omitempty"`
+
+	// Prefix A folder of the target below which everything goes, also the inbox; by default there is none.
+	//
+	// Example: Old mailbox
+	Prefix *string `json:"prefix,omitempty"`
+
+	// Since Only messages whose internal date is not before this.
+	Since *time.Time `json:"since,omitempty"`
+
+	// StartAt Not before; by default at once.
+	StartAt *time.Time `json:"start_at,omitempty"`
+
+	// Verify How many messages are read back at the end: none (`quick`), up to 200 of each folder, or all. That each is there, by
+	// size and date, is looked at in any case.
+	Verify *CopyVerify `json:"verify,omitempty"`
+}
+
+// CopyOptionsPatch defines model for CopyOptionsPatch.
+type CopyOptionsPatch struct {
+	// BytesPerSecond The most that is read in a second; `null` is no limit of its own.
+	BytesPerSecond *int64 `json:"bytes_per_second,omitempty"`
+
+	// MaxBytes The largest message that is copied; `null` is what the target takes.
+	MaxBytes *int64 `json:"max_bytes,omitempty"`
+
+	// NotifyEmail Who gets mail at the end beside the target mailbox; `null` is nobody.
+	NotifyEmail *string `json:"notify_email,omitempty"`
+}
+
+// CopyOrder Which messages are copied first, by internal date. With the first, UIDs at the target follow the dates.
+type CopyOrder string
+
+// CopyPatch defines model for CopyPatch.
+type CopyPatch struct {
+	Options *CopyOptionsPatch `json:"options,omitempty"`
+
+	// SkipTest Save without trying.
+	SkipTest *bool `json:"skip_test,omitempty"`
+
+	// Source How one side is signed in to from now on, by one of `password` and `grant`.
+	Source *CopyCredentials `json:"source,omitempty"`
+
+	// Target How one side is signed in to from now on, by one of `password` and `grant`.
+	Target *CopyCredentials `json:"target,omitempty"`
+}
+
+// CopyPhase What a running copy does.
+type CopyPhase string
+
+// CopyPlan defines model for CopyPlan.
+type CopyPlan struct {
+	// Bytes `null`: not known.
+	Bytes   *int64      `json:"bytes"`
+	Clashes []CopyClash `json:"clashes"`
+
+	// Days Over how many days the providers' daily limits spread it; `null`: not known.
+	Days    *int                `json:"days"`
+	Folders []CopyPlannedFolder `json:"folders"`
+
+	// MaxBytes The largest message that is copied; `null`: nobody says.
+	MaxBytes *int64 `json:"max_bytes"`
+
+	// MaxBytesSource Who says so: the target for all its folders or for one (APPENDLIMIT, RFC 7889), what is known of the provider, or the request.
+	MaxBytesSource CopyPlanMaxBytesSource `json:"max_bytes_source"`
+
+	// Messages Of the folders that would be copied.
+	Messages    int64             `json:"messages"`
+	NotIncluded []CopyNotIncluded `json:"not_included"`
+
+	// RefusedFlags Flags that the target does not keep.
+	RefusedFlags []string `json:"refused_flags"`
+
+	// RefusedKeywords Keywords that the target does not keep.
+	RefusedKeywords []string `json:"refused_keywords"`
+
+	// Room Whether it fits into the target, by its quota (RFC 9208).
+	Room CopyRoom `json:"room"`
+
+	// Seconds How long it takes at the least; `null`: not known.
+	Seconds *int64 `json:"seconds"`
+
+	// Shared Folders of others, or shared with others, that are left out.
+	Shared []string `json:"shared"`
+
+	// TooLarge At most 100.
+	TooLarge []CopyTooLarge `json:"too_large"`
+
+	// TooLargeCount How many there are.
+	TooLargeCount int64 `json:"too_large_count"`
+
+	// Writable Whether the target lets folders be made and messages be put there, by its rights and quota.
+	Writable bool `json:"writable"`
+}
+
+// CopyPlanMaxBytesSource Who says so: the target for all its folders or for one (APPENDLIMIT, RFC 7889), what is known of the provider, or the request.
+type CopyPlanMaxBytesSource string
+
+// CopyPlannedFolder defines model for CopyPlannedFolder.
+type CopyPlannedFolder struct {
+	// Bytes `null`: not known.
+	Bytes *int64 `json:"bytes"`
+
+	// Exists Whether the target has it already.
+	Exists   bool  `json:"exists"`
+	Messages int64 `json:"messages"`
+
+	// Renamed `null`: it keeps its name.
+	Renamed *CopyRenamed `json:"renamed"`
+
+	// Selected Whether it would be copied.
+	Selected bool `json:"selected"`
+
+	// Shared Whether it is another user's, or shared with others: copied only where `include` names it.
+	Shared bool `json:"shared"`
+
+	// Source The source's name, `/` between parts.
+	//
+	// Example: Versendet
+	Source string `json:"source"`
+
+	// SpecialUse Such as `\Sent` (RFC 6154), or null.
+	//
+	// Example: \Sent
+	SpecialUse *string `json:"special_use"`
+
+	// Target The name that it gets at the target.
+	//
+	// Example: Sent
+	Target string `json:"target"`
+
+	// TooLarge Messages that the target does not take.
+	TooLarge int64 `json:"too_large"`
+}
+
+// CopyProgress How far the work of a phase has come.
+type CopyProgress struct {
+	BytesDone int64 `json:"bytes_done"`
+
+	// BytesTotal `null`: not known.
+	BytesTotal *int64 `json:"bytes_total"`
+
+	// Folder The source's name of the one under way; may be empty.
+	//
+	// Example: Archive/2023
+	Folder       string `json:"folder"`
+	MessagesDone int64  `json:"messages_done"`
+
+	// MessagesPerMinute In the last minutes; `null`: not known.
+	MessagesPerMinute *int64 `json:"messages_per_minute"`
+	MessagesTotal     int64  `json:"messages_total"`
+
+	// SecondsLeft Until the phase is over, at this rate; `null`: not known.
+	SecondsLeft *int64 `json:"seconds_left"`
+}
+
+// CopyProgressEvent How far a running copy is; the numbers are those of `CopyProgress`.
+type CopyProgressEvent struct {
+	BytesDone  int64  `json:"bytes_done"`
+	BytesTotal *int64 `json:"bytes_total"`
+
+	// CopyId Example: 0c7f4f7a-3c1e-4b53-9a67-5d1f0b8a2e90
+	CopyId            string `json:"copy_id"`
+	Folder            string `json:"folder"`
+	MessagesDone      int64  `json:"messages_done"`
+	MessagesPerMinute *int64 `json:"messages_per_minute"`
+	MessagesTotal     int64  `json:"messages_total"`
+
+	// Phase What a running copy does.
+	Phase       CopyPhase `json:"phase"`
+	SecondsLeft *int64    `json:"seconds_left"`
+}
+
+// CopyPublicStatus How a copy is, for whoever has its code.
+type CopyPublicStatus struct {
+	CreatedAt     time.Time   `json:"created_at"`
+	EndedAt       *time.Time  `json:"ended_at"`
+	Grade         *CopyGrade  `json:"grade"`
+	MessagesDone  int64       `json:"messages_done"`
+	MessagesTotal int64       `json:"messages_total"`
+	Phase         *CopyPhase  `json:"phase"`
+	Reason        *CopyReason `json:"reason"`
+	StartedAt     *time.Time  `json:"started_at"`
+
+	// State `queued`: not begun. `running`: see `phase`. `waiting`: it continues by itself, see `reason` and `until`. `paused`:
+	// by its owner or an administrator. `needs_attention`: only its owner can mend it, see `diagnosis`. `completed`.
+	// `completed_with_warnings`: something is not exactly at the target as it was at the source; the report says what.
+	// `failed`, `cancelled`.
+	State CopyState `json:"state"`
+
+	// Title How it is, in one line.
+	//
+	// Example: Copying has not begun yet
+	Title string     `json:"title"`
+	Until *time.Time `json:"until"`
+}
+
+// CopyRate The most that is read in a second, in bytes; the operator's limits hold besides.
+//
+// Example: 1000000
+type CopyRate = int64
+
+// CopyReason Why a copy waits. `source_limit`, `target_limit`: that provider allows no more for now. `target_full`: its mailbox
+// is full, which is looked at every hour, and when asked (`resume`). `retry`: something failed that may be over
+// soon. `maintenance`: an operator has paused it, or all copies.
+type CopyReason string
+
+// CopyRemovedEvent The copy was deleted.
+type CopyRemovedEvent struct {
+	// CopyId Example: 0c7f4f7a-3c1e-4b53-9a67-5d1f0b8a2e90
+	CopyId string `json:"copy_id"`
+}
+
+// CopyRenamed Why a folder has another name at the target. `special_use`: the target has a folder for this use; `owner`: its
+// owner chose the name; `prefix`: everything goes below a folder; `refused_by_target`: the name is too long or deep
+// for the target, or has what it does not take; `clash`: another folder has the name.
+type CopyRenamed string
+
+// CopyReport defines model for CopyReport.
+type CopyReport struct {
+	Copy    Copy         `json:"copy"`
+	Folders []CopyFolder `json:"folders"`
+
+	// Grade `null`: it was not verified yet.
+	Grade *CopyGrade `json:"grade"`
+
+	// GradeText What the grade means, in one sentence.
+	GradeText string `json:"grade_text"`
+
+	// Keywords Keywords that the target did not take.
+	Keywords []CopyKeyword `json:"keywords"`
+
+	// LeftOut Folders of others, or shared with others, that were left out.
+	LeftOut []string `json:"left_out"`
+
+	// Messages How many messages are in each state of `CopyMessageState`; also those with none.
+	//
+	// Example: {"already_there":0,"altered":0,"copied":9986,"missing":0,"moved_or_deleted":12,"skipped":2}
+	Messages map[string]int64 `json:"messages"`
+
+	// NextSteps What to do next, one action each.
+	NextSteps   []string          `json:"next_steps"`
+	NotIncluded []CopyNotIncluded `json:"not_included"`
+
+	// Reasons Why messages were skipped, the most frequent first.
+	Reasons []CopySkipReason `json:"reasons"`
+
+	// Rewritten Whether the target does not keep messages as they are sent to it.
+	Rewritten bool `json:"rewritten"`
+
+	// Seconds At work, without what it waited and was paused.
+	Seconds int64 `json:"seconds"`
+
+	// VerifiedAt `null`: nothing was compared yet.
+	VerifiedAt *time.Time `json:"verified_at"`
+
+	// Verify How it was compared last; `null`: it was not.
+	Verify *CopyVerify `json:"verify"`
+}
+
+// CopyRoom Whether it fits into the target, by its quota (RFC 9208).
+type CopyRoom struct {
+	Fits CopyRoomFits `json:"fits"`
+
+	// LimitBytes `null`: unlimited, or not told.
+	LimitBytes *int64 `json:"limit_bytes"`
+
+	// LimitMessages `null`: unlimited, or not told.
+	LimitMessages *int64 `json:"limit_messages"`
+
+	// UsedBytes `null`: not told.
+	UsedBytes *int64 `json:"used_bytes"`
+
+	// UsedMessages `null`: not told.
+	UsedMessages *int64 `json:"used_messages"`
+}
+
+// CopyRoomFits defines model for CopyRoom.Fits.
+type CopyRoomFits string
+
+// CopySide One end of a copy.
+type CopySide string
+
+// CopySkipReason defines model for CopySkipReason.
+type CopySkipReason struct {
+	// Advice What can be done about it.
+	Advice string `json:"advice"`
+
+	// Code Why a message is not at the target.
+	Code     CopyWhy `json:"code"`
+	Messages int64   `json:"messages"`
+	Title    string  `json:"title"`
+}
+
+// CopySourceSettings A mailbox that is copied. One of `password` and `grant` is required.
+type CopySourceSettings struct {
+	// ConfirmAddress The grant is taken although it is for another mailbox than `email`; false unless said otherwise.
+	ConfirmAddress *ConfirmAddress `json:"confirm_address,omitempty"`
+
+	// Email A plain mailbox address, without a display name.
+	Email EmailAddress `json:"email"`
+
+	// Grant What the user allowed on the provider's page, as the pages are given it after `#grant=`.
+	Grant *GrantID `json:"grant,omitempty"`
+
+	// Password The password for this mailbox, or an app password where the provider asks for one. No answer ever holds it.
+	Password *PasswordText `json:"password,omitempty"`
+
+	// Protocol `imap` fetches the whole folder tree, `pop3` the inbox.
+	Protocol *Protocol `json:"protocol,omitempty"`
+
+	// Provider The id of a preset from `GET /v1/providers`.
+	//
+	// Example: google
+	Provider *ProviderID `json:"provider,omitempty"`
+
+	// Server What is left out comes from the preset, or from the protocol's standard ports.
+	Server *ServerSettings `json:"server,omitempty"`
+
+	// Username The login at the other provider.
+	Username *UsernameText `json:"username,omitempty"`
+}
+
+// CopyState `queued`: not begun. `running`: see `phase`. `waiting`: it continues by itself, see `reason` and `until`. `paused`:
+// by its owner or an administrator. `needs_attention`: only its owner can mend it, see `diagnosis`. `completed`.
+// `completed_with_warnings`: something is not exactly at the target as it was at the source; the report says what.
+// `failed`, `cancelled`.
+type CopyState string
+
+// CopyStatusRequest defines model for CopyStatusRequest.
+type CopyStatusRequest struct {
+	// Code What `status_code` said, with hyphens or without, in any case.
+	Code string `json:"code"`
+
+	// Source A plain mailbox address, without a display name.
+	Source EmailAddress `json:"source"`
+}
+
+// CopyTargetProtocol `imap`: a mailbox at an IMAP server; `local`: the user's own mailbox, wherever that is.
+type CopyTargetProtocol string
+
+// CopyTargetSettings Where a mailbox is copied to. With `protocol: local` nothing else may be given; otherwise `email` and one of
+// `password` and `grant` are required.
+type CopyTargetSettings struct {
+	// ConfirmAddress The grant is taken although it is for another mailbox than `email`; false unless said otherwise.
+	ConfirmAddress *ConfirmAddress `json:"confirm_address,omitempty"`
+
+	// Email A plain mailbox address, without a display name.
+	Email *EmailAddress `json:"email,omitempty"`
+
+	// Grant What the user allowed on the provider's page, as the pages are given it after `#grant=`.
+	Grant *GrantID `json:"grant,omitempty"`
+
+	// Password The password for this mailbox, or an app password where the provider asks for one. No answer ever holds it.
+	Password *PasswordText `json:"password,omitempty"`
+
+	// Protocol `imap`: a mailbox at an IMAP server; `local`: the user's own mailbox, wherever that is.
+	Protocol *CopyTargetProtocol `json:"protocol,omitempty"`
+
+	// Provider The id of a preset from `GET /v1/providers`.
+	//
+	// Example: google
+	Provider *ProviderID `json:"provider,omitempty"`
+
+	// Server What is left out comes from the preset, or from the protocol's standard ports.
+	Server *ServerSettings `json:"server,omitempty"`
+
+	// Username The login at the other provider.
+	Username *UsernameText `json:"username,omitempty"`
+}
+
+// CopyTooLarge defines model for CopyTooLarge.
+type CopyTooLarge struct {
+	// Date By its own Date field.
+	Date *time.Time `json:"date"`
+
+	// Folder The source's name.
+	Folder string `json:"folder"`
+
+	// ReceivedAt Its internal date.
+	ReceivedAt *time.Time `json:"received_at"`
+
+	// Sender Anybody may have written it: escape it.
+	Sender *string `json:"sender"`
+
+	// Size Example: 73400320
+	Size    int64   `json:"size"`
+	Subject *string `json:"subject"`
+}
+
+// CopyTotals What a copy has come to so far.
+type CopyTotals struct {
+	// AlreadyThere At the target before, and not copied again.
+	AlreadyThere int64 `json:"already_there"`
+
+	// Altered At the target with other octets, by the last verification.
+	Altered int64 `json:"altered"`
+
+	// Ambiguous Sent again although they may have been stored: the target gave no answer.
+	Ambiguous int64 `json:"ambiguous"`
+	Bytes     int64 `json:"bytes"`
+	Folders   int64 `json:"folders"`
+
+	// KeywordsRefused Keywords that the target did not take.
+	KeywordsRefused int64 `json:"keywords_refused"`
+
+	// Messages Copied by it.
+	Messages int64 `json:"messages"`
+
+	// Missing Not at the target, by the last verification.
+	Missing int64 `json:"missing"`
+
+	// MovedOrDeleted Copied, and moved or deleted at the target since, by the last verification.
+	MovedOrDeleted int64 `json:"moved_or_deleted"`
+
+	// Skipped Not copied, each with its reason.
+	Skipped int64 `json:"skipped"`
+
+	// VerifiedByDigest Read back and compared octet for octet.
+	VerifiedByDigest int64 `json:"verified_by_digest"`
+}
+
+// CopyVerify How many messages are read back at the end: none (`quick`), up to 200 of each folder, or all. That each is there, by
+// size and date, is looked at in any case.
+type CopyVerify string
+
+// CopyWhy Why a message is not at the target.
+type CopyWhy string
 
 // DefaultLimit defines model for DefaultLimit.
 type DefaultLimit struct {
@@ -1741,6 +3115,22 @@ type NewAccount struct {
 	Username *UsernameText `json:"username,omitempty"`
 }
 
+// NewCopy defines model for NewCopy.
+type NewCopy struct {
+	// Options How it is copied. All of it may be left out.
+	Options *CopyOptions `json:"options,omitempty"`
+
+	// SkipTest Save without trying the two sides.
+	SkipTest *bool `json:"skip_test,omitempty"`
+
+	// Source A mailbox that is copied. One of `password` and `grant` is required.
+	Source CopySourceSettings `json:"source"`
+
+	// Target Where a mailbox is copied to. With `protocol: local` nothing else may be given; otherwise `email` and one of
+	// `password` and `grant` are required.
+	Target CopyTargetSettings `json:"target"`
+}
+
 // NewLink defines model for NewLink.
 type NewLink struct {
 	// Admin With the rights of an administrator; false unless said otherwise.
@@ -1824,12 +3214,18 @@ type PollInterval = int64
 // Problem An error, as RFC 9457 has it.
 type Problem struct {
 	// Code Codes are added, never renamed.
-	Code   ProblemCode `json:"code"`
-	Detail string      `json:"detail"`
+	Code ProblemCode `json:"code"`
+
+	// Copy With `copy_exists`: the copy that is there. It is left out where that one is another user's.
+	Copy   *ProblemCopy `json:"copy,omitempty"`
+	Detail string       `json:"detail"`
 
 	// Diagnosis Example: {"advice":"Make an app password at the provider and enter it here instead of the usual one.","code":"app_password_required","detail":"","retryable":false,"since":"2026-11-21T09:00:00Z","title":"An app password is needed"}
 	Diagnosis *Diagnosis    `json:"diagnosis,omitempty"`
 	Errors    *[]FieldError `json:"errors,omitempty"`
+
+	// Side Of a copy, which end it is about.
+	Side *CopySide `json:"side,omitempty"`
 
 	// Status Example: 422
 	Status int `json:"status"`
@@ -1848,6 +3244,21 @@ type Problem struct {
 
 // ProblemCode Codes are added, never renamed.
 type ProblemCode string
+
+// ProblemCopy With `copy_exists`: the copy that is there. It is left out where that one is another user's.
+type ProblemCopy struct {
+	// Id Example: 0c7f4f7a-3c1e-4b53-9a67-5d1f0b8a2e90
+	Id string `json:"id"`
+
+	// Since Since when it is so.
+	Since time.Time `json:"since"`
+
+	// State `queued`: not begun. `running`: see `phase`. `waiting`: it continues by itself, see `reason` and `until`. `paused`:
+	// by its owner or an administrator. `needs_attention`: only its owner can mend it, see `diagnosis`. `completed`.
+	// `completed_with_warnings`: something is not exactly at the target as it was at the source; the report says what.
+	// `failed`, `cancelled`.
+	State CopyState `json:"state"`
+}
 
 // Progress Of the visit under way, else zeros.
 type Progress struct {
@@ -2161,8 +3572,12 @@ type ServerSettings struct {
 
 // Session defines model for Session.
 type Session struct {
-	Admin     bool      `json:"admin"`
-	ExpiresAt time.Time `json:"expires_at"`
+	Admin bool `json:"admin"`
+
+	// Copies Which mailboxes the user may have copied: none (`copies.enabled`); into or from the user's own mailbox alone; or
+	// any into any (`copies.any_target`).
+	Copies    *SessionCopies `json:"copies,omitempty"`
+	ExpiresAt time.Time      `json:"expires_at"`
 
 	// Limit How many external accounts the user may have.
 	Limit int `json:"limit"`
@@ -2170,6 +3585,10 @@ type Session struct {
 	// User Example: anna@firma.test
 	User string `json:"user"`
 }
+
+// SessionCopies Which mailboxes the user may have copied: none (`copies.enabled`); into or from the user's own mailbox alone; or
+// any into any (`copies.any_target`).
+type SessionCopies string
 
 // SetLimits What `PUT` set, or a default says, whatever the mailbox's own limits are.
 type SetLimits struct {
@@ -2274,6 +3693,72 @@ type StartDays struct {
 
 // StartWord defines model for StartWord.
 type StartWord string
+
+// StartedCopy defines model for StartedCopy.
+type StartedCopy struct {
+	ConsecutiveFailures int       `json:"consecutive_failures"`
+	CreatedAt           time.Time `json:"created_at"`
+
+	// CredentialsUntil When the passwords are erased, or were; `null`: it has not ended.
+	CredentialsUntil *time.Time `json:"credentials_until"`
+
+	// Diagnosis Why it waits, needs attention or failed; `null`: nothing is wrong.
+	Diagnosis *CopyDiagnosis `json:"diagnosis"`
+
+	// EndedAt When it ended last; `null`: it has not.
+	EndedAt *time.Time `json:"ended_at"`
+
+	// Grade `null`: it was not verified yet.
+	Grade *CopyGrade `json:"grade"`
+
+	// Id Example: 0c7f4f7a-3c1e-4b53-9a67-5d1f0b8a2e90
+	Id string `json:"id"`
+
+	// Options How it is copied. Where single folders go is shown by `GET /v1/copies/{id}/folders`.
+	Options CopyChosenOptions `json:"options"`
+
+	// Phase `null` unless it is `running`.
+	Phase *CopyPhase `json:"phase"`
+
+	// Progress How far the work of a phase has come.
+	Progress CopyProgress `json:"progress"`
+
+	// Reason `null` unless it is `waiting`.
+	Reason *CopyReason `json:"reason"`
+
+	// Source One end of a copy. Of the user's own mailbox (`local`) there is only `email`.
+	Source CopyEnd `json:"source"`
+
+	// StartedAt When its first message was asked for; `null`: not yet.
+	StartedAt *time.Time `json:"started_at"`
+
+	// State `queued`: not begun. `running`: see `phase`. `waiting`: it continues by itself, see `reason` and `until`. `paused`:
+	// by its owner or an administrator. `needs_attention`: only its owner can mend it, see `diagnosis`. `completed`.
+	// `completed_with_warnings`: something is not exactly at the target as it was at the source; the report says what.
+	// `failed`, `cancelled`.
+	State CopyState `json:"state"`
+
+	// StatusCode Shows the copy's state to whoever has it, with the source's address. `null` where the answer of an earlier
+	// attempt of the same `Idempotency-Key` was lost: it is in the mail of the beginning then.
+	//
+	//
+	// Example: K7QM-3XWP-9TBD-HZ4F
+	StatusCode *string `json:"status_code"`
+
+	// Target One end of a copy. Of the user's own mailbox (`local`) there is only `email`.
+	Target CopyEnd `json:"target"`
+
+	// Title How it is, in one line.
+	//
+	// Example: Copying has not begun yet
+	Title string `json:"title"`
+
+	// Totals What a copy has come to so far.
+	Totals CopyTotals `json:"totals"`
+
+	// Until When it is tried again; `null` where nobody can tell.
+	Until *time.Time `json:"until"`
+}
 
 // Stats defines model for Stats.
 type Stats struct {
@@ -2477,6 +3962,9 @@ type AcceptLanguage = string
 // AccountID defines model for AccountID.
 type AccountID = string
 
+// CopyID defines model for CopyID.
+type CopyID = string
+
 // Cursor defines model for Cursor.
 type Cursor = string
 
@@ -2491,6 +3979,9 @@ type PageLimit = int
 
 // SkippedID defines model for SkippedID.
 type SkippedID = string
+
+// CopiesDisabled An error, as RFC 9457 has it.
+type CopiesDisabled = Problem
 
 // Forbidden An error, as RFC 9457 has it.
 type Forbidden = Problem
@@ -2525,6 +4016,9 @@ type PreconditionFailed = Problem
 // RateLimited An error, as RFC 9457 has it.
 type RateLimited = Problem
 
+// ReportNotReady An error, as RFC 9457 has it.
+type ReportNotReady = Problem
+
 // SignInAway An error, as RFC 9457 has it.
 type SignInAway = Problem
 
@@ -2536,6 +4030,12 @@ type UnsupportedMediaType = Problem
 
 // ValidationFailed An error, as RFC 9457 has it.
 type ValidationFailed = Problem
+
+// GetCopyStatusParams defines parameters for GetCopyStatus.
+type GetCopyStatusParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
 
 // FollowLinkParams defines parameters for FollowLink.
 type FollowLinkParams struct {
@@ -2810,6 +4310,27 @@ type AdminListAuditParams struct {
 // AdminListAuditParamsRole defines parameters for AdminListAudit.
 type AdminListAuditParamsRole string
 
+// AdminListCopiesParams defines parameters for AdminListCopies.
+type AdminListCopiesParams struct {
+	// User Only this user's; the whole address.
+	User *EmailAddress `form:"user,omitempty" json:"user,omitempty"`
+
+	// State Only copies in this state.
+	State *CopyState `form:"state,omitempty" json:"state,omitempty"`
+
+	// Host Only copies from or to this host; the whole name.
+	Host *Host `form:"host,omitempty" json:"host,omitempty"`
+
+	// Limit How many on a page at most.
+	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before, with the other parameters unchanged. It means nothing to others than Mailbrook.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
 // AdminListDefaultLimitsParams defines parameters for AdminListDefaultLimits.
 type AdminListDefaultLimitsParams struct {
 	// Limit How many on a page at most.
@@ -2888,6 +4409,134 @@ type TestConnectionParams struct {
 	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
 }
 
+// ListCopiesParams defines parameters for ListCopies.
+type ListCopiesParams struct {
+	// Source Only copies of this mailbox; the whole address.
+	Source *EmailAddress `form:"source,omitempty" json:"source,omitempty"`
+
+	// State Only copies in this state.
+	State *CopyState `form:"state,omitempty" json:"state,omitempty"`
+
+	// Limit How many on a page at most.
+	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before, with the other parameters unchanged. It means nothing to others than Mailbrook.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// StartCopyParams defines parameters for StartCopy.
+type StartCopyParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+
+	// IdempotencyKey A name of this request, new for each and hard to guess, such as a UUID; in quotes (a structured field string)
+	// or without. The same request again within 24 hours, with the same name, gets the answer of the first, and
+	// nothing is done twice, whatever happened in between. With another body it is `idempotency_key_reused`, while
+	// the first is still under way `idempotency_in_progress`. A request that failed may be sent again, changed or
+	// not. Of one user's names the newest 1,000 are remembered.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// PlanCopyParams defines parameters for PlanCopy.
+type PlanCopyParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// DeleteCopyParams defines parameters for DeleteCopy.
+type DeleteCopyParams struct {
+	// IfMatch Only if the settings are still those of one of these entity tags (RFC 9110 section 13.1.1), as `ETag` named
+	// them; `*` stands for any. Otherwise nothing is changed, and the answer is `precondition_failed`. A call that
+	// does not list this header refuses it.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetCopyParams defines parameters for GetCopy.
+type GetCopyParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// UpdateCopyParams defines parameters for UpdateCopy.
+type UpdateCopyParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+
+	// IfMatch Only if the settings are still those of one of these entity tags (RFC 9110 section 13.1.1), as `ETag` named
+	// them; `*` stands for any. Otherwise nothing is changed, and the answer is `precondition_failed`. A call that
+	// does not list this header refuses it.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// CancelCopyParams defines parameters for CancelCopy.
+type CancelCopyParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// ListCopyMessagesParams defines parameters for ListCopyMessages.
+type ListCopyMessagesParams struct {
+	// State Only messages in this state.
+	State *CopyMessageState `form:"state,omitempty" json:"state,omitempty"`
+
+	// Limit How many on a page at most.
+	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before, with the other parameters unchanged. It means nothing to others than Mailbrook.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// PauseCopyParams defines parameters for PauseCopy.
+type PauseCopyParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// GetCopyReportParams defines parameters for GetCopyReport.
+type GetCopyReportParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// GetCopyReportCSVParams defines parameters for GetCopyReportCSV.
+type GetCopyReportCSVParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// ResumeCopyParams defines parameters for ResumeCopy.
+type ResumeCopyParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// RetryCopyParams defines parameters for RetryCopy.
+type RetryCopyParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// SyncCopyParams defines parameters for SyncCopy.
+type SyncCopyParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// VerifyCopyParams defines parameters for VerifyCopy.
+type VerifyCopyParams struct {
+	// Verify How many messages are read back; without it as many as the copy's `options` say.
+	Verify *CopyVerify `form:"verify,omitempty" json:"verify,omitempty"`
+
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
 // ListEventsParams defines parameters for ListEvents.
 type ListEventsParams struct {
 	// Lang The language of titles and advice, as `EventSource` cannot send `Accept-Language`.
@@ -2928,6 +4577,9 @@ type DeleteSessionsParams struct {
 	Everybody *bool `form:"everybody,omitempty" json:"everybody,omitempty"`
 }
 
+// GetCopyStatusJSONRequestBody defines body for GetCopyStatus for application/json ContentType.
+type GetCopyStatusJSONRequestBody = CopyStatusRequest
+
 // SignInWithPasswordJSONRequestBody defines body for SignInWithPassword for application/json ContentType.
 type SignInWithPasswordJSONRequestBody = PasswordSignIn
 
@@ -2960,6 +4612,18 @@ type AdminSetMailboxLoginJSONRequestBody = MailboxLogin
 
 // TestConnectionJSONRequestBody defines body for TestConnection for application/json ContentType.
 type TestConnectionJSONRequestBody = ConnectionTestRequest
+
+// StartCopyJSONRequestBody defines body for StartCopy for application/json ContentType.
+type StartCopyJSONRequestBody = NewCopy
+
+// PlanCopyJSONRequestBody defines body for PlanCopy for application/json ContentType.
+type PlanCopyJSONRequestBody = NewCopy
+
+// UpdateCopyJSONRequestBody defines body for UpdateCopy for application/json ContentType.
+type UpdateCopyJSONRequestBody = CopyPatch
+
+// UpdateCopyApplicationMergePatchPlusJSONRequestBody defines body for UpdateCopy for application/merge-patch+json ContentType.
+type UpdateCopyApplicationMergePatchPlusJSONRequestBody = CopyPatch
 
 // CreateLinkJSONRequestBody defines body for CreateLink for application/json ContentType.
 type CreateLinkJSONRequestBody = NewLink
@@ -3031,6 +4695,9 @@ func (t *Start) UnmarshalJSON(b []byte) error {
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// GetCopyStatus How a copy is, for somebody who is not signed in
+	// (POST /copies/status)
+	GetCopyStatus(ctx echo.Context, params GetCopyStatusParams) error
 	// GetHealth Is the process alive
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
@@ -3121,6 +4788,9 @@ type ServerInterface interface {
 	// AdminListAudit Who did what
 	// (GET /v1/admin/audit)
 	AdminListAudit(ctx echo.Context, params AdminListAuditParams) error
+	// AdminListCopies Copies across users
+	// (GET /v1/admin/copies)
+	AdminListCopies(ctx echo.Context, params AdminListCopiesParams) error
 	// AdminListDefaultLimits Default limits
 	// (GET /v1/admin/default-limits)
 	AdminListDefaultLimits(ctx echo.Context, params AdminListDefaultLimitsParams) error
@@ -3172,7 +4842,58 @@ type ServerInterface interface {
 	// TestConnection Try settings without saving them
 	// (POST /v1/connection-tests)
 	TestConnection(ctx echo.Context, params TestConnectionParams) error
-	// ListEvents What happens to the user's accounts, as it happens
+	// ListCopies The user's copies
+	// (GET /v1/copies)
+	ListCopies(ctx echo.Context, params ListCopiesParams) error
+	// StartCopy Copy a mailbox
+	// (POST /v1/copies)
+	StartCopy(ctx echo.Context, params StartCopyParams) error
+	// PlanCopy What a copy would do
+	// (POST /v1/copies/plan)
+	PlanCopy(ctx echo.Context, params PlanCopyParams) error
+	// DeleteCopy Forget a copy
+	// (DELETE /v1/copies/{id})
+	DeleteCopy(ctx echo.Context, id CopyID, params DeleteCopyParams) error
+	// GetCopy One copy
+	// (GET /v1/copies/{id})
+	GetCopy(ctx echo.Context, id CopyID, params GetCopyParams) error
+	// UpdateCopy Change a copy
+	// (PATCH /v1/copies/{id})
+	UpdateCopy(ctx echo.Context, id CopyID, params UpdateCopyParams) error
+	// CancelCopy End a copy
+	// (POST /v1/copies/{id}/cancel)
+	CancelCopy(ctx echo.Context, id CopyID, params CancelCopyParams) error
+	// ListCopyFolders The folders of a copy
+	// (GET /v1/copies/{id}/folders)
+	ListCopyFolders(ctx echo.Context, id CopyID) error
+	// GetCopyManifest Every message of a copy, as a table
+	// (GET /v1/copies/{id}/manifest.csv)
+	GetCopyManifest(ctx echo.Context, id CopyID) error
+	// ListCopyMessages The messages of a copy
+	// (GET /v1/copies/{id}/messages)
+	ListCopyMessages(ctx echo.Context, id CopyID, params ListCopyMessagesParams) error
+	// PauseCopy Pause a copy
+	// (POST /v1/copies/{id}/pause)
+	PauseCopy(ctx echo.Context, id CopyID, params PauseCopyParams) error
+	// GetCopyReport What came of a copy
+	// (GET /v1/copies/{id}/report)
+	GetCopyReport(ctx echo.Context, id CopyID, params GetCopyReportParams) error
+	// GetCopyReportCSV What is not exactly at the target, as a table
+	// (GET /v1/copies/{id}/report.csv)
+	GetCopyReportCSV(ctx echo.Context, id CopyID, params GetCopyReportCSVParams) error
+	// ResumeCopy Let a copy continue
+	// (POST /v1/copies/{id}/resume)
+	ResumeCopy(ctx echo.Context, id CopyID, params ResumeCopyParams) error
+	// RetryCopy Try again what was skipped
+	// (POST /v1/copies/{id}/retry)
+	RetryCopy(ctx echo.Context, id CopyID, params RetryCopyParams) error
+	// SyncCopy Bring what came since
+	// (POST /v1/copies/{id}/sync)
+	SyncCopy(ctx echo.Context, id CopyID, params SyncCopyParams) error
+	// VerifyCopy Compare a copy with its source
+	// (POST /v1/copies/{id}/verify)
+	VerifyCopy(ctx echo.Context, id CopyID, params VerifyCopyParams) error
+	// ListEvents What happens to the user's accounts and copies, as it happens
 	// (GET /v1/events)
 	ListEvents(ctx echo.Context, params ListEventsParams) error
 	// ListIdentities From identities for the composer
@@ -3207,6 +4928,35 @@ type ServerInterface interface {
 // ServerInterfaceWrapper converts echo contexts to parameters.
 type ServerInterfaceWrapper struct {
 	Handler ServerInterface
+}
+
+// GetCopyStatus converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCopyStatus(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetCopyStatusParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCopyStatus(ctx, params)
+	return err
 }
 
 // GetHealth converts echo context to params.
@@ -4359,6 +6109,69 @@ func (w *ServerInterfaceWrapper) AdminListAudit(ctx echo.Context) error {
 	return err
 }
 
+// AdminListCopies converts echo context to params.
+func (w *ServerInterfaceWrapper) AdminListCopies(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AdminListCopiesParams
+	// ------------- Optional query parameter "user" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user", ctx.QueryParams(), &params.User, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user: %s", err))
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "host" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "host", ctx.QueryParams(), &params.Host, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter host: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AdminListCopies(ctx, params)
+	return err
+}
+
 // AdminListDefaultLimits converts echo context to params.
 func (w *ServerInterfaceWrapper) AdminListDefaultLimits(ctx echo.Context) error {
 	var err error
@@ -4722,6 +6535,640 @@ func (w *ServerInterfaceWrapper) TestConnection(ctx echo.Context) error {
 	return err
 }
 
+// ListCopies converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCopies(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCopiesParams
+	// ------------- Optional query parameter "source" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "source", ctx.QueryParams(), &params.Source, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter source: %s", err))
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCopies(ctx, params)
+	return err
+}
+
+// StartCopy converts echo context to params.
+func (w *ServerInterfaceWrapper) StartCopy(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params StartCopyParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartCopy(ctx, params)
+	return err
+}
+
+// PlanCopy converts echo context to params.
+func (w *ServerInterfaceWrapper) PlanCopy(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PlanCopyParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PlanCopy(ctx, params)
+	return err
+}
+
+// DeleteCopy converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteCopy(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CopyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteCopyParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteCopy(ctx, id, params)
+	return err
+}
+
+// GetCopy converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCopy(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CopyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetCopyParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCopy(ctx, id, params)
+	return err
+}
+
+// UpdateCopy converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateCopy(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CopyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params UpdateCopyParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for If-Match, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter If-Match: %s", err))
+		}
+
+		params.IfMatch = &IfMatch
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateCopy(ctx, id, params)
+	return err
+}
+
+// CancelCopy converts echo context to params.
+func (w *ServerInterfaceWrapper) CancelCopy(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CopyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CancelCopyParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CancelCopy(ctx, id, params)
+	return err
+}
+
+// ListCopyFolders converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCopyFolders(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CopyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCopyFolders(ctx, id)
+	return err
+}
+
+// GetCopyManifest converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCopyManifest(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CopyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCopyManifest(ctx, id)
+	return err
+}
+
+// ListCopyMessages converts echo context to params.
+func (w *ServerInterfaceWrapper) ListCopyMessages(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CopyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListCopyMessagesParams
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListCopyMessages(ctx, id, params)
+	return err
+}
+
+// PauseCopy converts echo context to params.
+func (w *ServerInterfaceWrapper) PauseCopy(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CopyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params PauseCopyParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PauseCopy(ctx, id, params)
+	return err
+}
+
+// GetCopyReport converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCopyReport(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CopyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetCopyReportParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCopyReport(ctx, id, params)
+	return err
+}
+
+// GetCopyReportCSV converts echo context to params.
+func (w *ServerInterfaceWrapper) GetCopyReportCSV(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CopyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetCopyReportCSVParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetCopyReportCSV(ctx, id, params)
+	return err
+}
+
+// ResumeCopy converts echo context to params.
+func (w *ServerInterfaceWrapper) ResumeCopy(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CopyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ResumeCopyParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResumeCopy(ctx, id, params)
+	return err
+}
+
+// RetryCopy converts echo context to params.
+func (w *ServerInterfaceWrapper) RetryCopy(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CopyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetryCopyParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RetryCopy(ctx, id, params)
+	return err
+}
+
+// SyncCopy converts echo context to params.
+func (w *ServerInterfaceWrapper) SyncCopy(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CopyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SyncCopyParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SyncCopy(ctx, id, params)
+	return err
+}
+
+// VerifyCopy converts echo context to params.
+func (w *ServerInterfaceWrapper) VerifyCopy(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "id" -------------
+	var id CopyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", ctx.Param("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params VerifyCopyParams
+	// ------------- Optional query parameter "verify" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "verify", ctx.QueryParams(), &params.Verify, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter verify: %s", err))
+	}
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage AcceptLanguage
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Accept-Language, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Accept-Language: %s", err))
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.VerifyCopy(ctx, id, params)
+	return err
+}
+
 // ListEvents converts echo context to params.
 func (w *ServerInterfaceWrapper) ListEvents(ctx echo.Context) error {
 	var err error
@@ -4986,6 +7433,23 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/v1/accounts/:id/skipped", wrapper.ListAccountSkipped, options.OperationMiddlewares["listAccountSkipped"]...)
 	router.POST(options.BaseURL+"/v1/accounts/:id/skipped/retry", wrapper.RetryAllSkipped, options.OperationMiddlewares["retryAllSkipped"]...)
 	router.POST(options.BaseURL+"/v1/accounts/:id/skipped/:sid/retry", wrapper.RetrySkipped, options.OperationMiddlewares["retrySkipped"]...)
+	router.POST(options.BaseURL+"/v1/copies/plan", wrapper.PlanCopy, options.OperationMiddlewares["planCopy"]...)
+	router.GET(options.BaseURL+"/v1/copies", wrapper.ListCopies, options.OperationMiddlewares["listCopies"]...)
+	router.POST(options.BaseURL+"/v1/copies", wrapper.StartCopy, options.OperationMiddlewares["startCopy"]...)
+	router.DELETE(options.BaseURL+"/v1/copies/:id", wrapper.DeleteCopy, options.OperationMiddlewares["deleteCopy"]...)
+	router.GET(options.BaseURL+"/v1/copies/:id", wrapper.GetCopy, options.OperationMiddlewares["getCopy"]...)
+	router.PATCH(options.BaseURL+"/v1/copies/:id", wrapper.UpdateCopy, options.OperationMiddlewares["updateCopy"]...)
+	router.GET(options.BaseURL+"/v1/copies/:id/folders", wrapper.ListCopyFolders, options.OperationMiddlewares["listCopyFolders"]...)
+	router.GET(options.BaseURL+"/v1/copies/:id/messages", wrapper.ListCopyMessages, options.OperationMiddlewares["listCopyMessages"]...)
+	router.GET(options.BaseURL+"/v1/copies/:id/report", wrapper.GetCopyReport, options.OperationMiddlewares["getCopyReport"]...)
+	router.GET(options.BaseURL+"/v1/copies/:id/report.csv", wrapper.GetCopyReportCSV, options.OperationMiddlewares["getCopyReportCSV"]...)
+	router.GET(options.BaseURL+"/v1/copies/:id/manifest.csv", wrapper.GetCopyManifest, options.OperationMiddlewares["getCopyManifest"]...)
+	router.POST(options.BaseURL+"/v1/copies/:id/pause", wrapper.PauseCopy, options.OperationMiddlewares["pauseCopy"]...)
+	router.POST(options.BaseURL+"/v1/copies/:id/resume", wrapper.ResumeCopy, options.OperationMiddlewares["resumeCopy"]...)
+	router.POST(options.BaseURL+"/v1/copies/:id/cancel", wrapper.CancelCopy, options.OperationMiddlewares["cancelCopy"]...)
+	router.POST(options.BaseURL+"/v1/copies/:id/sync", wrapper.SyncCopy, options.OperationMiddlewares["syncCopy"]...)
+	router.POST(options.BaseURL+"/v1/copies/:id/verify", wrapper.VerifyCopy, options.OperationMiddlewares["verifyCopy"]...)
+	router.POST(options.BaseURL+"/v1/copies/:id/retry", wrapper.RetryCopy, options.OperationMiddlewares["retryCopy"]...)
 	router.GET(options.BaseURL+"/v1/identities", wrapper.ListIdentities, options.OperationMiddlewares["listIdentities"]...)
 	router.GET(options.BaseURL+"/v1/quota", wrapper.GetQuota, options.OperationMiddlewares["getQuota"]...)
 	router.POST(options.BaseURL+"/v1/links", wrapper.CreateLink, options.OperationMiddlewares["createLink"]...)
@@ -5003,6 +7467,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/v1/admin/default-limits/:domain", wrapper.AdminDeleteDefaultLimit, options.OperationMiddlewares["adminDeleteDefaultLimit"]...)
 	router.PUT(options.BaseURL+"/v1/admin/default-limits/:domain", wrapper.AdminSetDefaultLimit, options.OperationMiddlewares["adminSetDefaultLimit"]...)
 	router.GET(options.BaseURL+"/v1/admin/accounts", wrapper.AdminListAccounts, options.OperationMiddlewares["adminListAccounts"]...)
+	router.GET(options.BaseURL+"/v1/admin/copies", wrapper.AdminListCopies, options.OperationMiddlewares["adminListCopies"]...)
 	router.GET(options.BaseURL+"/v1/admin/accounts/:id", wrapper.AdminGetAccount, options.OperationMiddlewares["adminGetAccount"]...)
 	router.PATCH(options.BaseURL+"/v1/admin/accounts/:id", wrapper.AdminUpdateAccount, options.OperationMiddlewares["adminUpdateAccount"]...)
 	router.POST(options.BaseURL+"/v1/admin/accounts/:id/fetch", wrapper.AdminFetchAccount, options.OperationMiddlewares["adminFetchAccount"]...)
@@ -5024,11 +7489,14 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/signin", wrapper.SignIn, options.OperationMiddlewares["signIn"]...)
 	router.POST(options.BaseURL+"/signin", wrapper.SignInWithPassword, options.OperationMiddlewares["signInWithPassword"]...)
 	router.GET(options.BaseURL+"/signin/callback", wrapper.FinishSignIn, options.OperationMiddlewares["finishSignIn"]...)
+	router.POST(options.BaseURL+"/copies/status", wrapper.GetCopyStatus, options.OperationMiddlewares["getCopyStatus"]...)
 	router.GET(options.BaseURL+"/oauth/callback/:registration", wrapper.FinishOAuth, options.OperationMiddlewares["finishOAuth"]...)
 	router.GET(options.BaseURL+"/healthz", wrapper.GetHealth, options.OperationMiddlewares["getHealth"]...)
 	router.GET(options.BaseURL+"/readyz", wrapper.GetReadiness, options.OperationMiddlewares["getReadiness"]...)
 
 }
+
+type CopiesDisabledApplicationProblemPlusJSONResponse Problem
 
 type ForbiddenApplicationProblemPlusJSONResponse Problem
 
@@ -5083,6 +7551,8 @@ type RateLimitedApplicationProblemPlusJSONResponse struct {
 
 	Headers RateLimitedResponseHeaders
 }
+
+type ReportNotReadyApplicationProblemPlusJSONResponse Problem
 
 type SignInAwayResponseHeaders struct {
 	RetryAfter int
@@ -5139,6 +7609,185 @@ type UnauthenticatedApplicationProblemPlusJSONResponse struct {
 type UnsupportedMediaTypeApplicationProblemPlusJSONResponse Problem
 
 type ValidationFailedApplicationProblemPlusJSONResponse Problem
+
+type GetCopyStatusRequestObject struct {
+	Params GetCopyStatusParams
+	Body   *GetCopyStatusJSONRequestBody
+}
+
+type GetCopyStatusResponseObject interface {
+	VisitGetCopyStatusResponse(w http.ResponseWriter) error
+}
+
+type GetCopyStatus200ResponseHeaders struct {
+	ContentLanguage *string
+}
+
+type GetCopyStatus200JSONResponse struct {
+	Body    CopyPublicStatus
+	Headers GetCopyStatus200ResponseHeaders
+}
+
+func (response GetCopyStatus200JSONResponse) VisitGetCopyStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyStatus400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyStatus400ApplicationProblemPlusJSONResponse) VisitGetCopyStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyStatus403ApplicationProblemPlusJSONResponse struct {
+	CopiesDisabledApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyStatus403ApplicationProblemPlusJSONResponse) VisitGetCopyStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyStatus404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyStatus404ApplicationProblemPlusJSONResponse) VisitGetCopyStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyStatus413ApplicationProblemPlusJSONResponse struct {
+	PayloadTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyStatus413ApplicationProblemPlusJSONResponse) VisitGetCopyStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyStatus415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyStatus415ApplicationProblemPlusJSONResponse) VisitGetCopyStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyStatus422ApplicationProblemPlusJSONResponse struct {
+	ValidationFailedApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyStatus422ApplicationProblemPlusJSONResponse) VisitGetCopyStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyStatus429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyStatus429ApplicationProblemPlusJSONResponse) VisitGetCopyStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyStatus500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyStatus500ApplicationProblemPlusJSONResponse) VisitGetCopyStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyStatus503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyStatus503ApplicationProblemPlusJSONResponse) VisitGetCopyStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type GetHealthRequestObject struct {
 }
@@ -9298,6 +11947,151 @@ func (response AdminListAudit503ApplicationProblemPlusJSONResponse) VisitAdminLi
 	return err
 }
 
+type AdminListCopiesRequestObject struct {
+	Params AdminListCopiesParams
+}
+
+type AdminListCopiesResponseObject interface {
+	VisitAdminListCopiesResponse(w http.ResponseWriter) error
+}
+
+type AdminListCopies200ResponseHeaders struct {
+	ContentLanguage *string
+}
+
+type AdminListCopies200JSONResponse struct {
+	Body    AdminCopyList
+	Headers AdminListCopies200ResponseHeaders
+}
+
+func (response AdminListCopies200JSONResponse) VisitAdminListCopiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListCopies400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListCopies400ApplicationProblemPlusJSONResponse) VisitAdminListCopiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListCopies401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListCopies401ApplicationProblemPlusJSONResponse) VisitAdminListCopiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListCopies403ApplicationProblemPlusJSONResponse Problem
+
+func (response AdminListCopies403ApplicationProblemPlusJSONResponse) VisitAdminListCopiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListCopies422ApplicationProblemPlusJSONResponse struct {
+	ValidationFailedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListCopies422ApplicationProblemPlusJSONResponse) VisitAdminListCopiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListCopies429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListCopies429ApplicationProblemPlusJSONResponse) VisitAdminListCopiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListCopies500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListCopies500ApplicationProblemPlusJSONResponse) VisitAdminListCopiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AdminListCopies503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response AdminListCopies503ApplicationProblemPlusJSONResponse) VisitAdminListCopiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type AdminListDefaultLimitsRequestObject struct {
 	Params AdminListDefaultLimitsParams
 }
@@ -11915,6 +14709,2871 @@ func (response TestConnection503ApplicationProblemPlusJSONResponse) VisitTestCon
 	return err
 }
 
+type ListCopiesRequestObject struct {
+	Params ListCopiesParams
+}
+
+type ListCopiesResponseObject interface {
+	VisitListCopiesResponse(w http.ResponseWriter) error
+}
+
+type ListCopies200ResponseHeaders struct {
+	ContentLanguage *string
+}
+
+type ListCopies200JSONResponse struct {
+	Body    CopyList
+	Headers ListCopies200ResponseHeaders
+}
+
+func (response ListCopies200JSONResponse) VisitListCopiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCopies400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response ListCopies400ApplicationProblemPlusJSONResponse) VisitListCopiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCopies401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListCopies401ApplicationProblemPlusJSONResponse) VisitListCopiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCopies403ApplicationProblemPlusJSONResponse struct {
+	CopiesDisabledApplicationProblemPlusJSONResponse
+}
+
+func (response ListCopies403ApplicationProblemPlusJSONResponse) VisitListCopiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCopies422ApplicationProblemPlusJSONResponse struct {
+	ValidationFailedApplicationProblemPlusJSONResponse
+}
+
+func (response ListCopies422ApplicationProblemPlusJSONResponse) VisitListCopiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCopies429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ListCopies429ApplicationProblemPlusJSONResponse) VisitListCopiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCopies500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListCopies500ApplicationProblemPlusJSONResponse) VisitListCopiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCopies503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response ListCopies503ApplicationProblemPlusJSONResponse) VisitListCopiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartCopyRequestObject struct {
+	Params StartCopyParams
+	Body   *StartCopyJSONRequestBody
+}
+
+type StartCopyResponseObject interface {
+	VisitStartCopyResponse(w http.ResponseWriter) error
+}
+
+type StartCopy201ResponseHeaders struct {
+	ContentLanguage *string
+	ETag            string
+	Location        string
+}
+
+type StartCopy201JSONResponse struct {
+	Body    StartedCopy
+	Headers StartCopy201ResponseHeaders
+}
+
+func (response StartCopy201JSONResponse) VisitStartCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartCopy400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response StartCopy400ApplicationProblemPlusJSONResponse) VisitStartCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartCopy401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StartCopy401ApplicationProblemPlusJSONResponse) VisitStartCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartCopy403ApplicationProblemPlusJSONResponse struct {
+	CopiesDisabledApplicationProblemPlusJSONResponse
+}
+
+func (response StartCopy403ApplicationProblemPlusJSONResponse) VisitStartCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartCopy409ApplicationProblemPlusJSONResponse Problem
+
+func (response StartCopy409ApplicationProblemPlusJSONResponse) VisitStartCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartCopy413ApplicationProblemPlusJSONResponse struct {
+	PayloadTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response StartCopy413ApplicationProblemPlusJSONResponse) VisitStartCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartCopy415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response StartCopy415ApplicationProblemPlusJSONResponse) VisitStartCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartCopy422ResponseHeaders struct {
+	ContentLanguage *string
+}
+
+type StartCopy422ApplicationProblemPlusJSONResponse struct {
+	Body    Problem
+	Headers StartCopy422ResponseHeaders
+}
+
+func (response StartCopy422ApplicationProblemPlusJSONResponse) VisitStartCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartCopy429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response StartCopy429ApplicationProblemPlusJSONResponse) VisitStartCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartCopy500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response StartCopy500ApplicationProblemPlusJSONResponse) VisitStartCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartCopy503ApplicationProblemPlusJSONResponse struct {
+	MailboxUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartCopy503ApplicationProblemPlusJSONResponse) VisitStartCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanCopyRequestObject struct {
+	Params PlanCopyParams
+	Body   *PlanCopyJSONRequestBody
+}
+
+type PlanCopyResponseObject interface {
+	VisitPlanCopyResponse(w http.ResponseWriter) error
+}
+
+type PlanCopy200ResponseHeaders struct {
+	ContentLanguage *string
+}
+
+type PlanCopy200JSONResponse struct {
+	Body    CopyPlan
+	Headers PlanCopy200ResponseHeaders
+}
+
+func (response PlanCopy200JSONResponse) VisitPlanCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanCopy400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response PlanCopy400ApplicationProblemPlusJSONResponse) VisitPlanCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanCopy401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response PlanCopy401ApplicationProblemPlusJSONResponse) VisitPlanCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanCopy403ApplicationProblemPlusJSONResponse struct {
+	CopiesDisabledApplicationProblemPlusJSONResponse
+}
+
+func (response PlanCopy403ApplicationProblemPlusJSONResponse) VisitPlanCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanCopy409ApplicationProblemPlusJSONResponse Problem
+
+func (response PlanCopy409ApplicationProblemPlusJSONResponse) VisitPlanCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanCopy413ApplicationProblemPlusJSONResponse struct {
+	PayloadTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response PlanCopy413ApplicationProblemPlusJSONResponse) VisitPlanCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanCopy415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response PlanCopy415ApplicationProblemPlusJSONResponse) VisitPlanCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanCopy422ResponseHeaders struct {
+	ContentLanguage *string
+}
+
+type PlanCopy422ApplicationProblemPlusJSONResponse struct {
+	Body    Problem
+	Headers PlanCopy422ResponseHeaders
+}
+
+func (response PlanCopy422ApplicationProblemPlusJSONResponse) VisitPlanCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanCopy429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response PlanCopy429ApplicationProblemPlusJSONResponse) VisitPlanCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanCopy500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response PlanCopy500ApplicationProblemPlusJSONResponse) VisitPlanCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PlanCopy503ApplicationProblemPlusJSONResponse struct {
+	MailboxUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response PlanCopy503ApplicationProblemPlusJSONResponse) VisitPlanCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCopyRequestObject struct {
+	Id     CopyID `json:"id"`
+	Params DeleteCopyParams
+}
+
+type DeleteCopyResponseObject interface {
+	VisitDeleteCopyResponse(w http.ResponseWriter) error
+}
+
+type DeleteCopy204Response struct {
+}
+
+func (response DeleteCopy204Response) VisitDeleteCopyResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteCopy400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteCopy400ApplicationProblemPlusJSONResponse) VisitDeleteCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCopy401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteCopy401ApplicationProblemPlusJSONResponse) VisitDeleteCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCopy403ApplicationProblemPlusJSONResponse struct {
+	CopiesDisabledApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteCopy403ApplicationProblemPlusJSONResponse) VisitDeleteCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCopy404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteCopy404ApplicationProblemPlusJSONResponse) VisitDeleteCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCopy412ApplicationProblemPlusJSONResponse struct {
+	PreconditionFailedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteCopy412ApplicationProblemPlusJSONResponse) VisitDeleteCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCopy429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteCopy429ApplicationProblemPlusJSONResponse) VisitDeleteCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCopy500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteCopy500ApplicationProblemPlusJSONResponse) VisitDeleteCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCopy503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteCopy503ApplicationProblemPlusJSONResponse) VisitDeleteCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyRequestObject struct {
+	Id     CopyID `json:"id"`
+	Params GetCopyParams
+}
+
+type GetCopyResponseObject interface {
+	VisitGetCopyResponse(w http.ResponseWriter) error
+}
+
+type GetCopy200ResponseHeaders struct {
+	ContentLanguage *string
+	ETag            string
+}
+
+type GetCopy200JSONResponse struct {
+	Body    Copy
+	Headers GetCopy200ResponseHeaders
+}
+
+func (response GetCopy200JSONResponse) VisitGetCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopy400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopy400ApplicationProblemPlusJSONResponse) VisitGetCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopy401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopy401ApplicationProblemPlusJSONResponse) VisitGetCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopy403ApplicationProblemPlusJSONResponse struct {
+	CopiesDisabledApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopy403ApplicationProblemPlusJSONResponse) VisitGetCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopy404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopy404ApplicationProblemPlusJSONResponse) VisitGetCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopy429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopy429ApplicationProblemPlusJSONResponse) VisitGetCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopy500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopy500ApplicationProblemPlusJSONResponse) VisitGetCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopy503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopy503ApplicationProblemPlusJSONResponse) VisitGetCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCopyRequestObject struct {
+	Id                                CopyID `json:"id"`
+	Params                            UpdateCopyParams
+	JSONBody                          *UpdateCopyJSONRequestBody
+	ApplicationMergePatchPlusJSONBody *UpdateCopyApplicationMergePatchPlusJSONRequestBody
+}
+
+type UpdateCopyResponseObject interface {
+	VisitUpdateCopyResponse(w http.ResponseWriter) error
+}
+
+type UpdateCopy200ResponseHeaders struct {
+	ContentLanguage *string
+	ETag            string
+}
+
+type UpdateCopy200JSONResponse struct {
+	Body    Copy
+	Headers UpdateCopy200ResponseHeaders
+}
+
+func (response UpdateCopy200JSONResponse) VisitUpdateCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.Header().Set("ETag", fmt.Sprint(response.Headers.ETag))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCopy400ApplicationProblemPlusJSONResponse struct {
+	InvalidRequestApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateCopy400ApplicationProblemPlusJSONResponse) VisitUpdateCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCopy401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateCopy401ApplicationProblemPlusJSONResponse) VisitUpdateCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCopy403ApplicationProblemPlusJSONResponse struct {
+	CopiesDisabledApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateCopy403ApplicationProblemPlusJSONResponse) VisitUpdateCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCopy404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateCopy404ApplicationProblemPlusJSONResponse) VisitUpdateCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCopy409ApplicationProblemPlusJSONResponse Problem
+
+func (response UpdateCopy409ApplicationProblemPlusJSONResponse) VisitUpdateCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCopy412ApplicationProblemPlusJSONResponse struct {
+	PreconditionFailedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateCopy412ApplicationProblemPlusJSONResponse) VisitUpdateCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(412)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCopy413ApplicationProblemPlusJSONResponse struct {
+	PayloadTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateCopy413ApplicationProblemPlusJSONResponse) VisitUpdateCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCopy415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateCopy415ApplicationProblemPlusJSONResponse) VisitUpdateCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCopy422ResponseHeaders struct {
+	ContentLanguage *string
+}
+
+type UpdateCopy422ApplicationProblemPlusJSONResponse struct {
+	Body    Problem
+	Headers UpdateCopy422ResponseHeaders
+}
+
+func (response UpdateCopy422ApplicationProblemPlusJSONResponse) VisitUpdateCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCopy429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateCopy429ApplicationProblemPlusJSONResponse) VisitUpdateCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCopy500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateCopy500ApplicationProblemPlusJSONResponse) VisitUpdateCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCopy503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateCopy503ApplicationProblemPlusJSONResponse) VisitUpdateCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelCopyRequestObject struct {
+	Id     CopyID `json:"id"`
+	Params CancelCopyParams
+}
+
+type CancelCopyResponseObject interface {
+	VisitCancelCopyResponse(w http.ResponseWriter) error
+}
+
+type CancelCopy202ResponseHeaders struct {
+	ContentLanguage *string
+}
+
+type CancelCopy202JSONResponse struct {
+	Body    Copy
+	Headers CancelCopy202ResponseHeaders
+}
+
+func (response CancelCopy202JSONResponse) VisitCancelCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelCopy400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response CancelCopy400ApplicationProblemPlusJSONResponse) VisitCancelCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelCopy401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CancelCopy401ApplicationProblemPlusJSONResponse) VisitCancelCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelCopy403ApplicationProblemPlusJSONResponse struct {
+	CopiesDisabledApplicationProblemPlusJSONResponse
+}
+
+func (response CancelCopy403ApplicationProblemPlusJSONResponse) VisitCancelCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelCopy404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response CancelCopy404ApplicationProblemPlusJSONResponse) VisitCancelCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelCopy409ApplicationProblemPlusJSONResponse Problem
+
+func (response CancelCopy409ApplicationProblemPlusJSONResponse) VisitCancelCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelCopy429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response CancelCopy429ApplicationProblemPlusJSONResponse) VisitCancelCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelCopy500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response CancelCopy500ApplicationProblemPlusJSONResponse) VisitCancelCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelCopy503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response CancelCopy503ApplicationProblemPlusJSONResponse) VisitCancelCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCopyFoldersRequestObject struct {
+	Id CopyID `json:"id"`
+}
+
+type ListCopyFoldersResponseObject interface {
+	VisitListCopyFoldersResponse(w http.ResponseWriter) error
+}
+
+type ListCopyFolders200JSONResponse CopyFolderList
+
+func (response ListCopyFolders200JSONResponse) VisitListCopyFoldersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCopyFolders400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response ListCopyFolders400ApplicationProblemPlusJSONResponse) VisitListCopyFoldersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCopyFolders401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListCopyFolders401ApplicationProblemPlusJSONResponse) VisitListCopyFoldersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCopyFolders403ApplicationProblemPlusJSONResponse struct {
+	CopiesDisabledApplicationProblemPlusJSONResponse
+}
+
+func (response ListCopyFolders403ApplicationProblemPlusJSONResponse) VisitListCopyFoldersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCopyFolders404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListCopyFolders404ApplicationProblemPlusJSONResponse) VisitListCopyFoldersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCopyFolders429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ListCopyFolders429ApplicationProblemPlusJSONResponse) VisitListCopyFoldersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCopyFolders500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListCopyFolders500ApplicationProblemPlusJSONResponse) VisitListCopyFoldersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCopyFolders503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response ListCopyFolders503ApplicationProblemPlusJSONResponse) VisitListCopyFoldersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyManifestRequestObject struct {
+	Id CopyID `json:"id"`
+}
+
+type GetCopyManifestResponseObject interface {
+	VisitGetCopyManifestResponse(w http.ResponseWriter) error
+}
+
+type GetCopyManifest200ResponseHeaders struct {
+	ContentDisposition *string
+}
+
+type GetCopyManifest200TextcsvResponse struct {
+	Body          io.Reader
+	Headers       GetCopyManifest200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetCopyManifest200TextcsvResponse) VisitGetCopyManifestResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetCopyManifest400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyManifest400ApplicationProblemPlusJSONResponse) VisitGetCopyManifestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyManifest401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyManifest401ApplicationProblemPlusJSONResponse) VisitGetCopyManifestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyManifest403ApplicationProblemPlusJSONResponse struct {
+	CopiesDisabledApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyManifest403ApplicationProblemPlusJSONResponse) VisitGetCopyManifestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyManifest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyManifest404ApplicationProblemPlusJSONResponse) VisitGetCopyManifestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyManifest429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyManifest429ApplicationProblemPlusJSONResponse) VisitGetCopyManifestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyManifest500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyManifest500ApplicationProblemPlusJSONResponse) VisitGetCopyManifestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyManifest503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyManifest503ApplicationProblemPlusJSONResponse) VisitGetCopyManifestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCopyMessagesRequestObject struct {
+	Id     CopyID `json:"id"`
+	Params ListCopyMessagesParams
+}
+
+type ListCopyMessagesResponseObject interface {
+	VisitListCopyMessagesResponse(w http.ResponseWriter) error
+}
+
+type ListCopyMessages200ResponseHeaders struct {
+	ContentLanguage *string
+}
+
+type ListCopyMessages200JSONResponse struct {
+	Body    CopyMessageList
+	Headers ListCopyMessages200ResponseHeaders
+}
+
+func (response ListCopyMessages200JSONResponse) VisitListCopyMessagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCopyMessages400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response ListCopyMessages400ApplicationProblemPlusJSONResponse) VisitListCopyMessagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCopyMessages401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListCopyMessages401ApplicationProblemPlusJSONResponse) VisitListCopyMessagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCopyMessages403ApplicationProblemPlusJSONResponse struct {
+	CopiesDisabledApplicationProblemPlusJSONResponse
+}
+
+func (response ListCopyMessages403ApplicationProblemPlusJSONResponse) VisitListCopyMessagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCopyMessages404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListCopyMessages404ApplicationProblemPlusJSONResponse) VisitListCopyMessagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCopyMessages422ApplicationProblemPlusJSONResponse struct {
+	ValidationFailedApplicationProblemPlusJSONResponse
+}
+
+func (response ListCopyMessages422ApplicationProblemPlusJSONResponse) VisitListCopyMessagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCopyMessages429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ListCopyMessages429ApplicationProblemPlusJSONResponse) VisitListCopyMessagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCopyMessages500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ListCopyMessages500ApplicationProblemPlusJSONResponse) VisitListCopyMessagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListCopyMessages503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response ListCopyMessages503ApplicationProblemPlusJSONResponse) VisitListCopyMessagesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseCopyRequestObject struct {
+	Id     CopyID `json:"id"`
+	Params PauseCopyParams
+}
+
+type PauseCopyResponseObject interface {
+	VisitPauseCopyResponse(w http.ResponseWriter) error
+}
+
+type PauseCopy202ResponseHeaders struct {
+	ContentLanguage *string
+}
+
+type PauseCopy202JSONResponse struct {
+	Body    Copy
+	Headers PauseCopy202ResponseHeaders
+}
+
+func (response PauseCopy202JSONResponse) VisitPauseCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseCopy400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response PauseCopy400ApplicationProblemPlusJSONResponse) VisitPauseCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseCopy401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response PauseCopy401ApplicationProblemPlusJSONResponse) VisitPauseCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseCopy403ApplicationProblemPlusJSONResponse struct {
+	CopiesDisabledApplicationProblemPlusJSONResponse
+}
+
+func (response PauseCopy403ApplicationProblemPlusJSONResponse) VisitPauseCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseCopy404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response PauseCopy404ApplicationProblemPlusJSONResponse) VisitPauseCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseCopy409ApplicationProblemPlusJSONResponse Problem
+
+func (response PauseCopy409ApplicationProblemPlusJSONResponse) VisitPauseCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseCopy429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response PauseCopy429ApplicationProblemPlusJSONResponse) VisitPauseCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseCopy500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response PauseCopy500ApplicationProblemPlusJSONResponse) VisitPauseCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PauseCopy503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response PauseCopy503ApplicationProblemPlusJSONResponse) VisitPauseCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyReportRequestObject struct {
+	Id     CopyID `json:"id"`
+	Params GetCopyReportParams
+}
+
+type GetCopyReportResponseObject interface {
+	VisitGetCopyReportResponse(w http.ResponseWriter) error
+}
+
+type GetCopyReport200ResponseHeaders struct {
+	ContentLanguage *string
+}
+
+type GetCopyReport200JSONResponse struct {
+	Body    CopyReport
+	Headers GetCopyReport200ResponseHeaders
+}
+
+func (response GetCopyReport200JSONResponse) VisitGetCopyReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyReport400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyReport400ApplicationProblemPlusJSONResponse) VisitGetCopyReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyReport401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyReport401ApplicationProblemPlusJSONResponse) VisitGetCopyReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyReport403ApplicationProblemPlusJSONResponse struct {
+	CopiesDisabledApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyReport403ApplicationProblemPlusJSONResponse) VisitGetCopyReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyReport404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyReport404ApplicationProblemPlusJSONResponse) VisitGetCopyReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyReport409ApplicationProblemPlusJSONResponse struct {
+	ReportNotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyReport409ApplicationProblemPlusJSONResponse) VisitGetCopyReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyReport429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyReport429ApplicationProblemPlusJSONResponse) VisitGetCopyReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyReport500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyReport500ApplicationProblemPlusJSONResponse) VisitGetCopyReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyReport503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyReport503ApplicationProblemPlusJSONResponse) VisitGetCopyReportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyReportCSVRequestObject struct {
+	Id     CopyID `json:"id"`
+	Params GetCopyReportCSVParams
+}
+
+type GetCopyReportCSVResponseObject interface {
+	VisitGetCopyReportCSVResponse(w http.ResponseWriter) error
+}
+
+type GetCopyReportCSV200ResponseHeaders struct {
+	ContentDisposition *string
+	ContentLanguage    *string
+}
+
+type GetCopyReportCSV200TextcsvResponse struct {
+	Body          io.Reader
+	Headers       GetCopyReportCSV200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetCopyReportCSV200TextcsvResponse) VisitGetCopyReportCSVResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/csv")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	if response.Headers.ContentDisposition != nil {
+		w.Header().Set("Content-Disposition", fmt.Sprint(*response.Headers.ContentDisposition))
+	}
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetCopyReportCSV400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyReportCSV400ApplicationProblemPlusJSONResponse) VisitGetCopyReportCSVResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyReportCSV401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyReportCSV401ApplicationProblemPlusJSONResponse) VisitGetCopyReportCSVResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyReportCSV403ApplicationProblemPlusJSONResponse struct {
+	CopiesDisabledApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyReportCSV403ApplicationProblemPlusJSONResponse) VisitGetCopyReportCSVResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyReportCSV404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyReportCSV404ApplicationProblemPlusJSONResponse) VisitGetCopyReportCSVResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyReportCSV409ApplicationProblemPlusJSONResponse struct {
+	ReportNotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyReportCSV409ApplicationProblemPlusJSONResponse) VisitGetCopyReportCSVResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyReportCSV429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyReportCSV429ApplicationProblemPlusJSONResponse) VisitGetCopyReportCSVResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyReportCSV500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyReportCSV500ApplicationProblemPlusJSONResponse) VisitGetCopyReportCSVResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCopyReportCSV503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response GetCopyReportCSV503ApplicationProblemPlusJSONResponse) VisitGetCopyReportCSVResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeCopyRequestObject struct {
+	Id     CopyID `json:"id"`
+	Params ResumeCopyParams
+}
+
+type ResumeCopyResponseObject interface {
+	VisitResumeCopyResponse(w http.ResponseWriter) error
+}
+
+type ResumeCopy202ResponseHeaders struct {
+	ContentLanguage *string
+}
+
+type ResumeCopy202JSONResponse struct {
+	Body    Copy
+	Headers ResumeCopy202ResponseHeaders
+}
+
+func (response ResumeCopy202JSONResponse) VisitResumeCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeCopy400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response ResumeCopy400ApplicationProblemPlusJSONResponse) VisitResumeCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeCopy401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ResumeCopy401ApplicationProblemPlusJSONResponse) VisitResumeCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeCopy403ApplicationProblemPlusJSONResponse struct {
+	CopiesDisabledApplicationProblemPlusJSONResponse
+}
+
+func (response ResumeCopy403ApplicationProblemPlusJSONResponse) VisitResumeCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeCopy404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ResumeCopy404ApplicationProblemPlusJSONResponse) VisitResumeCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeCopy409ApplicationProblemPlusJSONResponse Problem
+
+func (response ResumeCopy409ApplicationProblemPlusJSONResponse) VisitResumeCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeCopy429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response ResumeCopy429ApplicationProblemPlusJSONResponse) VisitResumeCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeCopy500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response ResumeCopy500ApplicationProblemPlusJSONResponse) VisitResumeCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResumeCopy503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response ResumeCopy503ApplicationProblemPlusJSONResponse) VisitResumeCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryCopyRequestObject struct {
+	Id     CopyID `json:"id"`
+	Params RetryCopyParams
+}
+
+type RetryCopyResponseObject interface {
+	VisitRetryCopyResponse(w http.ResponseWriter) error
+}
+
+type RetryCopy202ResponseHeaders struct {
+	ContentLanguage *string
+}
+
+type RetryCopy202JSONResponse struct {
+	Body    Copy
+	Headers RetryCopy202ResponseHeaders
+}
+
+func (response RetryCopy202JSONResponse) VisitRetryCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryCopy400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response RetryCopy400ApplicationProblemPlusJSONResponse) VisitRetryCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryCopy401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RetryCopy401ApplicationProblemPlusJSONResponse) VisitRetryCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryCopy403ApplicationProblemPlusJSONResponse struct {
+	CopiesDisabledApplicationProblemPlusJSONResponse
+}
+
+func (response RetryCopy403ApplicationProblemPlusJSONResponse) VisitRetryCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryCopy404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RetryCopy404ApplicationProblemPlusJSONResponse) VisitRetryCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryCopy409ApplicationProblemPlusJSONResponse Problem
+
+func (response RetryCopy409ApplicationProblemPlusJSONResponse) VisitRetryCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryCopy429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response RetryCopy429ApplicationProblemPlusJSONResponse) VisitRetryCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryCopy500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response RetryCopy500ApplicationProblemPlusJSONResponse) VisitRetryCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryCopy503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response RetryCopy503ApplicationProblemPlusJSONResponse) VisitRetryCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SyncCopyRequestObject struct {
+	Id     CopyID `json:"id"`
+	Params SyncCopyParams
+}
+
+type SyncCopyResponseObject interface {
+	VisitSyncCopyResponse(w http.ResponseWriter) error
+}
+
+type SyncCopy202ResponseHeaders struct {
+	ContentLanguage *string
+}
+
+type SyncCopy202JSONResponse struct {
+	Body    Copy
+	Headers SyncCopy202ResponseHeaders
+}
+
+func (response SyncCopy202JSONResponse) VisitSyncCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SyncCopy400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response SyncCopy400ApplicationProblemPlusJSONResponse) VisitSyncCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SyncCopy401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response SyncCopy401ApplicationProblemPlusJSONResponse) VisitSyncCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SyncCopy403ApplicationProblemPlusJSONResponse struct {
+	CopiesDisabledApplicationProblemPlusJSONResponse
+}
+
+func (response SyncCopy403ApplicationProblemPlusJSONResponse) VisitSyncCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SyncCopy404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response SyncCopy404ApplicationProblemPlusJSONResponse) VisitSyncCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SyncCopy409ApplicationProblemPlusJSONResponse Problem
+
+func (response SyncCopy409ApplicationProblemPlusJSONResponse) VisitSyncCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SyncCopy429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response SyncCopy429ApplicationProblemPlusJSONResponse) VisitSyncCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SyncCopy500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response SyncCopy500ApplicationProblemPlusJSONResponse) VisitSyncCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SyncCopy503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response SyncCopy503ApplicationProblemPlusJSONResponse) VisitSyncCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyCopyRequestObject struct {
+	Id     CopyID `json:"id"`
+	Params VerifyCopyParams
+}
+
+type VerifyCopyResponseObject interface {
+	VisitVerifyCopyResponse(w http.ResponseWriter) error
+}
+
+type VerifyCopy202ResponseHeaders struct {
+	ContentLanguage *string
+}
+
+type VerifyCopy202JSONResponse struct {
+	Body    Copy
+	Headers VerifyCopy202ResponseHeaders
+}
+
+func (response VerifyCopy202JSONResponse) VisitVerifyCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.ContentLanguage != nil {
+		w.Header().Set("Content-Language", fmt.Sprint(*response.Headers.ContentLanguage))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyCopy400ApplicationProblemPlusJSONResponse struct {
+	InvalidParameterApplicationProblemPlusJSONResponse
+}
+
+func (response VerifyCopy400ApplicationProblemPlusJSONResponse) VisitVerifyCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyCopy401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response VerifyCopy401ApplicationProblemPlusJSONResponse) VisitVerifyCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyCopy403ApplicationProblemPlusJSONResponse struct {
+	CopiesDisabledApplicationProblemPlusJSONResponse
+}
+
+func (response VerifyCopy403ApplicationProblemPlusJSONResponse) VisitVerifyCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyCopy404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response VerifyCopy404ApplicationProblemPlusJSONResponse) VisitVerifyCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyCopy409ApplicationProblemPlusJSONResponse Problem
+
+func (response VerifyCopy409ApplicationProblemPlusJSONResponse) VisitVerifyCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyCopy422ApplicationProblemPlusJSONResponse struct {
+	ValidationFailedApplicationProblemPlusJSONResponse
+}
+
+func (response VerifyCopy422ApplicationProblemPlusJSONResponse) VisitVerifyCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyCopy429ApplicationProblemPlusJSONResponse struct {
+	RateLimitedApplicationProblemPlusJSONResponse
+}
+
+func (response VerifyCopy429ApplicationProblemPlusJSONResponse) VisitVerifyCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyCopy500ApplicationProblemPlusJSONResponse struct {
+	InternalApplicationProblemPlusJSONResponse
+}
+
+func (response VerifyCopy500ApplicationProblemPlusJSONResponse) VisitVerifyCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type VerifyCopy503ApplicationProblemPlusJSONResponse struct {
+	NotReadyApplicationProblemPlusJSONResponse
+}
+
+func (response VerifyCopy503ApplicationProblemPlusJSONResponse) VisitVerifyCopyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListEventsRequestObject struct {
 	Params ListEventsParams
 }
@@ -13233,6 +18892,9 @@ func (response DeleteSessions503ApplicationProblemPlusJSONResponse) VisitDeleteS
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// GetCopyStatus How a copy is, for somebody who is not signed in
+	// (POST /copies/status)
+	GetCopyStatus(ctx context.Context, request GetCopyStatusRequestObject) (GetCopyStatusResponseObject, error)
 	// GetHealth Is the process alive
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
@@ -13323,6 +18985,9 @@ type StrictServerInterface interface {
 	// AdminListAudit Who did what
 	// (GET /v1/admin/audit)
 	AdminListAudit(ctx context.Context, request AdminListAuditRequestObject) (AdminListAuditResponseObject, error)
+	// AdminListCopies Copies across users
+	// (GET /v1/admin/copies)
+	AdminListCopies(ctx context.Context, request AdminListCopiesRequestObject) (AdminListCopiesResponseObject, error)
 	// AdminListDefaultLimits Default limits
 	// (GET /v1/admin/default-limits)
 	AdminListDefaultLimits(ctx context.Context, request AdminListDefaultLimitsRequestObject) (AdminListDefaultLimitsResponseObject, error)
@@ -13374,7 +19039,58 @@ type StrictServerInterface interface {
 	// TestConnection Try settings without saving them
 	// (POST /v1/connection-tests)
 	TestConnection(ctx context.Context, request TestConnectionRequestObject) (TestConnectionResponseObject, error)
-	// ListEvents What happens to the user's accounts, as it happens
+	// ListCopies The user's copies
+	// (GET /v1/copies)
+	ListCopies(ctx context.Context, request ListCopiesRequestObject) (ListCopiesResponseObject, error)
+	// StartCopy Copy a mailbox
+	// (POST /v1/copies)
+	StartCopy(ctx context.Context, request StartCopyRequestObject) (StartCopyResponseObject, error)
+	// PlanCopy What a copy would do
+	// (POST /v1/copies/plan)
+	PlanCopy(ctx context.Context, request PlanCopyRequestObject) (PlanCopyResponseObject, error)
+	// DeleteCopy Forget a copy
+	// (DELETE /v1/copies/{id})
+	DeleteCopy(ctx context.Context, request DeleteCopyRequestObject) (DeleteCopyResponseObject, error)
+	// GetCopy One copy
+	// (GET /v1/copies/{id})
+	GetCopy(ctx context.Context, request GetCopyRequestObject) (GetCopyResponseObject, error)
+	// UpdateCopy Change a copy
+	// (PATCH /v1/copies/{id})
+	UpdateCopy(ctx context.Context, request UpdateCopyRequestObject) (UpdateCopyResponseObject, error)
+	// CancelCopy End a copy
+	// (POST /v1/copies/{id}/cancel)
+	CancelCopy(ctx context.Context, request CancelCopyRequestObject) (CancelCopyResponseObject, error)
+	// ListCopyFolders The folders of a copy
+	// (GET /v1/copies/{id}/folders)
+	ListCopyFolders(ctx context.Context, request ListCopyFoldersRequestObject) (ListCopyFoldersResponseObject, error)
+	// GetCopyManifest Every message of a copy, as a table
+	// (GET /v1/copies/{id}/manifest.csv)
+	GetCopyManifest(ctx context.Context, request GetCopyManifestRequestObject) (GetCopyManifestResponseObject, error)
+	// ListCopyMessages The messages of a copy
+	// (GET /v1/copies/{id}/messages)
+	ListCopyMessages(ctx context.Context, request ListCopyMessagesRequestObject) (ListCopyMessagesResponseObject, error)
+	// PauseCopy Pause a copy
+	// (POST /v1/copies/{id}/pause)
+	PauseCopy(ctx context.Context, request PauseCopyRequestObject) (PauseCopyResponseObject, error)
+	// GetCopyReport What came of a copy
+	// (GET /v1/copies/{id}/report)
+	GetCopyReport(ctx context.Context, request GetCopyReportRequestObject) (GetCopyReportResponseObject, error)
+	// GetCopyReportCSV What is not exactly at the target, as a table
+	// (GET /v1/copies/{id}/report.csv)
+	GetCopyReportCSV(ctx context.Context, request GetCopyReportCSVRequestObject) (GetCopyReportCSVResponseObject, error)
+	// ResumeCopy Let a copy continue
+	// (POST /v1/copies/{id}/resume)
+	ResumeCopy(ctx context.Context, request ResumeCopyRequestObject) (ResumeCopyResponseObject, error)
+	// RetryCopy Try again what was skipped
+	// (POST /v1/copies/{id}/retry)
+	RetryCopy(ctx context.Context, request RetryCopyRequestObject) (RetryCopyResponseObject, error)
+	// SyncCopy Bring what came since
+	// (POST /v1/copies/{id}/sync)
+	SyncCopy(ctx context.Context, request SyncCopyRequestObject) (SyncCopyResponseObject, error)
+	// VerifyCopy Compare a copy with its source
+	// (POST /v1/copies/{id}/verify)
+	VerifyCopy(ctx context.Context, request VerifyCopyRequestObject) (VerifyCopyResponseObject, error)
+	// ListEvents What happens to the user's accounts and copies, as it happens
 	// (GET /v1/events)
 	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
 	// ListIdentities From identities for the composer
@@ -13416,6 +19132,54 @@ func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareF
 type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
+}
+
+// GetCopyStatus operation middleware
+func (sh *strictHandler) GetCopyStatus(ctx echo.Context, params GetCopyStatusParams) error {
+	var request GetCopyStatusRequestObject
+
+	request.Params = params
+
+	var body GetCopyStatusJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCopyStatus(ctx.Request().Context(), request.(GetCopyStatusRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCopyStatus")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCopyStatusResponseObject); ok {
+		return validResponse.VisitGetCopyStatusResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
 }
 
 // GetHealth operation middleware
@@ -14326,6 +20090,31 @@ func (sh *strictHandler) AdminListAudit(ctx echo.Context, params AdminListAuditP
 	return nil
 }
 
+// AdminListCopies operation middleware
+func (sh *strictHandler) AdminListCopies(ctx echo.Context, params AdminListCopiesParams) error {
+	var request AdminListCopiesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AdminListCopies(ctx.Request().Context(), request.(AdminListCopiesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AdminListCopies")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AdminListCopiesResponseObject); ok {
+		return validResponse.VisitAdminListCopiesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // AdminListDefaultLimits operation middleware
 func (sh *strictHandler) AdminListDefaultLimits(ctx echo.Context, params AdminListDefaultLimitsParams) error {
 	var request AdminListDefaultLimitsRequestObject
@@ -14857,6 +20646,539 @@ func (sh *strictHandler) TestConnection(ctx echo.Context, params TestConnectionP
 		return err
 	} else if validResponse, ok := response.(TestConnectionResponseObject); ok {
 		return validResponse.VisitTestConnectionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCopies operation middleware
+func (sh *strictHandler) ListCopies(ctx echo.Context, params ListCopiesParams) error {
+	var request ListCopiesRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCopies(ctx.Request().Context(), request.(ListCopiesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCopies")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCopiesResponseObject); ok {
+		return validResponse.VisitListCopiesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartCopy operation middleware
+func (sh *strictHandler) StartCopy(ctx echo.Context, params StartCopyParams) error {
+	var request StartCopyRequestObject
+
+	request.Params = params
+
+	var body StartCopyJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartCopy(ctx.Request().Context(), request.(StartCopyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartCopy")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartCopyResponseObject); ok {
+		return validResponse.VisitStartCopyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PlanCopy operation middleware
+func (sh *strictHandler) PlanCopy(ctx echo.Context, params PlanCopyParams) error {
+	var request PlanCopyRequestObject
+
+	request.Params = params
+
+	var body PlanCopyJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PlanCopy(ctx.Request().Context(), request.(PlanCopyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PlanCopy")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PlanCopyResponseObject); ok {
+		return validResponse.VisitPlanCopyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteCopy operation middleware
+func (sh *strictHandler) DeleteCopy(ctx echo.Context, id CopyID, params DeleteCopyParams) error {
+	var request DeleteCopyRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteCopy(ctx.Request().Context(), request.(DeleteCopyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteCopy")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteCopyResponseObject); ok {
+		return validResponse.VisitDeleteCopyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetCopy operation middleware
+func (sh *strictHandler) GetCopy(ctx echo.Context, id CopyID, params GetCopyParams) error {
+	var request GetCopyRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCopy(ctx.Request().Context(), request.(GetCopyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCopy")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCopyResponseObject); ok {
+		return validResponse.VisitGetCopyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateCopy operation middleware
+func (sh *strictHandler) UpdateCopy(ctx echo.Context, id CopyID, params UpdateCopyParams) error {
+	var request UpdateCopyRequestObject
+
+	request.Id = id
+	request.Params = params
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "application/json") {
+		var body UpdateCopyJSONRequestBody
+		var err error
+		if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+			// A request validator built on kin-openapi's openapi3filter with
+			// KeepValidatedValue leaves the value it validated on the body. Bind
+			// that value, matching member names exactly, so the handler receives
+			// what was validated instead of a second, case-insensitive decode.
+			// Otherwise bind only the request body, so that path and query
+			// parameters are not also bound into the body struct.
+			if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+				err = binder.BindBody(ctx, &body)
+			}
+		} else {
+			// A custom binder is installed on the Echo instance; defer to it
+			// entirely, since echo.Binder does not expose body-only binding and
+			// the binder may do more than decode (for example call ctx.Validate).
+			err = ctx.Bind(&body)
+		}
+		if err != nil {
+			return err
+		}
+		request.JSONBody = &body
+
+	}
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "application/merge-patch+json") {
+		var body UpdateCopyApplicationMergePatchPlusJSONRequestBody
+		var err error
+		if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+			// A request validator built on kin-openapi's openapi3filter with
+			// KeepValidatedValue leaves the value it validated on the body. Bind
+			// that value, matching member names exactly, so the handler receives
+			// what was validated instead of a second, case-insensitive decode.
+			// Otherwise bind only the request body, so that path and query
+			// parameters are not also bound into the body struct.
+			if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+				err = binder.BindBody(ctx, &body)
+			}
+		} else {
+			// A custom binder is installed on the Echo instance; defer to it
+			// entirely, since echo.Binder does not expose body-only binding and
+			// the binder may do more than decode (for example call ctx.Validate).
+			err = ctx.Bind(&body)
+		}
+		if err != nil {
+			return err
+		}
+		request.ApplicationMergePatchPlusJSONBody = &body
+
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateCopy(ctx.Request().Context(), request.(UpdateCopyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateCopy")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateCopyResponseObject); ok {
+		return validResponse.VisitUpdateCopyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CancelCopy operation middleware
+func (sh *strictHandler) CancelCopy(ctx echo.Context, id CopyID, params CancelCopyParams) error {
+	var request CancelCopyRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CancelCopy(ctx.Request().Context(), request.(CancelCopyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CancelCopy")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CancelCopyResponseObject); ok {
+		return validResponse.VisitCancelCopyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCopyFolders operation middleware
+func (sh *strictHandler) ListCopyFolders(ctx echo.Context, id CopyID) error {
+	var request ListCopyFoldersRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCopyFolders(ctx.Request().Context(), request.(ListCopyFoldersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCopyFolders")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCopyFoldersResponseObject); ok {
+		return validResponse.VisitListCopyFoldersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetCopyManifest operation middleware
+func (sh *strictHandler) GetCopyManifest(ctx echo.Context, id CopyID) error {
+	var request GetCopyManifestRequestObject
+
+	request.Id = id
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCopyManifest(ctx.Request().Context(), request.(GetCopyManifestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCopyManifest")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCopyManifestResponseObject); ok {
+		return validResponse.VisitGetCopyManifestResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListCopyMessages operation middleware
+func (sh *strictHandler) ListCopyMessages(ctx echo.Context, id CopyID, params ListCopyMessagesParams) error {
+	var request ListCopyMessagesRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListCopyMessages(ctx.Request().Context(), request.(ListCopyMessagesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListCopyMessages")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListCopyMessagesResponseObject); ok {
+		return validResponse.VisitListCopyMessagesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PauseCopy operation middleware
+func (sh *strictHandler) PauseCopy(ctx echo.Context, id CopyID, params PauseCopyParams) error {
+	var request PauseCopyRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PauseCopy(ctx.Request().Context(), request.(PauseCopyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PauseCopy")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PauseCopyResponseObject); ok {
+		return validResponse.VisitPauseCopyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetCopyReport operation middleware
+func (sh *strictHandler) GetCopyReport(ctx echo.Context, id CopyID, params GetCopyReportParams) error {
+	var request GetCopyReportRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCopyReport(ctx.Request().Context(), request.(GetCopyReportRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCopyReport")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCopyReportResponseObject); ok {
+		return validResponse.VisitGetCopyReportResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetCopyReportCSV operation middleware
+func (sh *strictHandler) GetCopyReportCSV(ctx echo.Context, id CopyID, params GetCopyReportCSVParams) error {
+	var request GetCopyReportCSVRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCopyReportCSV(ctx.Request().Context(), request.(GetCopyReportCSVRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCopyReportCSV")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetCopyReportCSVResponseObject); ok {
+		return validResponse.VisitGetCopyReportCSVResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ResumeCopy operation middleware
+func (sh *strictHandler) ResumeCopy(ctx echo.Context, id CopyID, params ResumeCopyParams) error {
+	var request ResumeCopyRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResumeCopy(ctx.Request().Context(), request.(ResumeCopyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResumeCopy")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResumeCopyResponseObject); ok {
+		return validResponse.VisitResumeCopyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RetryCopy operation middleware
+func (sh *strictHandler) RetryCopy(ctx echo.Context, id CopyID, params RetryCopyParams) error {
+	var request RetryCopyRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryCopy(ctx.Request().Context(), request.(RetryCopyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryCopy")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RetryCopyResponseObject); ok {
+		return validResponse.VisitRetryCopyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SyncCopy operation middleware
+func (sh *strictHandler) SyncCopy(ctx echo.Context, id CopyID, params SyncCopyParams) error {
+	var request SyncCopyRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SyncCopy(ctx.Request().Context(), request.(SyncCopyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SyncCopy")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SyncCopyResponseObject); ok {
+		return validResponse.VisitSyncCopyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// VerifyCopy operation middleware
+func (sh *strictHandler) VerifyCopy(ctx echo.Context, id CopyID, params VerifyCopyParams) error {
+	var request VerifyCopyRequestObject
+
+	request.Id = id
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.VerifyCopy(ctx.Request().Context(), request.(VerifyCopyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "VerifyCopy")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(VerifyCopyResponseObject); ok {
+		return validResponse.VisitVerifyCopyResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}

@@ -39,6 +39,11 @@ var controlsOnly = regexp.MustCompile(`^\^\[\^\\x00-\\x1F[^]]*\][+*]\$$`)
 func closed(t *testing.T, at string, s *openapi3.Schema) {
 	t.Helper()
 	switch {
+	case s.Type.Is("object") && s.AdditionalProperties.Schema != nil: // A map, of names that the requests choose.
+		if s.MaxProps == nil || s.Extensions["x-form"] == nil {
+			t.Errorf("%s has no end, or does not tell it: x-form", at)
+		}
+		closed(t, at+" *", s.AdditionalProperties.Schema.Value)
 	case s.Type.Is("object"):
 		if s.AdditionalProperties.Has == nil || *s.AdditionalProperties.Has {
 			t.Errorf("%s takes any member", at)

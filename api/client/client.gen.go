@@ -97,6 +97,13 @@ const (
 	AuditActionAccountResumed      AuditAction = "account.resumed"
 	AuditActionAccountTestFailed   AuditAction = "account.test_failed"
 	AuditActionAccountTested       AuditAction = "account.tested"
+	AuditActionCopyCancelled       AuditAction = "copy.cancelled"
+	AuditActionCopyChanged         AuditAction = "copy.changed"
+	AuditActionCopyDeleted         AuditAction = "copy.deleted"
+	AuditActionCopyPaused          AuditAction = "copy.paused"
+	AuditActionCopyRepeated        AuditAction = "copy.repeated"
+	AuditActionCopyResumed         AuditAction = "copy.resumed"
+	AuditActionCopyStarted         AuditAction = "copy.started"
 	AuditActionDefaultLimitRemoved AuditAction = "default_limit.removed"
 	AuditActionDefaultLimitSet     AuditAction = "default_limit.set"
 	AuditActionInstallationAdopted AuditAction = "installation.adopted"
@@ -133,6 +140,20 @@ func (e AuditAction) Valid() bool {
 	case AuditActionAccountTestFailed:
 		return true
 	case AuditActionAccountTested:
+		return true
+	case AuditActionCopyCancelled:
+		return true
+	case AuditActionCopyChanged:
+		return true
+	case AuditActionCopyDeleted:
+		return true
+	case AuditActionCopyPaused:
+		return true
+	case AuditActionCopyRepeated:
+		return true
+	case AuditActionCopyResumed:
+		return true
+	case AuditActionCopyStarted:
 		return true
 	case AuditActionDefaultLimitRemoved:
 		return true
@@ -219,6 +240,438 @@ func (e AutoconfigSource) Valid() bool {
 	case AutoconfigSourcePreset:
 		return true
 	case AutoconfigSourceSrv:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyEndAuth.
+const (
+	CopyByOAuth2   CopyEndAuth = "oauth2"
+	CopyByPassword CopyEndAuth = "password"
+)
+
+// Valid indicates whether the value is a known member of the CopyEndAuth enum.
+func (e CopyEndAuth) Valid() bool {
+	switch e {
+	case CopyByOAuth2:
+		return true
+	case CopyByPassword:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyEndProtocol.
+const (
+	CopyByIMAP  CopyEndProtocol = "imap"
+	CopyByLocal CopyEndProtocol = "local"
+	CopyByPOP3  CopyEndProtocol = "pop3"
+)
+
+// Valid indicates whether the value is a known member of the CopyEndProtocol enum.
+func (e CopyEndProtocol) Valid() bool {
+	switch e {
+	case CopyByIMAP:
+		return true
+	case CopyByLocal:
+		return true
+	case CopyByPOP3:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyExisting.
+const (
+	CopyExistingIgnore CopyExisting = "ignore"
+	CopyExistingSkip   CopyExisting = "skip"
+)
+
+// Valid indicates whether the value is a known member of the CopyExisting enum.
+func (e CopyExisting) Valid() bool {
+	switch e {
+	case CopyExistingIgnore:
+		return true
+	case CopyExistingSkip:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyGrade.
+const (
+	CopyGood        CopyGrade = "good"
+	CopyInvestigate CopyGrade = "investigate"
+	CopyPerfect     CopyGrade = "perfect"
+	CopyPoor        CopyGrade = "poor"
+)
+
+// Valid indicates whether the value is a known member of the CopyGrade enum.
+func (e CopyGrade) Valid() bool {
+	switch e {
+	case CopyGood:
+		return true
+	case CopyInvestigate:
+		return true
+	case CopyPerfect:
+		return true
+	case CopyPoor:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyLabels.
+const (
+	CopyLabelsCopies   CopyLabels = "copies"
+	CopyLabelsFirst    CopyLabels = "first"
+	CopyLabelsKeywords CopyLabels = "keywords"
+)
+
+// Valid indicates whether the value is a known member of the CopyLabels enum.
+func (e CopyLabels) Valid() bool {
+	switch e {
+	case CopyLabelsCopies:
+		return true
+	case CopyLabelsFirst:
+		return true
+	case CopyLabelsKeywords:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyLanguage.
+const (
+	CopyInEnglish CopyLanguage = "en"
+	CopyInPolish  CopyLanguage = "pl"
+)
+
+// Valid indicates whether the value is a known member of the CopyLanguage enum.
+func (e CopyLanguage) Valid() bool {
+	switch e {
+	case CopyInEnglish:
+		return true
+	case CopyInPolish:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyMessageState.
+const (
+	CopyMessageAlreadyThere   CopyMessageState = "already_there"
+	CopyMessageAltered        CopyMessageState = "altered"
+	CopyMessageCopied         CopyMessageState = "copied"
+	CopyMessageMissing        CopyMessageState = "missing"
+	CopyMessageMovedOrDeleted CopyMessageState = "moved_or_deleted"
+	CopyMessageSkipped        CopyMessageState = "skipped"
+)
+
+// Valid indicates whether the value is a known member of the CopyMessageState enum.
+func (e CopyMessageState) Valid() bool {
+	switch e {
+	case CopyMessageAlreadyThere:
+		return true
+	case CopyMessageAltered:
+		return true
+	case CopyMessageCopied:
+		return true
+	case CopyMessageMissing:
+		return true
+	case CopyMessageMovedOrDeleted:
+		return true
+	case CopyMessageSkipped:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyOrder.
+const (
+	CopyNewestFirst CopyOrder = "newest_first"
+	CopyOldestFirst CopyOrder = "oldest_first"
+)
+
+// Valid indicates whether the value is a known member of the CopyOrder enum.
+func (e CopyOrder) Valid() bool {
+	switch e {
+	case CopyNewestFirst:
+		return true
+	case CopyOldestFirst:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyPhase.
+const (
+	CopyConnecting CopyPhase = "connecting"
+	CopyCopying    CopyPhase = "copying"
+	CopyListing    CopyPhase = "listing"
+	CopyVerifying  CopyPhase = "verifying"
+)
+
+// Valid indicates whether the value is a known member of the CopyPhase enum.
+func (e CopyPhase) Valid() bool {
+	switch e {
+	case CopyConnecting:
+		return true
+	case CopyCopying:
+		return true
+	case CopyListing:
+		return true
+	case CopyVerifying:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyPlanMaxBytesSource.
+const (
+	CopyLimitByCapability CopyPlanMaxBytesSource = "capability"
+	CopyLimitByOptions    CopyPlanMaxBytesSource = "options"
+	CopyLimitByProvider   CopyPlanMaxBytesSource = "provider"
+	CopyLimitByStatus     CopyPlanMaxBytesSource = "status"
+	CopyLimitUnknown      CopyPlanMaxBytesSource = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the CopyPlanMaxBytesSource enum.
+func (e CopyPlanMaxBytesSource) Valid() bool {
+	switch e {
+	case CopyLimitByCapability:
+		return true
+	case CopyLimitByOptions:
+		return true
+	case CopyLimitByProvider:
+		return true
+	case CopyLimitByStatus:
+		return true
+	case CopyLimitUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyReason.
+const (
+	CopyAtSourceLimit CopyReason = "source_limit"
+	CopyAtTargetLimit CopyReason = "target_limit"
+	CopyInMaintenance CopyReason = "maintenance"
+	CopyRetries       CopyReason = "retry"
+	CopyTargetIsFull  CopyReason = "target_full"
+)
+
+// Valid indicates whether the value is a known member of the CopyReason enum.
+func (e CopyReason) Valid() bool {
+	switch e {
+	case CopyAtSourceLimit:
+		return true
+	case CopyAtTargetLimit:
+		return true
+	case CopyInMaintenance:
+		return true
+	case CopyRetries:
+		return true
+	case CopyTargetIsFull:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyRenamed.
+const (
+	CopyRenamedByOwner      CopyRenamed = "owner"
+	CopyRenamedByPrefix     CopyRenamed = "prefix"
+	CopyRenamedBySpecialUse CopyRenamed = "special_use"
+	CopyRenamedForClash     CopyRenamed = "clash"
+	CopyRenamedForTarget    CopyRenamed = "refused_by_target"
+)
+
+// Valid indicates whether the value is a known member of the CopyRenamed enum.
+func (e CopyRenamed) Valid() bool {
+	switch e {
+	case CopyRenamedByOwner:
+		return true
+	case CopyRenamedByPrefix:
+		return true
+	case CopyRenamedBySpecialUse:
+		return true
+	case CopyRenamedForClash:
+		return true
+	case CopyRenamedForTarget:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyRoomFits.
+const (
+	CopyDoesNotFit CopyRoomFits = "no"
+	CopyFitUnknown CopyRoomFits = "unknown"
+	CopyFits       CopyRoomFits = "yes"
+)
+
+// Valid indicates whether the value is a known member of the CopyRoomFits enum.
+func (e CopyRoomFits) Valid() bool {
+	switch e {
+	case CopyDoesNotFit:
+		return true
+	case CopyFitUnknown:
+		return true
+	case CopyFits:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopySide.
+const (
+	CopySource CopySide = "source"
+	CopyTarget CopySide = "target"
+)
+
+// Valid indicates whether the value is a known member of the CopySide enum.
+func (e CopySide) Valid() bool {
+	switch e {
+	case CopySource:
+		return true
+	case CopyTarget:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyState.
+const (
+	CopyStateCopyCancelled             CopyState = "cancelled"
+	CopyStateCopyCompleted             CopyState = "completed"
+	CopyStateCopyCompletedWithWarnings CopyState = "completed_with_warnings"
+	CopyStateCopyFailed                CopyState = "failed"
+	CopyStateCopyNeedsAttention        CopyState = "needs_attention"
+	CopyStateCopyPaused                CopyState = "paused"
+	CopyStateCopyQueued                CopyState = "queued"
+	CopyStateCopyRunning               CopyState = "running"
+	CopyStateCopyWaiting               CopyState = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the CopyState enum.
+func (e CopyState) Valid() bool {
+	switch e {
+	case CopyStateCopyCancelled:
+		return true
+	case CopyStateCopyCompleted:
+		return true
+	case CopyStateCopyCompletedWithWarnings:
+		return true
+	case CopyStateCopyFailed:
+		return true
+	case CopyStateCopyNeedsAttention:
+		return true
+	case CopyStateCopyPaused:
+		return true
+	case CopyStateCopyQueued:
+		return true
+	case CopyStateCopyRunning:
+		return true
+	case CopyStateCopyWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyTargetProtocol.
+const (
+	CopyIntoIMAP       CopyTargetProtocol = "imap"
+	CopyIntoOwnMailbox CopyTargetProtocol = "local"
+)
+
+// Valid indicates whether the value is a known member of the CopyTargetProtocol enum.
+func (e CopyTargetProtocol) Valid() bool {
+	switch e {
+	case CopyIntoIMAP:
+		return true
+	case CopyIntoOwnMailbox:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyVerify.
+const (
+	CopyVerifyFull   CopyVerify = "full"
+	CopyVerifyQuick  CopyVerify = "quick"
+	CopyVerifySample CopyVerify = "sample"
+)
+
+// Valid indicates whether the value is a known member of the CopyVerify enum.
+func (e CopyVerify) Valid() bool {
+	switch e {
+	case CopyVerifyFull:
+		return true
+	case CopyVerifyQuick:
+		return true
+	case CopyVerifySample:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CopyWhy.
+const (
+	CopyWhyFolderFailed CopyWhy = "folder_failed"
+	CopyWhyInternal     CopyWhy = "internal"
+	CopyWhyMailLoop     CopyWhy = "mail_loop"
+	CopyWhyMissing      CopyWhy = "missing"
+	CopyWhyNotReached   CopyWhy = "not_reached"
+	CopyWhyRefused      CopyWhy = "refused"
+	CopyWhyTargetFull   CopyWhy = "target_full"
+	CopyWhyTooLarge     CopyWhy = "too_large"
+	CopyWhyUnavailable  CopyWhy = "unavailable"
+	CopyWhyUnreadable   CopyWhy = "unreadable"
+)
+
+// Valid indicates whether the value is a known member of the CopyWhy enum.
+func (e CopyWhy) Valid() bool {
+	switch e {
+	case CopyWhyFolderFailed:
+		return true
+	case CopyWhyInternal:
+		return true
+	case CopyWhyMailLoop:
+		return true
+	case CopyWhyMissing:
+		return true
+	case CopyWhyNotReached:
+		return true
+	case CopyWhyRefused:
+		return true
+	case CopyWhyTargetFull:
+		return true
+	case CopyWhyTooLarge:
+		return true
+	case CopyWhyUnavailable:
+		return true
+	case CopyWhyUnreadable:
 		return true
 	default:
 		return false
@@ -444,6 +897,12 @@ const (
 	ProblemCodeAccountExists           ProblemCode = "account_exists"
 	ProblemCodeAccountLimitReached     ProblemCode = "account_limit_reached"
 	ProblemCodeConnectionTestFailed    ProblemCode = "connection_test_failed"
+	ProblemCodeCopiesDisabled          ProblemCode = "copies_disabled"
+	ProblemCodeCopyChanged             ProblemCode = "copy_changed"
+	ProblemCodeCopyExists              ProblemCode = "copy_exists"
+	ProblemCodeCopyLimitReached        ProblemCode = "copy_limit_reached"
+	ProblemCodeCopyNotEnded            ProblemCode = "copy_not_ended"
+	ProblemCodeCredentialsErased       ProblemCode = "credentials_erased"
 	ProblemCodeFolderTaken             ProblemCode = "folder_taken"
 	ProblemCodeForbidden               ProblemCode = "forbidden"
 	ProblemCodeHostNotAllowed          ProblemCode = "host_not_allowed"
@@ -454,14 +913,19 @@ const (
 	ProblemCodeLocalMailboxUnavailable ProblemCode = "local_mailbox_unavailable"
 	ProblemCodeMethodNotAllowed        ProblemCode = "method_not_allowed"
 	ProblemCodeNameTaken               ProblemCode = "name_taken"
+	ProblemCodeNotCancellable          ProblemCode = "not_cancellable"
 	ProblemCodeNotFound                ProblemCode = "not_found"
 	ProblemCodeNotReady                ProblemCode = "not_ready"
 	ProblemCodeOauthAddressDiffers     ProblemCode = "oauth_address_differs"
 	ProblemCodePayloadTooLarge         ProblemCode = "payload_too_large"
 	ProblemCodePreconditionFailed      ProblemCode = "precondition_failed"
 	ProblemCodeRateLimited             ProblemCode = "rate_limited"
+	ProblemCodeReportNotReady          ProblemCode = "report_not_ready"
+	ProblemCodeSameMailbox             ProblemCode = "same_mailbox"
 	ProblemCodeSignInRefused           ProblemCode = "sign_in_refused"
 	ProblemCodeSignInUnavailable       ProblemCode = "sign_in_unavailable"
+	ProblemCodeTargetFull              ProblemCode = "target_full"
+	ProblemCodeTargetReadOnly          ProblemCode = "target_read_only"
 	ProblemCodeUnauthenticated         ProblemCode = "unauthenticated"
 	ProblemCodeUnsupportedMediaType    ProblemCode = "unsupported_media_type"
 	ProblemCodeValidationFailed        ProblemCode = "validation_failed"
@@ -477,6 +941,18 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeAccountLimitReached:
 		return true
 	case ProblemCodeConnectionTestFailed:
+		return true
+	case ProblemCodeCopiesDisabled:
+		return true
+	case ProblemCodeCopyChanged:
+		return true
+	case ProblemCodeCopyExists:
+		return true
+	case ProblemCodeCopyLimitReached:
+		return true
+	case ProblemCodeCopyNotEnded:
+		return true
+	case ProblemCodeCredentialsErased:
 		return true
 	case ProblemCodeFolderTaken:
 		return true
@@ -498,6 +974,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeNameTaken:
 		return true
+	case ProblemCodeNotCancellable:
+		return true
 	case ProblemCodeNotFound:
 		return true
 	case ProblemCodeNotReady:
@@ -510,9 +988,17 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeRateLimited:
 		return true
+	case ProblemCodeReportNotReady:
+		return true
+	case ProblemCodeSameMailbox:
+		return true
 	case ProblemCodeSignInRefused:
 		return true
 	case ProblemCodeSignInUnavailable:
+		return true
+	case ProblemCodeTargetFull:
+		return true
+	case ProblemCodeTargetReadOnly:
 		return true
 	case ProblemCodeUnauthenticated:
 		return true
@@ -654,6 +1140,27 @@ func (e Security) Valid() bool {
 	case SecurityStarttls:
 		return true
 	case SecurityTls:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SessionCopies.
+const (
+	CopiesOfAnyMailbox SessionCopies = "any"
+	CopiesOfOwnMailbox SessionCopies = "own"
+	CopiesOff          SessionCopies = "off"
+)
+
+// Valid indicates whether the value is a known member of the SessionCopies enum.
+func (e SessionCopies) Valid() bool {
+	switch e {
+	case CopiesOfAnyMailbox:
+		return true
+	case CopiesOfOwnMailbox:
+		return true
+	case CopiesOff:
 		return true
 	default:
 		return false
@@ -1144,12 +1651,85 @@ type AdminAccountPatch struct {
 	Enabled bool `json:"enabled"`
 }
 
+// AdminCopy defines model for AdminCopy.
+type AdminCopy struct {
+	ConsecutiveFailures int       `json:"consecutive_failures"`
+	CreatedAt           time.Time `json:"created_at"`
+
+	// CredentialsUntil When the passwords are erased, or were; `null`: it has not ended.
+	CredentialsUntil *time.Time `json:"credentials_until"`
+
+	// Diagnosis Why it waits, needs attention or failed; `null`: nothing is wrong.
+	Diagnosis *CopyDiagnosis `json:"diagnosis"`
+
+	// EndedAt When it ended last; `null`: it has not.
+	EndedAt *time.Time `json:"ended_at"`
+
+	// Grade `null`: it was not verified yet.
+	Grade *CopyGrade `json:"grade"`
+
+	// Id Example: 0c7f4f7a-3c1e-4b53-9a67-5d1f0b8a2e90
+	Id string `json:"id"`
+
+	// Options How it is copied. Where single folders go is shown by `GET /v1/copies/{id}/folders`.
+	Options CopyChosenOptions `json:"options"`
+
+	// Phase `null` unless it is `running`.
+	Phase *CopyPhase `json:"phase"`
+
+	// Progress How far the work of a phase has come.
+	Progress CopyProgress `json:"progress"`
+
+	// Reason `null` unless it is `waiting`.
+	Reason *CopyReason `json:"reason"`
+
+	// Source One end of a copy. Of the user's own mailbox (`local`) there is only `email`.
+	Source CopyEnd `json:"source"`
+
+	// StartedAt When its first message was asked for; `null`: not yet.
+	StartedAt *time.Time `json:"started_at"`
+
+	// State `queued`: not begun. `running`: see `phase`. `waiting`: it continues by itself, see `reason` and `until`. `paused`:
+	// by its owner or an administrator. `needs_attention`: only its owner can mend it, see `diagnosis`. `completed`.
+	// `completed_with_warnings`: something is not exactly at the target as it was at the source; the report says what.
+	// `failed`, `cancelled`.
+	State CopyState `json:"state"`
+
+	// Target One end of a copy. Of the user's own mailbox (`local`) there is only `email`.
+	Target CopyEnd `json:"target"`
+
+	// Title How it is, in one line.
+	//
+	// Example: Copying has not begun yet
+	Title string `json:"title"`
+
+	// Totals What a copy has come to so far.
+	Totals CopyTotals `json:"totals"`
+
+	// Until When it is tried again; `null` where nobody can tell.
+	Until *time.Time `json:"until"`
+
+	// User Whose copy it is.
+	//
+	// Example: anna@firma.test
+	User string `json:"user"`
+}
+
+// AdminCopyList defines model for AdminCopyList.
+type AdminCopyList struct {
+	Copies []AdminCopy `json:"copies"`
+
+	// NextCursor `null` on the last page.
+	NextCursor *string `json:"next_cursor"`
+}
+
 // AuditAction What was done. `account.tested` is a connection test, with settings saved or not, and `account.test_failed` its
 // outcome where that is no success; `account.paused` and `account.resumed` are edits that switch an account off or
 // on and change nothing else; `account.fetched` and `message.retried` are there where somebody else than the user
 // asked for it; `quota.set` is the limit of one user, also where those of many were changed; `default_limit.set`
 // and `default_limit.removed` are those of a domain or of everybody; `mailbox_login.set` and
-// `mailbox_login.removed` are about how a user's own mailbox is signed in to; `session.begun` is somebody who signed in,
+// `mailbox_login.removed` are about how a user's own mailbox is signed in to; `copy.…` are about copies of whole
+// mailboxes, of which `account_id` has the id; `session.begun` is somebody who signed in,
 // `session.ended` one session that its user ended,
 // `sessions.ended` all of a user's or everybody's; `installation.adopted` is `mailbrook installation adopt`.
 type AuditAction string
@@ -1164,7 +1744,8 @@ type AuditEntry struct {
 	// on and change nothing else; `account.fetched` and `message.retried` are there where somebody else than the user
 	// asked for it; `quota.set` is the limit of one user, also where those of many were changed; `default_limit.set`
 	// and `default_limit.removed` are those of a domain or of everybody; `mailbox_login.set` and
-	// `mailbox_login.removed` are about how a user's own mailbox is signed in to; `session.begun` is somebody who signed in,
+	// `mailbox_login.removed` are about how a user's own mailbox is signed in to; `copy.…` are about copies of whole
+	// mailboxes, of which `account_id` has the id; `session.begun` is somebody who signed in,
 	// `session.ended` one session that its user ended,
 	// `sessions.ended` all of a user's or everybody's; `installation.adopted` is `mailbrook installation adopt`.
 	Action AuditAction `json:"action"`
@@ -1371,6 +1952,799 @@ type ConnectionTestRequest struct {
 	// Username The login at the other provider.
 	Username *UsernameText `json:"username,omitempty"`
 }
+
+// Copy defines model for Copy.
+type Copy struct {
+	ConsecutiveFailures int       `json:"consecutive_failures"`
+	CreatedAt           time.Time `json:"created_at"`
+
+	// CredentialsUntil When the passwords are erased, or were; `null`: it has not ended.
+	CredentialsUntil *time.Time `json:"credentials_until"`
+
+	// Diagnosis Why it waits, needs attention or failed; `null`: nothing is wrong.
+	Diagnosis *CopyDiagnosis `json:"diagnosis"`
+
+	// EndedAt When it ended last; `null`: it has not.
+	EndedAt *time.Time `json:"ended_at"`
+
+	// Grade `null`: it was not verified yet.
+	Grade *CopyGrade `json:"grade"`
+
+	// Id Example: 0c7f4f7a-3c1e-4b53-9a67-5d1f0b8a2e90
+	Id string `json:"id"`
+
+	// Options How it is copied. Where single folders go is shown by `GET /v1/copies/{id}/folders`.
+	Options CopyChosenOptions `json:"options"`
+
+	// Phase `null` unless it is `running`.
+	Phase *CopyPhase `json:"phase"`
+
+	// Progress How far the work of a phase has come.
+	Progress CopyProgress `json:"progress"`
+
+	// Reason `null` unless it is `waiting`.
+	Reason *CopyReason `json:"reason"`
+
+	// Source One end of a copy. Of the user's own mailbox (`local`) there is only `email`.
+	Source CopyEnd `json:"source"`
+
+	// StartedAt When its first message was asked for; `null`: not yet.
+	StartedAt *time.Time `json:"started_at"`
+
+	// State `queued`: not begun. `running`: see `phase`. `waiting`: it continues by itself, see `reason` and `until`. `paused`:
+	// by its owner or an administrator. `needs_attention`: only its owner can mend it, see `diagnosis`. `completed`.
+	// `completed_with_warnings`: something is not exactly at the target as it was at the source; the report says what.
+	// `failed`, `cancelled`.
+	State CopyState `json:"state"`
+
+	// Target One end of a copy. Of the user's own mailbox (`local`) there is only `email`.
+	Target CopyEnd `json:"target"`
+
+	// Title How it is, in one line.
+	//
+	// Example: Copying has not begun yet
+	Title string `json:"title"`
+
+	// Totals What a copy has come to so far.
+	Totals CopyTotals `json:"totals"`
+
+	// Until When it is tried again; `null` where nobody can tell.
+	Until *time.Time `json:"until"`
+}
+
+// CopyChosenOptions How it is copied. Where single folders go is shown by `GET /v1/copies/{id}/folders`.
+type CopyChosenOptions struct {
+	Before         *time.Time `json:"before"`
+	BytesPerSecond *int64     `json:"bytes_per_second"`
+
+	// Existing What becomes of a message that the target has already. `ignore`: nothing there is looked at. `skip`: what is there
+	// octet for octet is not copied again, so that a copy can be finished that another program began.
+	Existing CopyExisting `json:"existing"`
+
+	// Folders Which remote folders are fetched. Each entry is a name as the provider writes it, capital letters counting,
+	// with `/` between parts (`Archive/2023`), which takes what lies below it along; `INBOX`, in any case, which is
+	// the inbox alone; or a special use such as `\Sent`. There are no wildcards: `*` and `%` are characters of a
+	// name. Empty `include` means all, and `exclude` wins. While a folder in `include` is not at the provider the
+	// diagnosis is `folder_failed`, with its name in `detail`; the others are fetched.
+	Folders ChosenFolders `json:"folders"`
+
+	// Labels What becomes of the labels of a Gmail message. `first`: it goes into the folder of its best label; `keywords`: the
+	// others become keywords besides, where the target takes them; `copies`: a copy goes into the folder of each.
+	Labels CopyLabels `json:"labels"`
+
+	// Language The language of mail about the copy; by default that of the answer.
+	Language CopyLanguage `json:"language"`
+
+	// MaxBytes `null`: what the target takes.
+	MaxBytes    *int64  `json:"max_bytes"`
+	NotifyEmail *string `json:"notify_email"`
+
+	// Order Which messages are copied first, by internal date. With the first, UIDs at the target follow the dates.
+	Order CopyOrder `json:"order"`
+
+	// Prefix Example: Old mailbox
+	Prefix  *string    `json:"prefix"`
+	Since   *time.Time `json:"since"`
+	StartAt *time.Time `json:"start_at"`
+
+	// Verify How many messages are read back at the end: none (`quick`), up to 200 of each folder, or all. That each is there, by
+	// size and date, is looked at in any case.
+	Verify CopyVerify `json:"verify"`
+}
+
+// CopyClash defines model for CopyClash.
+type CopyClash struct {
+	// Folders The source's names; each keeps a folder of its own.
+	Folders []string `json:"folders"`
+
+	// Target The name that they would have in common.
+	Target string `json:"target"`
+}
+
+// CopyCredentials How one side is signed in to from now on, by one of `password` and `grant`.
+type CopyCredentials struct {
+	// ConfirmAddress The grant is taken although it is for another mailbox than `email`; false unless said otherwise.
+	ConfirmAddress *ConfirmAddress `json:"confirm_address,omitempty"`
+
+	// Grant What the user allowed on the provider's page, as the pages are given it after `#grant=`.
+	Grant *GrantID `json:"grant,omitempty"`
+
+	// Password The password for this mailbox, or an app password where the provider asks for one. No answer ever holds it.
+	Password *PasswordText `json:"password,omitempty"`
+}
+
+// CopyDiagnosis defines model for CopyDiagnosis.
+type CopyDiagnosis struct {
+	// Advice What the user can do about it.
+	Advice string `json:"advice"`
+
+	// Code Why a visit failed. Codes are added, never renamed; show `title` and `advice` for one you do not know.
+	Code FaultCode `json:"code"`
+
+	// Detail What is specific to this case, with the server's own words, as it gave them, where it gave any; may be empty. Plain text: escape it.
+	Detail string `json:"detail"`
+
+	// Retryable Whether it can resolve itself; if not, the account waits for the user.
+	Retryable bool `json:"retryable"`
+
+	// Side Where it is; `null`: at neither end.
+	Side *CopySide `json:"side"`
+
+	// Since When it first failed this way.
+	Since *time.Time `json:"since"`
+
+	// Title What is wrong, in one line.
+	Title string `json:"title"`
+}
+
+// CopyEnd One end of a copy. Of the user's own mailbox (`local`) there is only `email`.
+type CopyEnd struct {
+	Auth *CopyEndAuth `json:"auth"`
+
+	// Email Example: anna@gmail.com
+	Email    string          `json:"email"`
+	Protocol CopyEndProtocol `json:"protocol"`
+
+	// Provider A preset's id, or `other`.
+	//
+	// Example: google
+	Provider *string `json:"provider"`
+	Server   *Server `json:"server"`
+
+	// Username Example: anna@gmail.com
+	Username *string `json:"username"`
+}
+
+// CopyEndAuth defines model for CopyEnd.Auth.
+type CopyEndAuth string
+
+// CopyEndProtocol defines model for CopyEnd.Protocol.
+type CopyEndProtocol string
+
+// CopyExisting What becomes of a message that the target has already. `ignore`: nothing there is looked at. `skip`: what is there
+// octet for octet is not copied again, so that a copy can be finished that another program began.
+type CopyExisting string
+
+// CopyFolder defines model for CopyFolder.
+type CopyFolder struct {
+	// Bytes Copied of it.
+	Bytes  int64 `json:"bytes"`
+	Copied int64 `json:"copied"`
+
+	// Messages At the source, when it was listed last.
+	Messages int64 `json:"messages"`
+
+	// Renamed `null`: it has its own name.
+	Renamed *CopyRenamed `json:"renamed"`
+
+	// Selected Whether it is copied.
+	Selected bool `json:"selected"`
+
+	// Shared Whether it is another user's, or shared with others: copied only where `include` names it.
+	Shared  bool  `json:"shared"`
+	Skipped int64 `json:"skipped"`
+
+	// Source The source's name, `/` between parts.
+	//
+	// Example: Versendet
+	Source string `json:"source"`
+
+	// SpecialUse Such as `\Sent` (RFC 6154), or null.
+	//
+	// Example: \Sent
+	SpecialUse *string `json:"special_use"`
+
+	// Target The target's name.
+	//
+	// Example: Sent
+	Target string `json:"target"`
+}
+
+// CopyFolderChoice Which of the source's folders are copied, and where to.
+type CopyFolderChoice struct {
+	Exclude *[]FolderRule `json:"exclude,omitempty"`
+	Include *[]FolderRule `json:"include,omitempty"`
+
+	// Map Where single folders go, by the source's name, instead of what the plan says. Two folders never go to
+	// one name.
+	//
+	//
+	// Example: {"Versendet":"Sent"}
+	Map *map[string]CopyFolderName `json:"map,omitempty"`
+}
+
+// CopyFolderList defines model for CopyFolderList.
+type CopyFolderList struct {
+	Folders []CopyFolder `json:"folders"`
+}
+
+// CopyFolderName A folder of the target, with `/` between the parts of its name. What the target cannot have in a name is replaced.
+//
+// Example: Archive/2023
+type CopyFolderName = string
+
+// CopyGrade How well it went. `perfect`: everything is there, octet for octet. `good`: everything is there; keywords, names of
+// folders, or what the target rewrote differ. `investigate`: at most a thousandth, or ten messages, are not there,
+// each with its reason. `poor`: more.
+type CopyGrade string
+
+// CopyKeyword defines model for CopyKeyword.
+type CopyKeyword struct {
+	// Keyword Example: $Forwarded
+	Keyword  string `json:"keyword"`
+	Messages int64  `json:"messages"`
+}
+
+// CopyLabels What becomes of the labels of a Gmail message. `first`: it goes into the folder of its best label; `keywords`: the
+// others become keywords besides, where the target takes them; `copies`: a copy goes into the folder of each.
+type CopyLabels string
+
+// CopyLanguage The language of mail about the copy; by default that of the answer.
+type CopyLanguage string
+
+// CopyList defines model for CopyList.
+type CopyList struct {
+	Copies []Copy `json:"copies"`
+
+	// Limit How many unfinished ones the user may have.
+	Limit int `json:"limit"`
+
+	// NextCursor `null` on the last page.
+	NextCursor *string `json:"next_cursor"`
+}
+
+// CopyMaxBytes The largest message that is copied; by default what the target takes, and at most 256 MiB.
+//
+// Example: 26214400
+type CopyMaxBytes = int64
+
+// CopyMessage defines model for CopyMessage.
+type CopyMessage struct {
+	// Date By its own Date field.
+	Date *time.Time `json:"date"`
+
+	// Diagnosis Why it is not there; `null`: it is, or nobody knows.
+	Diagnosis *Diagnosis `json:"diagnosis"`
+
+	// Folder The source's name.
+	//
+	// Example: Archive/2023
+	Folder string `json:"folder"`
+
+	// Message How the source names the message.
+	//
+	// Example: UID 4711
+	Message string `json:"message"`
+
+	// ReceivedAt Its internal date.
+	ReceivedAt *time.Time `json:"received_at"`
+
+	// Sender Anybody may have written it: escape it. `null`, as `subject` and `date`, where it was not read.
+	Sender *string `json:"sender"`
+
+	// Sha256 Of its octets, in hexadecimal; `null`: it was not read.
+	Sha256 *string `json:"sha256"`
+	Size   int64   `json:"size"`
+
+	// State What became of a message. `copied`; `already_there` at the target before; `skipped`, with its reason; and by the
+	// last verification: `missing`, `altered` (there with other octets), `moved_or_deleted` by its owner since.
+	State   CopyMessageState `json:"state"`
+	Subject *string          `json:"subject"`
+
+	// TargetFolder The target's name.
+	//
+	// Example: Archive/2023
+	TargetFolder string `json:"target_folder"`
+
+	// TargetUid `null`: it is not there, or the target did not tell.
+	TargetUid *int64 `json:"target_uid"`
+}
+
+// CopyMessageList defines model for CopyMessageList.
+type CopyMessageList struct {
+	Messages []CopyMessage `json:"messages"`
+
+	// NextCursor `null` on the last page.
+	NextCursor *string `json:"next_cursor"`
+
+	// Total How many there are in this state, on all pages.
+	Total int64 `json:"total"`
+}
+
+// CopyMessageState What became of a message. `copied`; `already_there` at the target before; `skipped`, with its reason; and by the
+// last verification: `missing`, `altered` (there with other octets), `moved_or_deleted` by its owner since.
+type CopyMessageState string
+
+// CopyNotIncluded What no copy brings.
+type CopyNotIncluded struct {
+	// Kind Example: calendars
+	Kind string `json:"kind"`
+
+	// Text Example: Calendars are not copied: export them there, and import them here.
+	Text string `json:"text"`
+}
+
+// CopyOptions How it is copied. All of it may be left out.
+type CopyOptions struct {
+	// Before Only messages whose internal date is before this.
+	Before *time.Time `json:"before,omitempty"`
+
+	// BytesPerSecond The most that is read in a second, in bytes; the operator's limits hold besides.
+	//
+	// Example: 1000000
+	BytesPerSecond *CopyRate `json:"bytes_per_second,omitempty"`
+
+	// Existing What becomes of a message that the target has already. `ignore`: nothing there is looked at. `skip`: what is there
+	// octet for octet is not copied again, so that a copy can be finished that another program began.
+	Existing *CopyExisting `json:"existing,omitempty"`
+
+	// Folders Which of the source's folders are copied, and where to.
+	Folders *CopyFolderChoice `json:"folders,omitempty"`
+
+	// Labels What becomes of the labels of a Gmail message. `first`: it goes into the folder of its best label; `keywords`: the
+	// others become keywords besides, where the target takes them; `copies`: a copy goes into the folder of each.
+	Labels *CopyLabels `json:"labels,omitempty"`
+
+	// Language The language of mail about the copy; by default that of the answer.
+	Language *CopyLanguage `json:"language,omitempty"`
+
+	// MaxBytes The largest message that is copied; by default what the target takes, and at most 256 MiB.
+	//
+	// Example: 26214400
+	MaxBytes *CopyMaxBytes `json:"max_bytes,omitempty"`
+
+	// NotifyEmail A plain mailbox address, without a display name.
+	NotifyEmail *EmailAddress `json:"notify_email,omitempty"`
+
+	// Order Which messages are copied first, by internal date. With the first, UIDs at the target follow the dates.
+	Order *CopyOrder `json:"order,omitempty"`
+
+	// Prefix A folder of the target below which everything goes, also the inbox; by default there is none.
+	//
+	// Example: Old mailbox
+	Prefix *string `json:"prefix,omitempty"`
+
+	// Since Only messages whose internal date is not before this.
+	Since *time.Time `json:"since,omitempty"`
+
+	// StartAt Not before; by default at once.
+	StartAt *time.Time `json:"start_at,omitempty"`
+
+	// Verify How many messages are read back at the end: none (`quick`), up to 200 of each folder, or all. That each is there, by
+	// size and date, is looked at in any case.
+	Verify *CopyVerify `json:"verify,omitempty"`
+}
+
+// CopyOptionsPatch defines model for CopyOptionsPatch.
+type CopyOptionsPatch struct {
+	// BytesPerSecond The most that is read in a second; `null` is no limit of its own.
+	BytesPerSecond *int64 `json:"bytes_per_second,omitempty"`
+
+	// MaxBytes The largest message that is copied; `null` is what the target takes.
+	MaxBytes *int64 `json:"max_bytes,omitempty"`
+
+	// NotifyEmail Who gets mail at the end beside the target mailbox; `null` is nobody.
+	NotifyEmail *string `json:"notify_email,omitempty"`
+}
+
+// CopyOrder Which messages are copied first, by internal date. With the first, UIDs at the target follow the dates.
+type CopyOrder string
+
+// CopyPatch defines model for CopyPatch.
+type CopyPatch struct {
+	Options *CopyOptionsPatch `json:"options,omitempty"`
+
+	// SkipTest Save without trying.
+	SkipTest *bool `json:"skip_test,omitempty"`
+
+	// Source How one side is signed in to from now on, by one of `password` and `grant`.
+	Source *CopyCredentials `json:"source,omitempty"`
+
+	// Target How one side is signed in to from now on, by one of `password` and `grant`.
+	Target *CopyCredentials `json:"target,omitempty"`
+}
+
+// CopyPhase What a running copy does.
+type CopyPhase string
+
+// CopyPlan defines model for CopyPlan.
+type CopyPlan struct {
+	// Bytes `null`: not known.
+	Bytes   *int64      `json:"bytes"`
+	Clashes []CopyClash `json:"clashes"`
+
+	// Days Over how many days the providers' daily limits spread it; `null`: not known.
+	Days    *int                `json:"days"`
+	Folders []CopyPlannedFolder `json:"folders"`
+
+	// MaxBytes The largest message that is copied; `null`: nobody says.
+	MaxBytes *int64 `json:"max_bytes"`
+
+	// MaxBytesSource Who says so: the target for all its folders or for one (APPENDLIMIT, RFC 7889), what is known of the provider, or the request.
+	MaxBytesSource CopyPlanMaxBytesSource `json:"max_bytes_source"`
+
+	// Messages Of the folders that would be copied.
+	Messages    int64             `json:"messages"`
+	NotIncluded []CopyNotIncluded `json:"not_included"`
+
+	// RefusedFlags Flags that the target does not keep.
+	RefusedFlags []string `json:"refused_flags"`
+
+	// RefusedKeywords Keywords that the target does not keep.
+	RefusedKeywords []string `json:"refused_keywords"`
+
+	// Room Whether it fits into the target, by its quota (RFC 9208).
+	Room CopyRoom `json:"room"`
+
+	// Seconds How long it takes at the least; `null`: not known.
+	Seconds *int64 `json:"seconds"`
+
+	// Shared Folders of others, or shared with others, that are left out.
+	Shared []string `json:"shared"`
+
+	// TooLarge At most 100.
+	TooLarge []CopyTooLarge `json:"too_large"`
+
+	// TooLargeCount How many there are.
+	TooLargeCount int64 `json:"too_large_count"`
+
+	// Writable Whether the target lets folders be made and messages be put there, by its rights and quota.
+	Writable bool `json:"writable"`
+}
+
+// CopyPlanMaxBytesSource Who says so: the target for all its folders or for one (APPENDLIMIT, RFC 7889), what is known of the provider, or the request.
+type CopyPlanMaxBytesSource string
+
+// CopyPlannedFolder defines model for CopyPlannedFolder.
+type CopyPlannedFolder struct {
+	// Bytes `null`: not known.
+	Bytes *int64 `json:"bytes"`
+
+	// Exists Whether the target has it already.
+	Exists   bool  `json:"exists"`
+	Messages int64 `json:"messages"`
+
+	// Renamed `null`: it keeps its name.
+	Renamed *CopyRenamed `json:"renamed"`
+
+	// Selected Whether it would be copied.
+	Selected bool `json:"selected"`
+
+	// Shared Whether it is another user's, or shared with others: copied only where `include` names it.
+	Shared bool `json:"shared"`
+
+	// Source The source's name, `/` between parts.
+	//
+	// Example: Versendet
+	Source string `json:"source"`
+
+	// SpecialUse Such as `\Sent` (RFC 6154), or null.
+	//
+	// Example: \Sent
+	SpecialUse *string `json:"special_use"`
+
+	// Target The name that it gets at the target.
+	//
+	// Example: Sent
+	Target string `json:"target"`
+
+	// TooLarge Messages that the target does not take.
+	TooLarge int64 `json:"too_large"`
+}
+
+// CopyProgress How far the work of a phase has come.
+type CopyProgress struct {
+	BytesDone int64 `json:"bytes_done"`
+
+	// BytesTotal `null`: not known.
+	BytesTotal *int64 `json:"bytes_total"`
+
+	// Folder The source's name of the one under way; may be empty.
+	//
+	// Example: Archive/2023
+	Folder       string `json:"folder"`
+	MessagesDone int64  `json:"messages_done"`
+
+	// MessagesPerMinute In the last minutes; `null`: not known.
+	MessagesPerMinute *int64 `json:"messages_per_minute"`
+	MessagesTotal     int64  `json:"messages_total"`
+
+	// SecondsLeft Until the phase is over, at this rate; `null`: not known.
+	SecondsLeft *int64 `json:"seconds_left"`
+}
+
+// CopyProgressEvent How far a running copy is; the numbers are those of `CopyProgress`.
+type CopyProgressEvent struct {
+	BytesDone  int64  `json:"bytes_done"`
+	BytesTotal *int64 `json:"bytes_total"`
+
+	// CopyId Example: 0c7f4f7a-3c1e-4b53-9a67-5d1f0b8a2e90
+	CopyId            string `json:"copy_id"`
+	Folder            string `json:"folder"`
+	MessagesDone      int64  `json:"messages_done"`
+	MessagesPerMinute *int64 `json:"messages_per_minute"`
+	MessagesTotal     int64  `json:"messages_total"`
+
+	// Phase What a running copy does.
+	Phase       CopyPhase `json:"phase"`
+	SecondsLeft *int64    `json:"seconds_left"`
+}
+
+// CopyPublicStatus How a copy is, for whoever has its code.
+type CopyPublicStatus struct {
+	CreatedAt     time.Time   `json:"created_at"`
+	EndedAt       *time.Time  `json:"ended_at"`
+	Grade         *CopyGrade  `json:"grade"`
+	MessagesDone  int64       `json:"messages_done"`
+	MessagesTotal int64       `json:"messages_total"`
+	Phase         *CopyPhase  `json:"phase"`
+	Reason        *CopyReason `json:"reason"`
+	StartedAt     *time.Time  `json:"started_at"`
+
+	// State `queued`: not begun. `running`: see `phase`. `waiting`: it continues by itself, see `reason` and `until`. `paused`:
+	// by its owner or an administrator. `needs_attention`: only its owner can mend it, see `diagnosis`. `completed`.
+	// `completed_with_warnings`: something is not exactly at the target as it was at the source; the report says what.
+	// `failed`, `cancelled`.
+	State CopyState `json:"state"`
+
+	// Title How it is, in one line.
+	//
+	// Example: Copying has not begun yet
+	Title string     `json:"title"`
+	Until *time.Time `json:"until"`
+}
+
+// CopyRate The most that is read in a second, in bytes; the operator's limits hold besides.
+//
+// Example: 1000000
+type CopyRate = int64
+
+// CopyReason Why a copy waits. `source_limit`, `target_limit`: that provider allows no more for now. `target_full`: its mailbox
+// is full, which is looked at every hour, and when asked (`resume`). `retry`: something failed that may be over
+// soon. `maintenance`: an operator has paused it, or all copies.
+type CopyReason string
+
+// CopyRemovedEvent The copy was deleted.
+type CopyRemovedEvent struct {
+	// CopyId Example: 0c7f4f7a-3c1e-4b53-9a67-5d1f0b8a2e90
+	CopyId string `json:"copy_id"`
+}
+
+// CopyRenamed Why a folder has another name at the target. `special_use`: the target has a folder for this use; `owner`: its
+// owner chose the name; `prefix`: everything goes below a folder; `refused_by_target`: the name is too long or deep
+// for the target, or has what it does not take; `clash`: another folder has the name.
+type CopyRenamed string
+
+// CopyReport defines model for CopyReport.
+type CopyReport struct {
+	Copy    Copy         `json:"copy"`
+	Folders []CopyFolder `json:"folders"`
+
+	// Grade `null`: it was not verified yet.
+	Grade *CopyGrade `json:"grade"`
+
+	// GradeText What the grade means, in one sentence.
+	GradeText string `json:"grade_text"`
+
+	// Keywords Keywords that the target did not take.
+	Keywords []CopyKeyword `json:"keywords"`
+
+	// LeftOut Folders of others, or shared with others, that were left out.
+	LeftOut []string `json:"left_out"`
+
+	// Messages How many messages are in each state of `CopyMessageState`; also those with none.
+	//
+	// Example: {"already_there":0,"altered":0,"copied":9986,"missing":0,"moved_or_deleted":12,"skipped":2}
+	Messages map[string]int64 `json:"messages"`
+
+	// NextSteps What to do next, one action each.
+	NextSteps   []string          `json:"next_steps"`
+	NotIncluded []CopyNotIncluded `json:"not_included"`
+
+	// Reasons Why messages were skipped, the most frequent first.
+	Reasons []CopySkipReason `json:"reasons"`
+
+	// Rewritten Whether the target does not keep messages as they are sent to it.
+	Rewritten bool `json:"rewritten"`
+
+	// Seconds At work, without what it waited and was paused.
+	Seconds int64 `json:"seconds"`
+
+	// VerifiedAt `null`: nothing was compared yet.
+	VerifiedAt *time.Time `json:"verified_at"`
+
+	// Verify How it was compared last; `null`: it was not.
+	Verify *CopyVerify `json:"verify"`
+}
+
+// CopyRoom Whether it fits into the target, by its quota (RFC 9208).
+type CopyRoom struct {
+	Fits CopyRoomFits `json:"fits"`
+
+	// LimitBytes `null`: unlimited, or not told.
+	LimitBytes *int64 `json:"limit_bytes"`
+
+	// LimitMessages `null`: unlimited, or not told.
+	LimitMessages *int64 `json:"limit_messages"`
+
+	// UsedBytes `null`: not told.
+	UsedBytes *int64 `json:"used_bytes"`
+
+	// UsedMessages `null`: not told.
+	UsedMessages *int64 `json:"used_messages"`
+}
+
+// CopyRoomFits defines model for CopyRoom.Fits.
+type CopyRoomFits string
+
+// CopySide One end of a copy.
+type CopySide string
+
+// CopySkipReason defines model for CopySkipReason.
+type CopySkipReason struct {
+	// Advice What can be done about it.
+	Advice string `json:"advice"`
+
+	// Code Why a message is not at the target.
+	Code     CopyWhy `json:"code"`
+	Messages int64   `json:"messages"`
+	Title    string  `json:"title"`
+}
+
+// CopySourceSettings A mailbox that is copied. One of `password` and `grant` is required.
+type CopySourceSettings struct {
+	// ConfirmAddress The grant is taken although it is for another mailbox than `email`; false unless said otherwise.
+	ConfirmAddress *ConfirmAddress `json:"confirm_address,omitempty"`
+
+	// Email A plain mailbox address, without a display name.
+	Email EmailAddress `json:"email"`
+
+	// Grant What the user allowed on the provider's page, as the pages are given it after `#grant=`.
+	Grant *GrantID `json:"grant,omitempty"`
+
+	// Password The password for this mailbox, or an app password where the provider asks for one. No answer ever holds it.
+	Password *PasswordText `json:"password,omitempty"`
+
+	// Protocol `imap` fetches the whole folder tree, `pop3` the inbox.
+	Protocol *Protocol `json:"protocol,omitempty"`
+
+	// Provider The id of a preset from `GET /v1/providers`.
+	//
+	// Example: google
+	Provider *ProviderID `json:"provider,omitempty"`
+
+	// Server What is left out comes from the preset, or from the protocol's standard ports.
+	Server *ServerSettings `json:"server,omitempty"`
+
+	// Username The login at the other provider.
+	Username *UsernameText `json:"username,omitempty"`
+}
+
+// CopyState `queued`: not begun. `running`: see `phase`. `waiting`: it continues by itself, see `reason` and `until`. `paused`:
+// by its owner or an administrator. `needs_attention`: only its owner can mend it, see `diagnosis`. `completed`.
+// `completed_with_warnings`: something is not exactly at the target as it was at the source; the report says what.
+// `failed`, `cancelled`.
+type CopyState string
+
+// CopyStatusRequest defines model for CopyStatusRequest.
+type CopyStatusRequest struct {
+	// Code What `status_code` said, with hyphens or without, in any case.
+	Code string `json:"code"`
+
+	// Source A plain mailbox address, without a display name.
+	Source EmailAddress `json:"source"`
+}
+
+// CopyTargetProtocol `imap`: a mailbox at an IMAP server; `local`: the user's own mailbox, wherever that is.
+type CopyTargetProtocol string
+
+// CopyTargetSettings Where a mailbox is copied to. With `protocol: local` nothing else may be given; otherwise `email` and one of
+// `password` and `grant` are required.
+type CopyTargetSettings struct {
+	// ConfirmAddress The grant is taken although it is for another mailbox than `email`; false unless said otherwise.
+	ConfirmAddress *ConfirmAddress `json:"confirm_address,omitempty"`
+
+	// Email A plain mailbox address, without a display name.
+	Email *EmailAddress `json:"email,omitempty"`
+
+	// Grant What the user allowed on the provider's page, as the pages are given it after `#grant=`.
+	Grant *GrantID `json:"grant,omitempty"`
+
+	// Password The password for this mailbox, or an app password where the provider asks for one. No answer ever holds it.
+	Password *PasswordText `json:"password,omitempty"`
+
+	// Protocol `imap`: a mailbox at an IMAP server; `local`: the user's own mailbox, wherever that is.
+	Protocol *CopyTargetProtocol `json:"protocol,omitempty"`
+
+	// Provider The id of a preset from `GET /v1/providers`.
+	//
+	// Example: google
+	Provider *ProviderID `json:"provider,omitempty"`
+
+	// Server What is left out comes from the preset, or from the protocol's standard ports.
+	Server *ServerSettings `json:"server,omitempty"`
+
+	// Username The login at the other provider.
+	Username *UsernameText `json:"username,omitempty"`
+}
+
+// CopyTooLarge defines model for CopyTooLarge.
+type CopyTooLarge struct {
+	// Date By its own Date field.
+	Date *time.Time `json:"date"`
+
+	// Folder The source's name.
+	Folder string `json:"folder"`
+
+	// ReceivedAt Its internal date.
+	ReceivedAt *time.Time `json:"received_at"`
+
+	// Sender Anybody may have written it: escape it.
+	Sender *string `json:"sender"`
+
+	// Size Example: 73400320
+	Size    int64   `json:"size"`
+	Subject *string `json:"subject"`
+}
+
+// CopyTotals What a copy has come to so far.
+type CopyTotals struct {
+	// AlreadyThere At the target before, and not copied again.
+	AlreadyThere int64 `json:"already_there"`
+
+	// Altered At the target with other octets, by the last verification.
+	Altered int64 `json:"altered"`
+
+	// Ambiguous Sent again although they may have been stored: the target gave no answer.
+	Ambiguous int64 `json:"ambiguous"`
+	Bytes     int64 `json:"bytes"`
+	Folders   int64 `json:"folders"`
+
+	// KeywordsRefused Keywords that the target did not take.
+	KeywordsRefused int64 `json:"keywords_refused"`
+
+	// Messages Copied by it.
+	Messages int64 `json:"messages"`
+
+	// Missing Not at the target, by the last verification.
+	Missing int64 `json:"missing"`
+
+	// MovedOrDeleted Copied, and moved or deleted at the target since, by the last verification.
+	MovedOrDeleted int64 `json:"moved_or_deleted"`
+
+	// Skipped Not copied, each with its reason.
+	Skipped int64 `json:"skipped"`
+
+	// VerifiedByDigest Read back and compared octet for octet.
+	VerifiedByDigest int64 `json:"verified_by_digest"`
+}
+
+// CopyVerify How many messages are read back at the end: none (`quick`), up to 200 of each folder, or all. That each is there, by
+// size and date, is looked at in any case.
+type CopyVerify string
+
+// CopyWhy Why a message is not at the target.
+type CopyWhy string
 
 // DefaultLimit defines model for DefaultLimit.
 type DefaultLimit struct {
@@ -1741,6 +3115,22 @@ type NewAccount struct {
 	Username *UsernameText `json:"username,omitempty"`
 }
 
+// NewCopy defines model for NewCopy.
+type NewCopy struct {
+	// Options How it is copied. All of it may be left out.
+	Options *CopyOptions `json:"options,omitempty"`
+
+	// SkipTest Save without trying the two sides.
+	SkipTest *bool `json:"skip_test,omitempty"`
+
+	// Source A mailbox that is copied. One of `password` and `grant` is required.
+	Source CopySourceSettings `json:"source"`
+
+	// Target Where a mailbox is copied to. With `protocol: local` nothing else may be given; otherwise `email` and one of
+	// `password` and `grant` are required.
+	Target CopyTargetSettings `json:"target"`
+}
+
 // NewLink defines model for NewLink.
 type NewLink struct {
 	// Admin With the rights of an administrator; false unless said otherwise.
@@ -1824,12 +3214,18 @@ type PollInterval = int64
 // Problem An error, as RFC 9457 has it.
 type Problem struct {
 	// Code Codes are added, never renamed.
-	Code   ProblemCode `json:"code"`
-	Detail string      `json:"detail"`
+	Code ProblemCode `json:"code"`
+
+	// Copy With `copy_exists`: the copy that is there. It is left out where that one is another user's.
+	Copy   *ProblemCopy `json:"copy,omitempty"`
+	Detail string       `json:"detail"`
 
 	// Diagnosis Example: {"advice":"Make an app password at the provider and enter it here instead of the usual one.","code":"app_password_required","detail":"","retryable":false,"since":"2026-11-21T09:00:00Z","title":"An app password is needed"}
 	Diagnosis *Diagnosis    `json:"diagnosis,omitempty"`
 	Errors    *[]FieldError `json:"errors,omitempty"`
+
+	// Side Of a copy, which end it is about.
+	Side *CopySide `json:"side,omitempty"`
 
 	// Status Example: 422
 	Status int `json:"status"`
@@ -1848,6 +3244,21 @@ type Problem struct {
 
 // ProblemCode Codes are added, never renamed.
 type ProblemCode string
+
+// ProblemCopy With `copy_exists`: the copy that is there. It is left out where that one is another user's.
+type ProblemCopy struct {
+	// Id Example: 0c7f4f7a-3c1e-4b53-9a67-5d1f0b8a2e90
+	Id string `json:"id"`
+
+	// Since Since when it is so.
+	Since time.Time `json:"since"`
+
+	// State `queued`: not begun. `running`: see `phase`. `waiting`: it continues by itself, see `reason` and `until`. `paused`:
+	// by its owner or an administrator. `needs_attention`: only its owner can mend it, see `diagnosis`. `completed`.
+	// `completed_with_warnings`: something is not exactly at the target as it was at the source; the report says what.
+	// `failed`, `cancelled`.
+	State CopyState `json:"state"`
+}
 
 // Progress Of the visit under way, else zeros.
 type Progress struct {
@@ -2161,8 +3572,12 @@ type ServerSettings struct {
 
 // Session defines model for Session.
 type Session struct {
-	Admin     bool      `json:"admin"`
-	ExpiresAt time.Time `json:"expires_at"`
+	Admin bool `json:"admin"`
+
+	// Copies Which mailboxes the user may have copied: none (`copies.enabled`); into or from the user's own mailbox alone; or
+	// any into any (`copies.any_target`).
+	Copies    *SessionCopies `json:"copies,omitempty"`
+	ExpiresAt time.Time      `json:"expires_at"`
 
 	// Limit How many external accounts the user may have.
 	Limit int `json:"limit"`
@@ -2170,6 +3585,10 @@ type Session struct {
 	// User Example: anna@firma.test
 	User string `json:"user"`
 }
+
+// SessionCopies Which mailboxes the user may have copied: none (`copies.enabled`); into or from the user's own mailbox alone; or
+// any into any (`copies.any_target`).
+type SessionCopies string
 
 // SetLimits What `PUT` set, or a default says, whatever the mailbox's own limits are.
 type SetLimits struct {
@@ -2274,6 +3693,72 @@ type StartDays struct {
 
 // StartWord defines model for StartWord.
 type StartWord string
+
+// StartedCopy defines model for StartedCopy.
+type StartedCopy struct {
+	ConsecutiveFailures int       `json:"consecutive_failures"`
+	CreatedAt           time.Time `json:"created_at"`
+
+	// CredentialsUntil When the passwords are erased, or were; `null`: it has not ended.
+	CredentialsUntil *time.Time `json:"credentials_until"`
+
+	// Diagnosis Why it waits, needs attention or failed; `null`: nothing is wrong.
+	Diagnosis *CopyDiagnosis `json:"diagnosis"`
+
+	// EndedAt When it ended last; `null`: it has not.
+	EndedAt *time.Time `json:"ended_at"`
+
+	// Grade `null`: it was not verified yet.
+	Grade *CopyGrade `json:"grade"`
+
+	// Id Example: 0c7f4f7a-3c1e-4b53-9a67-5d1f0b8a2e90
+	Id string `json:"id"`
+
+	// Options How it is copied. Where single folders go is shown by `GET /v1/copies/{id}/folders`.
+	Options CopyChosenOptions `json:"options"`
+
+	// Phase `null` unless it is `running`.
+	Phase *CopyPhase `json:"phase"`
+
+	// Progress How far the work of a phase has come.
+	Progress CopyProgress `json:"progress"`
+
+	// Reason `null` unless it is `waiting`.
+	Reason *CopyReason `json:"reason"`
+
+	// Source One end of a copy. Of the user's own mailbox (`local`) there is only `email`.
+	Source CopyEnd `json:"source"`
+
+	// StartedAt When its first message was asked for; `null`: not yet.
+	StartedAt *time.Time `json:"started_at"`
+
+	// State `queued`: not begun. `running`: see `phase`. `waiting`: it continues by itself, see `reason` and `until`. `paused`:
+	// by its owner or an administrator. `needs_attention`: only its owner can mend it, see `diagnosis`. `completed`.
+	// `completed_with_warnings`: something is not exactly at the target as it was at the source; the report says what.
+	// `failed`, `cancelled`.
+	State CopyState `json:"state"`
+
+	// StatusCode Shows the copy's state to whoever has it, with the source's address. `null` where the answer of an earlier
+	// attempt of the same `Idempotency-Key` was lost: it is in the mail of the beginning then.
+	//
+	//
+	// Example: K7QM-3XWP-9TBD-HZ4F
+	StatusCode *string `json:"status_code"`
+
+	// Target One end of a copy. Of the user's own mailbox (`local`) there is only `email`.
+	Target CopyEnd `json:"target"`
+
+	// Title How it is, in one line.
+	//
+	// Example: Copying has not begun yet
+	Title string `json:"title"`
+
+	// Totals What a copy has come to so far.
+	Totals CopyTotals `json:"totals"`
+
+	// Until When it is tried again; `null` where nobody can tell.
+	Until *time.Time `json:"until"`
+}
 
 // Stats defines model for Stats.
 type Stats struct {
@@ -2477,6 +3962,9 @@ type AcceptLanguage = string
 // AccountID defines model for AccountID.
 type AccountID = string
 
+// CopyID defines model for CopyID.
+type CopyID = string
+
 // Cursor defines model for Cursor.
 type Cursor = string
 
@@ -2491,6 +3979,9 @@ type PageLimit = int
 
 // SkippedID defines model for SkippedID.
 type SkippedID = string
+
+// CopiesDisabled An error, as RFC 9457 has it.
+type CopiesDisabled = Problem
 
 // Forbidden An error, as RFC 9457 has it.
 type Forbidden = Problem
@@ -2525,6 +4016,9 @@ type PreconditionFailed = Problem
 // RateLimited An error, as RFC 9457 has it.
 type RateLimited = Problem
 
+// ReportNotReady An error, as RFC 9457 has it.
+type ReportNotReady = Problem
+
 // SignInAway An error, as RFC 9457 has it.
 type SignInAway = Problem
 
@@ -2536,6 +4030,12 @@ type UnsupportedMediaType = Problem
 
 // ValidationFailed An error, as RFC 9457 has it.
 type ValidationFailed = Problem
+
+// GetCopyStatusParams defines parameters for GetCopyStatus.
+type GetCopyStatusParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
 
 // FollowLinkParams defines parameters for FollowLink.
 type FollowLinkParams struct {
@@ -2810,6 +4310,27 @@ type AdminListAuditParams struct {
 // AdminListAuditParamsRole defines parameters for AdminListAudit.
 type AdminListAuditParamsRole string
 
+// AdminListCopiesParams defines parameters for AdminListCopies.
+type AdminListCopiesParams struct {
+	// User Only this user's; the whole address.
+	User *EmailAddress `form:"user,omitempty" json:"user,omitempty"`
+
+	// State Only copies in this state.
+	State *CopyState `form:"state,omitempty" json:"state,omitempty"`
+
+	// Host Only copies from or to this host; the whole name.
+	Host *Host `form:"host,omitempty" json:"host,omitempty"`
+
+	// Limit How many on a page at most.
+	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before, with the other parameters unchanged. It means nothing to others than Mailbrook.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
 // AdminListDefaultLimitsParams defines parameters for AdminListDefaultLimits.
 type AdminListDefaultLimitsParams struct {
 	// Limit How many on a page at most.
@@ -2888,6 +4409,134 @@ type TestConnectionParams struct {
 	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
 }
 
+// ListCopiesParams defines parameters for ListCopies.
+type ListCopiesParams struct {
+	// Source Only copies of this mailbox; the whole address.
+	Source *EmailAddress `form:"source,omitempty" json:"source,omitempty"`
+
+	// State Only copies in this state.
+	State *CopyState `form:"state,omitempty" json:"state,omitempty"`
+
+	// Limit How many on a page at most.
+	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before, with the other parameters unchanged. It means nothing to others than Mailbrook.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// StartCopyParams defines parameters for StartCopy.
+type StartCopyParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+
+	// IdempotencyKey A name of this request, new for each and hard to guess, such as a UUID; in quotes (a structured field string)
+	// or without. The same request again within 24 hours, with the same name, gets the answer of the first, and
+	// nothing is done twice, whatever happened in between. With another body it is `idempotency_key_reused`, while
+	// the first is still under way `idempotency_in_progress`. A request that failed may be sent again, changed or
+	// not. Of one user's names the newest 1,000 are remembered.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// PlanCopyParams defines parameters for PlanCopy.
+type PlanCopyParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// DeleteCopyParams defines parameters for DeleteCopy.
+type DeleteCopyParams struct {
+	// IfMatch Only if the settings are still those of one of these entity tags (RFC 9110 section 13.1.1), as `ETag` named
+	// them; `*` stands for any. Otherwise nothing is changed, and the answer is `precondition_failed`. A call that
+	// does not list this header refuses it.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetCopyParams defines parameters for GetCopy.
+type GetCopyParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// UpdateCopyParams defines parameters for UpdateCopy.
+type UpdateCopyParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+
+	// IfMatch Only if the settings are still those of one of these entity tags (RFC 9110 section 13.1.1), as `ETag` named
+	// them; `*` stands for any. Otherwise nothing is changed, and the answer is `precondition_failed`. A call that
+	// does not list this header refuses it.
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// CancelCopyParams defines parameters for CancelCopy.
+type CancelCopyParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// ListCopyMessagesParams defines parameters for ListCopyMessages.
+type ListCopyMessagesParams struct {
+	// State Only messages in this state.
+	State *CopyMessageState `form:"state,omitempty" json:"state,omitempty"`
+
+	// Limit How many on a page at most.
+	Limit *PageLimit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before, with the other parameters unchanged. It means nothing to others than Mailbrook.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// PauseCopyParams defines parameters for PauseCopy.
+type PauseCopyParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// GetCopyReportParams defines parameters for GetCopyReport.
+type GetCopyReportParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// GetCopyReportCSVParams defines parameters for GetCopyReportCSV.
+type GetCopyReportCSVParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// ResumeCopyParams defines parameters for ResumeCopy.
+type ResumeCopyParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// RetryCopyParams defines parameters for RetryCopy.
+type RetryCopyParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// SyncCopyParams defines parameters for SyncCopy.
+type SyncCopyParams struct {
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
+// VerifyCopyParams defines parameters for VerifyCopy.
+type VerifyCopyParams struct {
+	// Verify How many messages are read back; without it as many as the copy's `options` say.
+	Verify *CopyVerify `form:"verify,omitempty" json:"verify,omitempty"`
+
+	// AcceptLanguage Languages of the person who reads the answer, as a browser sends them. Anything but Polish gives English.
+	AcceptLanguage *AcceptLanguage `json:"Accept-Language,omitempty"`
+}
+
 // ListEventsParams defines parameters for ListEvents.
 type ListEventsParams struct {
 	// Lang The language of titles and advice, as `EventSource` cannot send `Accept-Language`.
@@ -2928,6 +4577,9 @@ type DeleteSessionsParams struct {
 	Everybody *bool `form:"everybody,omitempty" json:"everybody,omitempty"`
 }
 
+// GetCopyStatusJSONRequestBody defines body for GetCopyStatus for application/json ContentType.
+type GetCopyStatusJSONRequestBody = CopyStatusRequest
+
 // SignInWithPasswordJSONRequestBody defines body for SignInWithPassword for application/json ContentType.
 type SignInWithPasswordJSONRequestBody = PasswordSignIn
 
@@ -2960,6 +4612,18 @@ type AdminSetMailboxLoginJSONRequestBody = MailboxLogin
 
 // TestConnectionJSONRequestBody defines body for TestConnection for application/json ContentType.
 type TestConnectionJSONRequestBody = ConnectionTestRequest
+
+// StartCopyJSONRequestBody defines body for StartCopy for application/json ContentType.
+type StartCopyJSONRequestBody = NewCopy
+
+// PlanCopyJSONRequestBody defines body for PlanCopy for application/json ContentType.
+type PlanCopyJSONRequestBody = NewCopy
+
+// UpdateCopyJSONRequestBody defines body for UpdateCopy for application/json ContentType.
+type UpdateCopyJSONRequestBody = CopyPatch
+
+// UpdateCopyApplicationMergePatchPlusJSONRequestBody defines body for UpdateCopy for application/merge-patch+json ContentType.
+type UpdateCopyApplicationMergePatchPlusJSONRequestBody = CopyPatch
 
 // CreateLinkJSONRequestBody defines body for CreateLink for application/json ContentType.
 type CreateLinkJSONRequestBody = NewLink
@@ -3102,6 +4766,34 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 
 // The interface specification for the client above.
 type ClientInterface interface {
+
+	// GetCopyStatusWithBody How a copy is, for somebody who is not signed in
+	//
+	// Takes the address of the source and the code that was shown at the start and in the mail of the beginning
+	// (`status_code`). Whatever is wrong, the address, the code, or both, the answer is the same `not_found`, after as
+	// long a time: it cannot be learned here whose mailbox is copied. It names no folder and no server.
+	//
+	// A client (of IPv6: a /64) may fail 30 times at once, and then 6 times a minute; beyond that nothing is looked at,
+	// and the answer is 429. Whoever has the code may look as often as it likes.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /copies/status (the `GetCopyStatus` operationId).
+	GetCopyStatusWithBody(ctx context.Context, params *GetCopyStatusParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCopyStatus How a copy is, for somebody who is not signed in
+	//
+	// Takes the address of the source and the code that was shown at the start and in the mail of the beginning
+	// (`status_code`). Whatever is wrong, the address, the code, or both, the answer is the same `not_found`, after as
+	// long a time: it cannot be learned here whose mailbox is copied. It names no folder and no server.
+	//
+	// A client (of IPv6: a /64) may fail 30 times at once, and then 6 times a minute; beyond that nothing is looked at,
+	// and the answer is 429. Whoever has the code may look as often as it likes.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /copies/status (the `GetCopyStatus` operationId).
+	GetCopyStatus(ctx context.Context, params *GetCopyStatusParams, body GetCopyStatusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetHealth Is the process alive
 	//
@@ -3538,6 +5230,13 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/admin/audit (the `AdminListAudit` operationId).
 	AdminListAudit(ctx context.Context, params *AdminListAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// AdminListCopies Copies across users
+	//
+	// The newest first. Without any secret, and without what mail says.
+	//
+	// Corresponds with GET /v1/admin/copies (the `AdminListCopies` operationId).
+	AdminListCopies(ctx context.Context, params *AdminListCopiesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// AdminListDefaultLimits Default limits
 	//
 	// The installation's first (`*`), then by domain.
@@ -3800,14 +5499,256 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/connection-tests (the `TestConnection` operationId).
 	TestConnection(ctx context.Context, params *TestConnectionParams, body TestConnectionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListEvents What happens to the user's accounts, as it happens
+	// ListCopies The user's copies
+	//
+	// The newest first, also those that have ended: a copy is listed until it is deleted, its single messages for 60
+	// days after its end. `limit` in the answer is how many unfinished ones the user may have.
+	//
+	// Corresponds with GET /v1/copies (the `ListCopies` operationId).
+	ListCopies(ctx context.Context, params *ListCopiesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartCopyWithBody Copy a mailbox
+	//
+	// Copies all mail of the source into the target, every message once, and continues by itself until it has ended;
+	// nobody has to wait for it. Nothing at the source is changed. The target is a mailbox at an IMAP server, or, with
+	// `protocol: local`, the user's own.
+	//
+	// On each side `email` and one of `password` and `grant` are required where a preset or discovery knows the rest;
+	// with `protocol: local` nothing else may be given. A grant is what the user allowed on the provider's own page, as
+	// for an account. Passwords are sealed, no answer ever holds them, and they are erased a while after the end
+	// (`credentials_until`).
+	//
+	// Both sides are tested first, unless `skip_test` is true; if one fails nothing is saved, and the answer is
+	// `connection_test_failed` with its `side`. One unfinished copy per pair of source and target, and one that writes
+	// into a target: otherwise it is `copy_exists`.
+	//
+	// `status_code` in the answer shows the copy's state to whoever is not signed in (`POST /copies/status`). It is
+	// told here, and in the mail of the beginning, and never again.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/copies (the `StartCopy` operationId).
+	StartCopyWithBody(ctx context.Context, params *StartCopyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartCopy Copy a mailbox
+	//
+	// Copies all mail of the source into the target, every message once, and continues by itself until it has ended;
+	// nobody has to wait for it. Nothing at the source is changed. The target is a mailbox at an IMAP server, or, with
+	// `protocol: local`, the user's own.
+	//
+	// On each side `email` and one of `password` and `grant` are required where a preset or discovery knows the rest;
+	// with `protocol: local` nothing else may be given. A grant is what the user allowed on the provider's own page, as
+	// for an account. Passwords are sealed, no answer ever holds them, and they are erased a while after the end
+	// (`credentials_until`).
+	//
+	// Both sides are tested first, unless `skip_test` is true; if one fails nothing is saved, and the answer is
+	// `connection_test_failed` with its `side`. One unfinished copy per pair of source and target, and one that writes
+	// into a target: otherwise it is `copy_exists`.
+	//
+	// `status_code` in the answer shows the copy's state to whoever is not signed in (`POST /copies/status`). It is
+	// told here, and in the mail of the beginning, and never again.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/copies (the `StartCopy` operationId).
+	StartCopy(ctx context.Context, params *StartCopyParams, body StartCopyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PlanCopyWithBody What a copy would do
+	//
+	// Takes what `POST /v1/copies` takes, tries both sides, and says which folders there are and what name each gets,
+	// how much it is, what is too large for the target, whether there is room, what the target will not keep, and how
+	// long it takes. Nothing is written, at either end; `skip_test` changes nothing here.
+	//
+	// The names may be sent back, edited, as `options.folders.map`. What the plan says of room and rights is as the
+	// target tells it: `unknown` where it does not. Planning a large mailbox may take minutes.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/copies/plan (the `PlanCopy` operationId).
+	PlanCopyWithBody(ctx context.Context, params *PlanCopyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PlanCopy What a copy would do
+	//
+	// Takes what `POST /v1/copies` takes, tries both sides, and says which folders there are and what name each gets,
+	// how much it is, what is too large for the target, whether there is room, what the target will not keep, and how
+	// long it takes. Nothing is written, at either end; `skip_test` changes nothing here.
+	//
+	// The names may be sent back, edited, as `options.folders.map`. What the plan says of room and rights is as the
+	// target tells it: `unknown` where it does not. Planning a large mailbox may take minutes.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/copies/plan (the `PlanCopy` operationId).
+	PlanCopy(ctx context.Context, params *PlanCopyParams, body PlanCopyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteCopy Forget a copy
+	//
+	// All that is remembered of it goes, its passwords first; one that has not ended is cancelled before. What was
+	// copied stays where it is, and nothing at the source is touched. In the audit stays that there was one. A second
+	// call answers 404. A copy of the same mailbox that is started afterwards starts over, and knows nothing of what
+	// was copied: see `options.existing`.
+	//
+	// Corresponds with DELETE /v1/copies/{id} (the `DeleteCopy` operationId).
+	DeleteCopy(ctx context.Context, id CopyID, params *DeleteCopyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCopy One copy
+	//
+	// What is copied from where to where, how it is, how far it has come, and what keeps it.
+	//
+	// Corresponds with GET /v1/copies/{id} (the `GetCopy` operationId).
+	GetCopy(ctx context.Context, id CopyID, params *GetCopyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateCopyWithBody Change a copy
+	//
+	// A JSON merge patch (RFC 7396), also accepted as `application/json`: new passwords, who gets mail at the end, and
+	// how much is copied at a time. What is left out stays. `null` takes away `notify_email`, `max_bytes` and
+	// `bytes_per_second`, and is `validation_failed` for all else. Servers and folders cannot be changed: they were
+	// chosen once.
+	//
+	// A new password is tried first, unless `skip_test` is true; if that fails nothing is saved. A copy that waits for
+	// it (`needs_attention`) continues then. A larger `max_bytes` is for what is not copied yet; `POST …/retry` has
+	// those messages copied that were too large.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /v1/copies/{id} (the `UpdateCopy` operationId).
+	UpdateCopyWithBody(ctx context.Context, id CopyID, params *UpdateCopyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateCopy Change a copy
+	//
+	// A JSON merge patch (RFC 7396), also accepted as `application/json`: new passwords, who gets mail at the end, and
+	// how much is copied at a time. What is left out stays. `null` takes away `notify_email`, `max_bytes` and
+	// `bytes_per_second`, and is `validation_failed` for all else. Servers and folders cannot be changed: they were
+	// chosen once.
+	//
+	// A new password is tried first, unless `skip_test` is true; if that fails nothing is saved. A copy that waits for
+	// it (`needs_attention`) continues then. A larger `max_bytes` is for what is not copied yet; `POST …/retry` has
+	// those messages copied that were too large.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /v1/copies/{id} (the `UpdateCopy` operationId).
+	UpdateCopy(ctx context.Context, id CopyID, params *UpdateCopyParams, body UpdateCopyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// UpdateCopyWithApplicationMergePatchPlusJSONBody Change a copy
+	//
+	// A JSON merge patch (RFC 7396), also accepted as `application/json`: new passwords, who gets mail at the end, and
+	// how much is copied at a time. What is left out stays. `null` takes away `notify_email`, `max_bytes` and
+	// `bytes_per_second`, and is `validation_failed` for all else. Servers and folders cannot be changed: they were
+	// chosen once.
+	//
+	// A new password is tried first, unless `skip_test` is true; if that fails nothing is saved. A copy that waits for
+	// it (`needs_attention`) continues then. A larger `max_bytes` is for what is not copied yet; `POST …/retry` has
+	// those messages copied that were too large.
+	//
+	// Takes a body of the `application/merge-patch+json` content type.
+	//
+	// Corresponds with PATCH /v1/copies/{id} (the `UpdateCopy` operationId).
+	UpdateCopyWithApplicationMergePatchPlusJSONBody(ctx context.Context, id CopyID, params *UpdateCopyParams, body UpdateCopyApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CancelCopy End a copy
+	//
+	// It ends after what is under way. What is copied stays at the target; `sync` takes it up again. No body is needed.
+	//
+	// Corresponds with POST /v1/copies/{id}/cancel (the `CancelCopy` operationId).
+	CancelCopy(ctx context.Context, id CopyID, params *CancelCopyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListCopyFolders The folders of a copy
+	//
+	// All that the source has, also those that the copy's rules leave out, with the name that each has at the target
+	// and how far it is. Empty before the source was looked at.
+	//
+	// Corresponds with GET /v1/copies/{id}/folders (the `ListCopyFolders` operationId).
+	ListCopyFolders(ctx context.Context, id CopyID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCopyManifest Every message of a copy, as a table
+	//
+	// As `report.csv`, with a line for each message, whatever became of it: `folder, target_folder, message, target_uid,
+	// received_at, size, sha256, state`. There may be five million. As far as the copy has come.
+	//
+	// Corresponds with GET /v1/copies/{id}/manifest.csv (the `GetCopyManifest` operationId).
+	GetCopyManifest(ctx context.Context, id CopyID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListCopyMessages The messages of a copy
+	//
+	// With a `state`, those in it: what was skipped, and, by the last verification, what is missing, altered, or moved or
+	// deleted by its owner since. Without one, all. Until 60 days after the end; then there are none.
+	//
+	// Corresponds with GET /v1/copies/{id}/messages (the `ListCopyMessages` operationId).
+	ListCopyMessages(ctx context.Context, id CopyID, params *ListCopyMessagesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PauseCopy Pause a copy
+	//
+	// It stops after what is under way, at a place from which it continues (`resume`). One that is paused already stays so. No
+	// body is needed.
+	//
+	// Corresponds with POST /v1/copies/{id}/pause (the `PauseCopy` operationId).
+	PauseCopy(ctx context.Context, id CopyID, params *PauseCopyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCopyReport What came of a copy
+	//
+	// What was copied, what was not, why, and what to do about it; how well it went (`grade`), and what to do next. As it
+	// is now: it changes with each pass and each verification.
+	//
+	// Corresponds with GET /v1/copies/{id}/report (the `GetCopyReport` operationId).
+	GetCopyReport(ctx context.Context, id CopyID, params *GetCopyReportParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCopyReportCSV What is not exactly at the target, as a table
+	//
+	// CSV (RFC 4180) in UTF-8, with a line of names and then one line for each message that is skipped, missing, altered,
+	// or moved or deleted by its owner: `folder, target_folder, message, target_uid, received_at, size, state, code,
+	// reason, sender, subject`. A text that a spreadsheet might take for a formula begins with an apostrophe.
+	//
+	// It is sent while it is read: one that was broken off was not sent whole, and the connection tells so.
+	//
+	// Corresponds with GET /v1/copies/{id}/report.csv (the `GetCopyReportCSV` operationId).
+	GetCopyReportCSV(ctx context.Context, id CopyID, params *GetCopyReportCSVParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResumeCopy Let a copy continue
+	//
+	// For one that is paused, and for one that waits or needs attention: it is tried at once, for instance when there is
+	// room in the target again. Where it runs nothing changes. No body is needed.
+	//
+	// Corresponds with POST /v1/copies/{id}/resume (the `ResumeCopy` operationId).
+	ResumeCopy(ctx context.Context, id CopyID, params *ResumeCopyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RetryCopy Try again what was skipped
+	//
+	// Each message that was skipped is tried once more, up to the `max_bytes` that the copy has now. No body is needed.
+	//
+	// Corresponds with POST /v1/copies/{id}/retry (the `RetryCopy` operationId).
+	RetryCopy(ctx context.Context, id CopyID, params *RetryCopyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SyncCopy Bring what came since
+	//
+	// A further pass of a copy that has ended: messages that are new at the source, and those that were skipped and are
+	// still there. What its owner has moved, deleted or read at the target stays so. No body is needed.
+	//
+	// Where the passwords were erased, `PATCH` brings new ones first.
+	//
+	// Corresponds with POST /v1/copies/{id}/sync (the `SyncCopy` operationId).
+	SyncCopy(ctx context.Context, id CopyID, params *SyncCopyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// VerifyCopy Compare a copy with its source
+	//
+	// Looks at each message at the target: whether it is there, with the size and date that it was given, and, of some or
+	// all, with the same octets. What its owner has moved or deleted since is no error. The report tells the outcome. No body
+	// is needed.
+	//
+	// Corresponds with POST /v1/copies/{id}/verify (the `VerifyCopy` operationId).
+	VerifyCopy(ctx context.Context, id CopyID, params *VerifyCopyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListEvents What happens to the user's accounts and copies, as it happens
 	//
 	// Server-sent events, for `EventSource`. A stream begins with an `account` event for each account, in the order of `GET /v1/accounts`;
 	// then, within about a second of each change:
 	//
 	// - `account`: an `Account` as `GET /v1/accounts/{id}` has it, when it was added or anything in it changed;
 	// - `progress`: a `ProgressEvent` of the visit under way, at most a few each second;
-	// - `removed`: a `RemovedEvent`.
+	// - `removed`: a `RemovedEvent`;
+	// - `copy`: a `Copy` as `GET /v1/copies/{id}` has it; the stream begins with the newest 50, too;
+	// - `copy_progress`: a `CopyProgressEvent` of a running copy;
+	// - `copy_removed`: a `CopyRemovedEvent`.
 	//
 	// The schema of the answer is that of one event's `data`.
 	//
@@ -3937,6 +5878,54 @@ type ClientInterface interface {
 	//
 	// Corresponds with DELETE /v1/sessions (the `DeleteSessions` operationId).
 	DeleteSessions(ctx context.Context, params *DeleteSessionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// GetCopyStatusWithBody How a copy is, for somebody who is not signed in
+//
+// Takes the address of the source and the code that was shown at the start and in the mail of the beginning
+// (`status_code`). Whatever is wrong, the address, the code, or both, the answer is the same `not_found`, after as
+// long a time: it cannot be learned here whose mailbox is copied. It names no folder and no server.
+//
+// A client (of IPv6: a /64) may fail 30 times at once, and then 6 times a minute; beyond that nothing is looked at,
+// and the answer is 429. Whoever has the code may look as often as it likes.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /copies/status (the `GetCopyStatus` operationId).
+func (c *Client) GetCopyStatusWithBody(ctx context.Context, params *GetCopyStatusParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCopyStatusRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCopyStatus How a copy is, for somebody who is not signed in
+//
+// Takes the address of the source and the code that was shown at the start and in the mail of the beginning
+// (`status_code`). Whatever is wrong, the address, the code, or both, the answer is the same `not_found`, after as
+// long a time: it cannot be learned here whose mailbox is copied. It names no folder and no server.
+//
+// A client (of IPv6: a /64) may fail 30 times at once, and then 6 times a minute; beyond that nothing is looked at,
+// and the answer is 429. Whoever has the code may look as often as it likes.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /copies/status (the `GetCopyStatus` operationId).
+func (c *Client) GetCopyStatus(ctx context.Context, params *GetCopyStatusParams, body GetCopyStatusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCopyStatusRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // GetHealth Is the process alive
@@ -4734,6 +6723,23 @@ func (c *Client) AdminListAudit(ctx context.Context, params *AdminListAuditParam
 	return c.Client.Do(req)
 }
 
+// AdminListCopies Copies across users
+//
+// The newest first. Without any secret, and without what mail says.
+//
+// Corresponds with GET /v1/admin/copies (the `AdminListCopies` operationId).
+func (c *Client) AdminListCopies(ctx context.Context, params *AdminListCopiesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAdminListCopiesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // AdminListDefaultLimits Default limits
 //
 // The installation's first (`*`), then by domain.
@@ -5216,14 +7222,466 @@ func (c *Client) TestConnection(ctx context.Context, params *TestConnectionParam
 	return c.Client.Do(req)
 }
 
-// ListEvents What happens to the user's accounts, as it happens
+// ListCopies The user's copies
+//
+// The newest first, also those that have ended: a copy is listed until it is deleted, its single messages for 60
+// days after its end. `limit` in the answer is how many unfinished ones the user may have.
+//
+// Corresponds with GET /v1/copies (the `ListCopies` operationId).
+func (c *Client) ListCopies(ctx context.Context, params *ListCopiesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCopiesRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartCopyWithBody Copy a mailbox
+//
+// Copies all mail of the source into the target, every message once, and continues by itself until it has ended;
+// nobody has to wait for it. Nothing at the source is changed. The target is a mailbox at an IMAP server, or, with
+// `protocol: local`, the user's own.
+//
+// On each side `email` and one of `password` and `grant` are required where a preset or discovery knows the rest;
+// with `protocol: local` nothing else may be given. A grant is what the user allowed on the provider's own page, as
+// for an account. Passwords are sealed, no answer ever holds them, and they are erased a while after the end
+// (`credentials_until`).
+//
+// Both sides are tested first, unless `skip_test` is true; if one fails nothing is saved, and the answer is
+// `connection_test_failed` with its `side`. One unfinished copy per pair of source and target, and one that writes
+// into a target: otherwise it is `copy_exists`.
+//
+// `status_code` in the answer shows the copy's state to whoever is not signed in (`POST /copies/status`). It is
+// told here, and in the mail of the beginning, and never again.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/copies (the `StartCopy` operationId).
+func (c *Client) StartCopyWithBody(ctx context.Context, params *StartCopyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartCopyRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartCopy Copy a mailbox
+//
+// Copies all mail of the source into the target, every message once, and continues by itself until it has ended;
+// nobody has to wait for it. Nothing at the source is changed. The target is a mailbox at an IMAP server, or, with
+// `protocol: local`, the user's own.
+//
+// On each side `email` and one of `password` and `grant` are required where a preset or discovery knows the rest;
+// with `protocol: local` nothing else may be given. A grant is what the user allowed on the provider's own page, as
+// for an account. Passwords are sealed, no answer ever holds them, and they are erased a while after the end
+// (`credentials_until`).
+//
+// Both sides are tested first, unless `skip_test` is true; if one fails nothing is saved, and the answer is
+// `connection_test_failed` with its `side`. One unfinished copy per pair of source and target, and one that writes
+// into a target: otherwise it is `copy_exists`.
+//
+// `status_code` in the answer shows the copy's state to whoever is not signed in (`POST /copies/status`). It is
+// told here, and in the mail of the beginning, and never again.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/copies (the `StartCopy` operationId).
+func (c *Client) StartCopy(ctx context.Context, params *StartCopyParams, body StartCopyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartCopyRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PlanCopyWithBody What a copy would do
+//
+// Takes what `POST /v1/copies` takes, tries both sides, and says which folders there are and what name each gets,
+// how much it is, what is too large for the target, whether there is room, what the target will not keep, and how
+// long it takes. Nothing is written, at either end; `skip_test` changes nothing here.
+//
+// The names may be sent back, edited, as `options.folders.map`. What the plan says of room and rights is as the
+// target tells it: `unknown` where it does not. Planning a large mailbox may take minutes.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/copies/plan (the `PlanCopy` operationId).
+func (c *Client) PlanCopyWithBody(ctx context.Context, params *PlanCopyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPlanCopyRequestWithBody(c.Server, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PlanCopy What a copy would do
+//
+// Takes what `POST /v1/copies` takes, tries both sides, and says which folders there are and what name each gets,
+// how much it is, what is too large for the target, whether there is room, what the target will not keep, and how
+// long it takes. Nothing is written, at either end; `skip_test` changes nothing here.
+//
+// The names may be sent back, edited, as `options.folders.map`. What the plan says of room and rights is as the
+// target tells it: `unknown` where it does not. Planning a large mailbox may take minutes.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/copies/plan (the `PlanCopy` operationId).
+func (c *Client) PlanCopy(ctx context.Context, params *PlanCopyParams, body PlanCopyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPlanCopyRequest(c.Server, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteCopy Forget a copy
+//
+// All that is remembered of it goes, its passwords first; one that has not ended is cancelled before. What was
+// copied stays where it is, and nothing at the source is touched. In the audit stays that there was one. A second
+// call answers 404. A copy of the same mailbox that is started afterwards starts over, and knows nothing of what
+// was copied: see `options.existing`.
+//
+// Corresponds with DELETE /v1/copies/{id} (the `DeleteCopy` operationId).
+func (c *Client) DeleteCopy(ctx context.Context, id CopyID, params *DeleteCopyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteCopyRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCopy One copy
+//
+// What is copied from where to where, how it is, how far it has come, and what keeps it.
+//
+// Corresponds with GET /v1/copies/{id} (the `GetCopy` operationId).
+func (c *Client) GetCopy(ctx context.Context, id CopyID, params *GetCopyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCopyRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateCopyWithBody Change a copy
+//
+// A JSON merge patch (RFC 7396), also accepted as `application/json`: new passwords, who gets mail at the end, and
+// how much is copied at a time. What is left out stays. `null` takes away `notify_email`, `max_bytes` and
+// `bytes_per_second`, and is `validation_failed` for all else. Servers and folders cannot be changed: they were
+// chosen once.
+//
+// A new password is tried first, unless `skip_test` is true; if that fails nothing is saved. A copy that waits for
+// it (`needs_attention`) continues then. A larger `max_bytes` is for what is not copied yet; `POST …/retry` has
+// those messages copied that were too large.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /v1/copies/{id} (the `UpdateCopy` operationId).
+func (c *Client) UpdateCopyWithBody(ctx context.Context, id CopyID, params *UpdateCopyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateCopyRequestWithBody(c.Server, id, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateCopy Change a copy
+//
+// A JSON merge patch (RFC 7396), also accepted as `application/json`: new passwords, who gets mail at the end, and
+// how much is copied at a time. What is left out stays. `null` takes away `notify_email`, `max_bytes` and
+// `bytes_per_second`, and is `validation_failed` for all else. Servers and folders cannot be changed: they were
+// chosen once.
+//
+// A new password is tried first, unless `skip_test` is true; if that fails nothing is saved. A copy that waits for
+// it (`needs_attention`) continues then. A larger `max_bytes` is for what is not copied yet; `POST …/retry` has
+// those messages copied that were too large.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /v1/copies/{id} (the `UpdateCopy` operationId).
+func (c *Client) UpdateCopy(ctx context.Context, id CopyID, params *UpdateCopyParams, body UpdateCopyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateCopyRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// UpdateCopyWithApplicationMergePatchPlusJSONBody Change a copy
+//
+// A JSON merge patch (RFC 7396), also accepted as `application/json`: new passwords, who gets mail at the end, and
+// how much is copied at a time. What is left out stays. `null` takes away `notify_email`, `max_bytes` and
+// `bytes_per_second`, and is `validation_failed` for all else. Servers and folders cannot be changed: they were
+// chosen once.
+//
+// A new password is tried first, unless `skip_test` is true; if that fails nothing is saved. A copy that waits for
+// it (`needs_attention`) continues then. A larger `max_bytes` is for what is not copied yet; `POST …/retry` has
+// those messages copied that were too large.
+//
+// Takes a body of the `application/merge-patch+json` content type.
+//
+// Corresponds with PATCH /v1/copies/{id} (the `UpdateCopy` operationId).
+func (c *Client) UpdateCopyWithApplicationMergePatchPlusJSONBody(ctx context.Context, id CopyID, params *UpdateCopyParams, body UpdateCopyApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewUpdateCopyRequestWithApplicationMergePatchPlusJSONBody(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CancelCopy End a copy
+//
+// It ends after what is under way. What is copied stays at the target; `sync` takes it up again. No body is needed.
+//
+// Corresponds with POST /v1/copies/{id}/cancel (the `CancelCopy` operationId).
+func (c *Client) CancelCopy(ctx context.Context, id CopyID, params *CancelCopyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelCopyRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListCopyFolders The folders of a copy
+//
+// All that the source has, also those that the copy's rules leave out, with the name that each has at the target
+// and how far it is. Empty before the source was looked at.
+//
+// Corresponds with GET /v1/copies/{id}/folders (the `ListCopyFolders` operationId).
+func (c *Client) ListCopyFolders(ctx context.Context, id CopyID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCopyFoldersRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCopyManifest Every message of a copy, as a table
+//
+// As `report.csv`, with a line for each message, whatever became of it: `folder, target_folder, message, target_uid,
+// received_at, size, sha256, state`. There may be five million. As far as the copy has come.
+//
+// Corresponds with GET /v1/copies/{id}/manifest.csv (the `GetCopyManifest` operationId).
+func (c *Client) GetCopyManifest(ctx context.Context, id CopyID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCopyManifestRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListCopyMessages The messages of a copy
+//
+// With a `state`, those in it: what was skipped, and, by the last verification, what is missing, altered, or moved or
+// deleted by its owner since. Without one, all. Until 60 days after the end; then there are none.
+//
+// Corresponds with GET /v1/copies/{id}/messages (the `ListCopyMessages` operationId).
+func (c *Client) ListCopyMessages(ctx context.Context, id CopyID, params *ListCopyMessagesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListCopyMessagesRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PauseCopy Pause a copy
+//
+// It stops after what is under way, at a place from which it continues (`resume`). One that is paused already stays so. No
+// body is needed.
+//
+// Corresponds with POST /v1/copies/{id}/pause (the `PauseCopy` operationId).
+func (c *Client) PauseCopy(ctx context.Context, id CopyID, params *PauseCopyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPauseCopyRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCopyReport What came of a copy
+//
+// What was copied, what was not, why, and what to do about it; how well it went (`grade`), and what to do next. As it
+// is now: it changes with each pass and each verification.
+//
+// Corresponds with GET /v1/copies/{id}/report (the `GetCopyReport` operationId).
+func (c *Client) GetCopyReport(ctx context.Context, id CopyID, params *GetCopyReportParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCopyReportRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCopyReportCSV What is not exactly at the target, as a table
+//
+// CSV (RFC 4180) in UTF-8, with a line of names and then one line for each message that is skipped, missing, altered,
+// or moved or deleted by its owner: `folder, target_folder, message, target_uid, received_at, size, state, code,
+// reason, sender, subject`. A text that a spreadsheet might take for a formula begins with an apostrophe.
+//
+// It is sent while it is read: one that was broken off was not sent whole, and the connection tells so.
+//
+// Corresponds with GET /v1/copies/{id}/report.csv (the `GetCopyReportCSV` operationId).
+func (c *Client) GetCopyReportCSV(ctx context.Context, id CopyID, params *GetCopyReportCSVParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCopyReportCSVRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResumeCopy Let a copy continue
+//
+// For one that is paused, and for one that waits or needs attention: it is tried at once, for instance when there is
+// room in the target again. Where it runs nothing changes. No body is needed.
+//
+// Corresponds with POST /v1/copies/{id}/resume (the `ResumeCopy` operationId).
+func (c *Client) ResumeCopy(ctx context.Context, id CopyID, params *ResumeCopyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResumeCopyRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RetryCopy Try again what was skipped
+//
+// Each message that was skipped is tried once more, up to the `max_bytes` that the copy has now. No body is needed.
+//
+// Corresponds with POST /v1/copies/{id}/retry (the `RetryCopy` operationId).
+func (c *Client) RetryCopy(ctx context.Context, id CopyID, params *RetryCopyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRetryCopyRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SyncCopy Bring what came since
+//
+// A further pass of a copy that has ended: messages that are new at the source, and those that were skipped and are
+// still there. What its owner has moved, deleted or read at the target stays so. No body is needed.
+//
+// Where the passwords were erased, `PATCH` brings new ones first.
+//
+// Corresponds with POST /v1/copies/{id}/sync (the `SyncCopy` operationId).
+func (c *Client) SyncCopy(ctx context.Context, id CopyID, params *SyncCopyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSyncCopyRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// VerifyCopy Compare a copy with its source
+//
+// Looks at each message at the target: whether it is there, with the size and date that it was given, and, of some or
+// all, with the same octets. What its owner has moved or deleted since is no error. The report tells the outcome. No body
+// is needed.
+//
+// Corresponds with POST /v1/copies/{id}/verify (the `VerifyCopy` operationId).
+func (c *Client) VerifyCopy(ctx context.Context, id CopyID, params *VerifyCopyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewVerifyCopyRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListEvents What happens to the user's accounts and copies, as it happens
 //
 // Server-sent events, for `EventSource`. A stream begins with an `account` event for each account, in the order of `GET /v1/accounts`;
 // then, within about a second of each change:
 //
 // - `account`: an `Account` as `GET /v1/accounts/{id}` has it, when it was added or anything in it changed;
 // - `progress`: a `ProgressEvent` of the visit under way, at most a few each second;
-// - `removed`: a `RemovedEvent`.
+// - `removed`: a `RemovedEvent`;
+// - `copy`: a `Copy` as `GET /v1/copies/{id}` has it; the stream begins with the newest 50, too;
+// - `copy_progress`: a `CopyProgressEvent` of a running copy;
+// - `copy_removed`: a `CopyRemovedEvent`.
 //
 // The schema of the answer is that of one event's `data`.
 //
@@ -5472,6 +7930,61 @@ func (c *Client) DeleteSessions(ctx context.Context, params *DeleteSessionsParam
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// NewGetCopyStatusRequest calls the generic GetCopyStatus builder with application/json body
+func NewGetCopyStatusRequest(server string, params *GetCopyStatusParams, body GetCopyStatusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewGetCopyStatusRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewGetCopyStatusRequestWithBody constructs an http.Request for the GetCopyStatus method, with any body, and a specified content type
+func NewGetCopyStatusRequestWithBody(server string, params *GetCopyStatusParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/copies/status")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.AcceptLanguage != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+	}
+
+	return req, nil
 }
 
 // NewGetHealthRequest constructs an http.Request for the GetHealth method
@@ -7496,6 +10009,123 @@ func NewAdminListAuditRequest(server string, params *AdminListAuditParams) (*htt
 	return req, nil
 }
 
+// NewAdminListCopiesRequest constructs an http.Request for the AdminListCopies method
+func NewAdminListCopiesRequest(server string, params *AdminListCopiesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/admin/copies")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.User != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user", *params.User, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Host != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "host", *params.Host, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.AcceptLanguage != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewAdminListDefaultLimitsRequest constructs an http.Request for the AdminListDefaultLimits method
 func NewAdminListDefaultLimitsRequest(server string, params *AdminListDefaultLimitsParams) (*http.Request, error) {
 	var err error
@@ -8331,6 +10961,1001 @@ func NewTestConnectionRequestWithBody(server string, params *TestConnectionParam
 	return req, nil
 }
 
+// NewListCopiesRequest constructs an http.Request for the ListCopies method
+func NewListCopiesRequest(server string, params *ListCopiesParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/copies")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Source != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "source", *params.Source, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.AcceptLanguage != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewStartCopyRequest calls the generic StartCopy builder with application/json body
+func NewStartCopyRequest(server string, params *StartCopyParams, body StartCopyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewStartCopyRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewStartCopyRequestWithBody constructs an http.Request for the StartCopy method, with any body, and a specified content type
+func NewStartCopyRequestWithBody(server string, params *StartCopyParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/copies")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.AcceptLanguage != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+		if params.IdempotencyKey != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPlanCopyRequest calls the generic PlanCopy builder with application/json body
+func NewPlanCopyRequest(server string, params *PlanCopyParams, body PlanCopyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPlanCopyRequestWithBody(server, params, "application/json", bodyReader)
+}
+
+// NewPlanCopyRequestWithBody constructs an http.Request for the PlanCopy method, with any body, and a specified content type
+func NewPlanCopyRequestWithBody(server string, params *PlanCopyParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/copies/plan")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.AcceptLanguage != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewDeleteCopyRequest constructs an http.Request for the DeleteCopy method
+func NewDeleteCopyRequest(server string, id CopyID, params *DeleteCopyParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/copies/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetCopyRequest constructs an http.Request for the GetCopy method
+func NewGetCopyRequest(server string, id CopyID, params *GetCopyParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/copies/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.AcceptLanguage != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewUpdateCopyRequest calls the generic UpdateCopy builder with application/json body
+func NewUpdateCopyRequest(server string, id CopyID, params *UpdateCopyParams, body UpdateCopyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateCopyRequestWithBody(server, id, params, "application/json", bodyReader)
+}
+
+// NewUpdateCopyRequestWithApplicationMergePatchPlusJSONBody calls the generic UpdateCopy builder with application/merge-patch+json body
+func NewUpdateCopyRequestWithApplicationMergePatchPlusJSONBody(server string, id CopyID, params *UpdateCopyParams, body UpdateCopyApplicationMergePatchPlusJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewUpdateCopyRequestWithBody(server, id, params, "application/merge-patch+json", bodyReader)
+}
+
+// NewUpdateCopyRequestWithBody constructs an http.Request for the UpdateCopy method, with any body, and a specified content type
+func NewUpdateCopyRequestWithBody(server string, id CopyID, params *UpdateCopyParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/copies/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.AcceptLanguage != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+		if params.IfMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam1)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewCancelCopyRequest constructs an http.Request for the CancelCopy method
+func NewCancelCopyRequest(server string, id CopyID, params *CancelCopyParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/copies/%s/cancel", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.AcceptLanguage != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewListCopyFoldersRequest constructs an http.Request for the ListCopyFolders method
+func NewListCopyFoldersRequest(server string, id CopyID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/copies/%s/folders", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetCopyManifestRequest constructs an http.Request for the GetCopyManifest method
+func NewGetCopyManifestRequest(server string, id CopyID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/copies/%s/manifest.csv", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListCopyMessagesRequest constructs an http.Request for the ListCopyMessages method
+func NewListCopyMessagesRequest(server string, id CopyID, params *ListCopyMessagesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/copies/%s/messages", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.AcceptLanguage != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewPauseCopyRequest constructs an http.Request for the PauseCopy method
+func NewPauseCopyRequest(server string, id CopyID, params *PauseCopyParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/copies/%s/pause", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.AcceptLanguage != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetCopyReportRequest constructs an http.Request for the GetCopyReport method
+func NewGetCopyReportRequest(server string, id CopyID, params *GetCopyReportParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/copies/%s/report", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.AcceptLanguage != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewGetCopyReportCSVRequest constructs an http.Request for the GetCopyReportCSV method
+func NewGetCopyReportCSVRequest(server string, id CopyID, params *GetCopyReportCSVParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/copies/%s/report.csv", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.AcceptLanguage != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewResumeCopyRequest constructs an http.Request for the ResumeCopy method
+func NewResumeCopyRequest(server string, id CopyID, params *ResumeCopyParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/copies/%s/resume", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.AcceptLanguage != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewRetryCopyRequest constructs an http.Request for the RetryCopy method
+func NewRetryCopyRequest(server string, id CopyID, params *RetryCopyParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/copies/%s/retry", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.AcceptLanguage != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewSyncCopyRequest constructs an http.Request for the SyncCopy method
+func NewSyncCopyRequest(server string, id CopyID, params *SyncCopyParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/copies/%s/sync", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.AcceptLanguage != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewVerifyCopyRequest constructs an http.Request for the VerifyCopy method
+func NewVerifyCopyRequest(server string, id CopyID, params *VerifyCopyParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/copies/%s/verify", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Verify != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "verify", *params.Verify, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.AcceptLanguage != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Accept-Language", *params.AcceptLanguage, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Accept-Language", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewListEventsRequest constructs an http.Request for the ListEvents method
 func NewListEventsRequest(server string, params *ListEventsParams) (*http.Request, error) {
 	var err error
@@ -8806,6 +12431,34 @@ func WithBaseURL(baseURL string) ClientOption {
 
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
+
+	// GetCopyStatusWithBodyWithResponse How a copy is, for somebody who is not signed in
+	//
+	// Takes the address of the source and the code that was shown at the start and in the mail of the beginning
+	// (`status_code`). Whatever is wrong, the address, the code, or both, the answer is the same `not_found`, after as
+	// long a time: it cannot be learned here whose mailbox is copied. It names no folder and no server.
+	//
+	// A client (of IPv6: a /64) may fail 30 times at once, and then 6 times a minute; beyond that nothing is looked at,
+	// and the answer is 429. Whoever has the code may look as often as it likes.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /copies/status (the `GetCopyStatus` operationId).
+	GetCopyStatusWithBodyWithResponse(ctx context.Context, params *GetCopyStatusParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*GetCopyStatusResponse, error)
+
+	// GetCopyStatusWithResponse How a copy is, for somebody who is not signed in
+	//
+	// Takes the address of the source and the code that was shown at the start and in the mail of the beginning
+	// (`status_code`). Whatever is wrong, the address, the code, or both, the answer is the same `not_found`, after as
+	// long a time: it cannot be learned here whose mailbox is copied. It names no folder and no server.
+	//
+	// A client (of IPv6: a /64) may fail 30 times at once, and then 6 times a minute; beyond that nothing is looked at,
+	// and the answer is 429. Whoever has the code may look as often as it likes.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /copies/status (the `GetCopyStatus` operationId).
+	GetCopyStatusWithResponse(ctx context.Context, params *GetCopyStatusParams, body GetCopyStatusJSONRequestBody, reqEditors ...RequestEditorFn) (*GetCopyStatusResponse, error)
 
 	// GetHealthWithResponse Is the process alive
 	//
@@ -9294,6 +12947,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/admin/audit (the `AdminListAudit` operationId).
 	AdminListAuditWithResponse(ctx context.Context, params *AdminListAuditParams, reqEditors ...RequestEditorFn) (*AdminListAuditResponse, error)
 
+	// AdminListCopiesWithResponse Copies across users
+	//
+	// The newest first. Without any secret, and without what mail says.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/admin/copies (the `AdminListCopies` operationId).
+	AdminListCopiesWithResponse(ctx context.Context, params *AdminListCopiesParams, reqEditors ...RequestEditorFn) (*AdminListCopiesResponse, error)
+
 	// AdminListDefaultLimitsWithResponse Default limits
 	//
 	// The installation's first (`*`), then by domain.
@@ -9580,14 +13242,284 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/connection-tests (the `TestConnection` operationId).
 	TestConnectionWithResponse(ctx context.Context, params *TestConnectionParams, body TestConnectionJSONRequestBody, reqEditors ...RequestEditorFn) (*TestConnectionResponse, error)
 
-	// ListEventsWithResponse What happens to the user's accounts, as it happens
+	// ListCopiesWithResponse The user's copies
+	//
+	// The newest first, also those that have ended: a copy is listed until it is deleted, its single messages for 60
+	// days after its end. `limit` in the answer is how many unfinished ones the user may have.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/copies (the `ListCopies` operationId).
+	ListCopiesWithResponse(ctx context.Context, params *ListCopiesParams, reqEditors ...RequestEditorFn) (*ListCopiesResponse, error)
+
+	// StartCopyWithBodyWithResponse Copy a mailbox
+	//
+	// Copies all mail of the source into the target, every message once, and continues by itself until it has ended;
+	// nobody has to wait for it. Nothing at the source is changed. The target is a mailbox at an IMAP server, or, with
+	// `protocol: local`, the user's own.
+	//
+	// On each side `email` and one of `password` and `grant` are required where a preset or discovery knows the rest;
+	// with `protocol: local` nothing else may be given. A grant is what the user allowed on the provider's own page, as
+	// for an account. Passwords are sealed, no answer ever holds them, and they are erased a while after the end
+	// (`credentials_until`).
+	//
+	// Both sides are tested first, unless `skip_test` is true; if one fails nothing is saved, and the answer is
+	// `connection_test_failed` with its `side`. One unfinished copy per pair of source and target, and one that writes
+	// into a target: otherwise it is `copy_exists`.
+	//
+	// `status_code` in the answer shows the copy's state to whoever is not signed in (`POST /copies/status`). It is
+	// told here, and in the mail of the beginning, and never again.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/copies (the `StartCopy` operationId).
+	StartCopyWithBodyWithResponse(ctx context.Context, params *StartCopyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartCopyResponse, error)
+
+	// StartCopyWithResponse Copy a mailbox
+	//
+	// Copies all mail of the source into the target, every message once, and continues by itself until it has ended;
+	// nobody has to wait for it. Nothing at the source is changed. The target is a mailbox at an IMAP server, or, with
+	// `protocol: local`, the user's own.
+	//
+	// On each side `email` and one of `password` and `grant` are required where a preset or discovery knows the rest;
+	// with `protocol: local` nothing else may be given. A grant is what the user allowed on the provider's own page, as
+	// for an account. Passwords are sealed, no answer ever holds them, and they are erased a while after the end
+	// (`credentials_until`).
+	//
+	// Both sides are tested first, unless `skip_test` is true; if one fails nothing is saved, and the answer is
+	// `connection_test_failed` with its `side`. One unfinished copy per pair of source and target, and one that writes
+	// into a target: otherwise it is `copy_exists`.
+	//
+	// `status_code` in the answer shows the copy's state to whoever is not signed in (`POST /copies/status`). It is
+	// told here, and in the mail of the beginning, and never again.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/copies (the `StartCopy` operationId).
+	StartCopyWithResponse(ctx context.Context, params *StartCopyParams, body StartCopyJSONRequestBody, reqEditors ...RequestEditorFn) (*StartCopyResponse, error)
+
+	// PlanCopyWithBodyWithResponse What a copy would do
+	//
+	// Takes what `POST /v1/copies` takes, tries both sides, and says which folders there are and what name each gets,
+	// how much it is, what is too large for the target, whether there is room, what the target will not keep, and how
+	// long it takes. Nothing is written, at either end; `skip_test` changes nothing here.
+	//
+	// The names may be sent back, edited, as `options.folders.map`. What the plan says of room and rights is as the
+	// target tells it: `unknown` where it does not. Planning a large mailbox may take minutes.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/copies/plan (the `PlanCopy` operationId).
+	PlanCopyWithBodyWithResponse(ctx context.Context, params *PlanCopyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PlanCopyResponse, error)
+
+	// PlanCopyWithResponse What a copy would do
+	//
+	// Takes what `POST /v1/copies` takes, tries both sides, and says which folders there are and what name each gets,
+	// how much it is, what is too large for the target, whether there is room, what the target will not keep, and how
+	// long it takes. Nothing is written, at either end; `skip_test` changes nothing here.
+	//
+	// The names may be sent back, edited, as `options.folders.map`. What the plan says of room and rights is as the
+	// target tells it: `unknown` where it does not. Planning a large mailbox may take minutes.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/copies/plan (the `PlanCopy` operationId).
+	PlanCopyWithResponse(ctx context.Context, params *PlanCopyParams, body PlanCopyJSONRequestBody, reqEditors ...RequestEditorFn) (*PlanCopyResponse, error)
+
+	// DeleteCopyWithResponse Forget a copy
+	//
+	// All that is remembered of it goes, its passwords first; one that has not ended is cancelled before. What was
+	// copied stays where it is, and nothing at the source is touched. In the audit stays that there was one. A second
+	// call answers 404. A copy of the same mailbox that is started afterwards starts over, and knows nothing of what
+	// was copied: see `options.existing`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/copies/{id} (the `DeleteCopy` operationId).
+	DeleteCopyWithResponse(ctx context.Context, id CopyID, params *DeleteCopyParams, reqEditors ...RequestEditorFn) (*DeleteCopyResponse, error)
+
+	// GetCopyWithResponse One copy
+	//
+	// What is copied from where to where, how it is, how far it has come, and what keeps it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/copies/{id} (the `GetCopy` operationId).
+	GetCopyWithResponse(ctx context.Context, id CopyID, params *GetCopyParams, reqEditors ...RequestEditorFn) (*GetCopyResponse, error)
+
+	// UpdateCopyWithBodyWithResponse Change a copy
+	//
+	// A JSON merge patch (RFC 7396), also accepted as `application/json`: new passwords, who gets mail at the end, and
+	// how much is copied at a time. What is left out stays. `null` takes away `notify_email`, `max_bytes` and
+	// `bytes_per_second`, and is `validation_failed` for all else. Servers and folders cannot be changed: they were
+	// chosen once.
+	//
+	// A new password is tried first, unless `skip_test` is true; if that fails nothing is saved. A copy that waits for
+	// it (`needs_attention`) continues then. A larger `max_bytes` is for what is not copied yet; `POST …/retry` has
+	// those messages copied that were too large.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/copies/{id} (the `UpdateCopy` operationId).
+	UpdateCopyWithBodyWithResponse(ctx context.Context, id CopyID, params *UpdateCopyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateCopyResponse, error)
+
+	// UpdateCopyWithResponse Change a copy
+	//
+	// A JSON merge patch (RFC 7396), also accepted as `application/json`: new passwords, who gets mail at the end, and
+	// how much is copied at a time. What is left out stays. `null` takes away `notify_email`, `max_bytes` and
+	// `bytes_per_second`, and is `validation_failed` for all else. Servers and folders cannot be changed: they were
+	// chosen once.
+	//
+	// A new password is tried first, unless `skip_test` is true; if that fails nothing is saved. A copy that waits for
+	// it (`needs_attention`) continues then. A larger `max_bytes` is for what is not copied yet; `POST …/retry` has
+	// those messages copied that were too large.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/copies/{id} (the `UpdateCopy` operationId).
+	UpdateCopyWithResponse(ctx context.Context, id CopyID, params *UpdateCopyParams, body UpdateCopyJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCopyResponse, error)
+
+	// UpdateCopyWithApplicationMergePatchPlusJSONBodyWithResponse Change a copy
+	//
+	// A JSON merge patch (RFC 7396), also accepted as `application/json`: new passwords, who gets mail at the end, and
+	// how much is copied at a time. What is left out stays. `null` takes away `notify_email`, `max_bytes` and
+	// `bytes_per_second`, and is `validation_failed` for all else. Servers and folders cannot be changed: they were
+	// chosen once.
+	//
+	// A new password is tried first, unless `skip_test` is true; if that fails nothing is saved. A copy that waits for
+	// it (`needs_attention`) continues then. A larger `max_bytes` is for what is not copied yet; `POST …/retry` has
+	// those messages copied that were too large.
+	//
+	// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /v1/copies/{id} (the `UpdateCopy` operationId).
+	UpdateCopyWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, id CopyID, params *UpdateCopyParams, body UpdateCopyApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCopyResponse, error)
+
+	// CancelCopyWithResponse End a copy
+	//
+	// It ends after what is under way. What is copied stays at the target; `sync` takes it up again. No body is needed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/copies/{id}/cancel (the `CancelCopy` operationId).
+	CancelCopyWithResponse(ctx context.Context, id CopyID, params *CancelCopyParams, reqEditors ...RequestEditorFn) (*CancelCopyResponse, error)
+
+	// ListCopyFoldersWithResponse The folders of a copy
+	//
+	// All that the source has, also those that the copy's rules leave out, with the name that each has at the target
+	// and how far it is. Empty before the source was looked at.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/copies/{id}/folders (the `ListCopyFolders` operationId).
+	ListCopyFoldersWithResponse(ctx context.Context, id CopyID, reqEditors ...RequestEditorFn) (*ListCopyFoldersResponse, error)
+
+	// GetCopyManifestWithResponse Every message of a copy, as a table
+	//
+	// As `report.csv`, with a line for each message, whatever became of it: `folder, target_folder, message, target_uid,
+	// received_at, size, sha256, state`. There may be five million. As far as the copy has come.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/copies/{id}/manifest.csv (the `GetCopyManifest` operationId).
+	GetCopyManifestWithResponse(ctx context.Context, id CopyID, reqEditors ...RequestEditorFn) (*GetCopyManifestResponse, error)
+
+	// ListCopyMessagesWithResponse The messages of a copy
+	//
+	// With a `state`, those in it: what was skipped, and, by the last verification, what is missing, altered, or moved or
+	// deleted by its owner since. Without one, all. Until 60 days after the end; then there are none.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/copies/{id}/messages (the `ListCopyMessages` operationId).
+	ListCopyMessagesWithResponse(ctx context.Context, id CopyID, params *ListCopyMessagesParams, reqEditors ...RequestEditorFn) (*ListCopyMessagesResponse, error)
+
+	// PauseCopyWithResponse Pause a copy
+	//
+	// It stops after what is under way, at a place from which it continues (`resume`). One that is paused already stays so. No
+	// body is needed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/copies/{id}/pause (the `PauseCopy` operationId).
+	PauseCopyWithResponse(ctx context.Context, id CopyID, params *PauseCopyParams, reqEditors ...RequestEditorFn) (*PauseCopyResponse, error)
+
+	// GetCopyReportWithResponse What came of a copy
+	//
+	// What was copied, what was not, why, and what to do about it; how well it went (`grade`), and what to do next. As it
+	// is now: it changes with each pass and each verification.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/copies/{id}/report (the `GetCopyReport` operationId).
+	GetCopyReportWithResponse(ctx context.Context, id CopyID, params *GetCopyReportParams, reqEditors ...RequestEditorFn) (*GetCopyReportResponse, error)
+
+	// GetCopyReportCSVWithResponse What is not exactly at the target, as a table
+	//
+	// CSV (RFC 4180) in UTF-8, with a line of names and then one line for each message that is skipped, missing, altered,
+	// or moved or deleted by its owner: `folder, target_folder, message, target_uid, received_at, size, state, code,
+	// reason, sender, subject`. A text that a spreadsheet might take for a formula begins with an apostrophe.
+	//
+	// It is sent while it is read: one that was broken off was not sent whole, and the connection tells so.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/copies/{id}/report.csv (the `GetCopyReportCSV` operationId).
+	GetCopyReportCSVWithResponse(ctx context.Context, id CopyID, params *GetCopyReportCSVParams, reqEditors ...RequestEditorFn) (*GetCopyReportCSVResponse, error)
+
+	// ResumeCopyWithResponse Let a copy continue
+	//
+	// For one that is paused, and for one that waits or needs attention: it is tried at once, for instance when there is
+	// room in the target again. Where it runs nothing changes. No body is needed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/copies/{id}/resume (the `ResumeCopy` operationId).
+	ResumeCopyWithResponse(ctx context.Context, id CopyID, params *ResumeCopyParams, reqEditors ...RequestEditorFn) (*ResumeCopyResponse, error)
+
+	// RetryCopyWithResponse Try again what was skipped
+	//
+	// Each message that was skipped is tried once more, up to the `max_bytes` that the copy has now. No body is needed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/copies/{id}/retry (the `RetryCopy` operationId).
+	RetryCopyWithResponse(ctx context.Context, id CopyID, params *RetryCopyParams, reqEditors ...RequestEditorFn) (*RetryCopyResponse, error)
+
+	// SyncCopyWithResponse Bring what came since
+	//
+	// A further pass of a copy that has ended: messages that are new at the source, and those that were skipped and are
+	// still there. What its owner has moved, deleted or read at the target stays so. No body is needed.
+	//
+	// Where the passwords were erased, `PATCH` brings new ones first.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/copies/{id}/sync (the `SyncCopy` operationId).
+	SyncCopyWithResponse(ctx context.Context, id CopyID, params *SyncCopyParams, reqEditors ...RequestEditorFn) (*SyncCopyResponse, error)
+
+	// VerifyCopyWithResponse Compare a copy with its source
+	//
+	// Looks at each message at the target: whether it is there, with the size and date that it was given, and, of some or
+	// all, with the same octets. What its owner has moved or deleted since is no error. The report tells the outcome. No body
+	// is needed.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/copies/{id}/verify (the `VerifyCopy` operationId).
+	VerifyCopyWithResponse(ctx context.Context, id CopyID, params *VerifyCopyParams, reqEditors ...RequestEditorFn) (*VerifyCopyResponse, error)
+
+	// ListEventsWithResponse What happens to the user's accounts and copies, as it happens
 	//
 	// Server-sent events, for `EventSource`. A stream begins with an `account` event for each account, in the order of `GET /v1/accounts`;
 	// then, within about a second of each change:
 	//
 	// - `account`: an `Account` as `GET /v1/accounts/{id}` has it, when it was added or anything in it changed;
 	// - `progress`: a `ProgressEvent` of the visit under way, at most a few each second;
-	// - `removed`: a `RemovedEvent`.
+	// - `removed`: a `RemovedEvent`;
+	// - `copy`: a `Copy` as `GET /v1/copies/{id}` has it; the stream begins with the newest 50, too;
+	// - `copy_progress`: a `CopyProgressEvent` of a running copy;
+	// - `copy_removed`: a `CopyRemovedEvent`.
 	//
 	// The schema of the answer is that of one event's `data`.
 	//
@@ -9733,6 +13665,131 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with DELETE /v1/sessions (the `DeleteSessions` operationId).
 	DeleteSessionsWithResponse(ctx context.Context, params *DeleteSessionsParams, reqEditors ...RequestEditorFn) (*DeleteSessionsResponse, error)
+}
+
+// GetCopyStatusResponse200Headers the declared response headers of an HTTP 200 response for GetCopyStatus
+type GetCopyStatusResponse200Headers struct {
+	ContentLanguage *string
+}
+
+// GetCopyStatusResponse429Headers the declared response headers of an HTTP 429 response for GetCopyStatus
+type GetCopyStatusResponse429Headers struct {
+	RetryAfter int
+}
+
+// GetCopyStatusResponse503Headers the declared response headers of an HTTP 503 response for GetCopyStatus
+type GetCopyStatusResponse503Headers struct {
+	RetryAfter int
+}
+
+type GetCopyStatusResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CopyPublicStatus
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidRequest
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *CopiesDisabled
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *PayloadTooLarge
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *UnsupportedMediaType
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *ValidationFailed
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCopyStatusResponse200Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetCopyStatusResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetCopyStatusResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCopyStatusResponse) GetJSON200() *CopyPublicStatus {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetCopyStatusResponse) GetApplicationproblemJSON400() *InvalidRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetCopyStatusResponse) GetApplicationproblemJSON403() *CopiesDisabled {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetCopyStatusResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r GetCopyStatusResponse) GetApplicationproblemJSON413() *PayloadTooLarge {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r GetCopyStatusResponse) GetApplicationproblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r GetCopyStatusResponse) GetApplicationproblemJSON422() *ValidationFailed {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r GetCopyStatusResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetCopyStatusResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetCopyStatusResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCopyStatusResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCopyStatusResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCopyStatusResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCopyStatusResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
 }
 
 type GetHealthResponse struct {
@@ -12919,6 +16976,124 @@ func (r AdminListAuditResponse) ContentType() string {
 	return ""
 }
 
+// AdminListCopiesResponse200Headers the declared response headers of an HTTP 200 response for AdminListCopies
+type AdminListCopiesResponse200Headers struct {
+	ContentLanguage *string
+}
+
+// AdminListCopiesResponse401Headers the declared response headers of an HTTP 401 response for AdminListCopies
+type AdminListCopiesResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// AdminListCopiesResponse429Headers the declared response headers of an HTTP 429 response for AdminListCopies
+type AdminListCopiesResponse429Headers struct {
+	RetryAfter int
+}
+
+// AdminListCopiesResponse503Headers the declared response headers of an HTTP 503 response for AdminListCopies
+type AdminListCopiesResponse503Headers struct {
+	RetryAfter int
+}
+
+type AdminListCopiesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AdminCopyList
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *ValidationFailed
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *AdminListCopiesResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AdminListCopiesResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *AdminListCopiesResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AdminListCopiesResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AdminListCopiesResponse) GetJSON200() *AdminCopyList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AdminListCopiesResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r AdminListCopiesResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r AdminListCopiesResponse) GetApplicationproblemJSON403() *Problem {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r AdminListCopiesResponse) GetApplicationproblemJSON422() *ValidationFailed {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r AdminListCopiesResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AdminListCopiesResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AdminListCopiesResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AdminListCopiesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AdminListCopiesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AdminListCopiesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AdminListCopiesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // AdminListDefaultLimitsResponse401Headers the declared response headers of an HTTP 401 response for AdminListDefaultLimits
 type AdminListDefaultLimitsResponse401Headers struct {
 	WWWAuthenticate string
@@ -14883,6 +19058,2143 @@ func (r TestConnectionResponse) ContentType() string {
 	return ""
 }
 
+// ListCopiesResponse200Headers the declared response headers of an HTTP 200 response for ListCopies
+type ListCopiesResponse200Headers struct {
+	ContentLanguage *string
+}
+
+// ListCopiesResponse401Headers the declared response headers of an HTTP 401 response for ListCopies
+type ListCopiesResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// ListCopiesResponse429Headers the declared response headers of an HTTP 429 response for ListCopies
+type ListCopiesResponse429Headers struct {
+	RetryAfter int
+}
+
+// ListCopiesResponse503Headers the declared response headers of an HTTP 503 response for ListCopies
+type ListCopiesResponse503Headers struct {
+	RetryAfter int
+}
+
+type ListCopiesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CopyList
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *CopiesDisabled
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *ValidationFailed
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListCopiesResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListCopiesResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ListCopiesResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListCopiesResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCopiesResponse) GetJSON200() *CopyList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListCopiesResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListCopiesResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListCopiesResponse) GetApplicationproblemJSON403() *CopiesDisabled {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ListCopiesResponse) GetApplicationproblemJSON422() *ValidationFailed {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ListCopiesResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListCopiesResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListCopiesResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCopiesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCopiesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCopiesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCopiesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// StartCopyResponse201Headers the declared response headers of an HTTP 201 response for StartCopy
+type StartCopyResponse201Headers struct {
+	ContentLanguage *string
+	ETag            string
+	Location        string
+}
+
+// StartCopyResponse401Headers the declared response headers of an HTTP 401 response for StartCopy
+type StartCopyResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// StartCopyResponse422Headers the declared response headers of an HTTP 422 response for StartCopy
+type StartCopyResponse422Headers struct {
+	ContentLanguage *string
+}
+
+// StartCopyResponse429Headers the declared response headers of an HTTP 429 response for StartCopy
+type StartCopyResponse429Headers struct {
+	RetryAfter int
+}
+
+type StartCopyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *StartedCopy
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidRequest
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *CopiesDisabled
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *PayloadTooLarge
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *UnsupportedMediaType
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *MailboxUnavailable
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *StartCopyResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *StartCopyResponse401Headers
+	// Headers422 the parsed response headers for an HTTP 422 response
+	Headers422 *StartCopyResponse422Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *StartCopyResponse429Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r StartCopyResponse) GetJSON201() *StartedCopy {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r StartCopyResponse) GetApplicationproblemJSON400() *InvalidRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r StartCopyResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r StartCopyResponse) GetApplicationproblemJSON403() *CopiesDisabled {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r StartCopyResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r StartCopyResponse) GetApplicationproblemJSON413() *PayloadTooLarge {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r StartCopyResponse) GetApplicationproblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r StartCopyResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r StartCopyResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r StartCopyResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r StartCopyResponse) GetApplicationproblemJSON503() *MailboxUnavailable {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r StartCopyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StartCopyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StartCopyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StartCopyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PlanCopyResponse200Headers the declared response headers of an HTTP 200 response for PlanCopy
+type PlanCopyResponse200Headers struct {
+	ContentLanguage *string
+}
+
+// PlanCopyResponse401Headers the declared response headers of an HTTP 401 response for PlanCopy
+type PlanCopyResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// PlanCopyResponse422Headers the declared response headers of an HTTP 422 response for PlanCopy
+type PlanCopyResponse422Headers struct {
+	ContentLanguage *string
+}
+
+// PlanCopyResponse429Headers the declared response headers of an HTTP 429 response for PlanCopy
+type PlanCopyResponse429Headers struct {
+	RetryAfter int
+}
+
+type PlanCopyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CopyPlan
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidRequest
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *CopiesDisabled
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *PayloadTooLarge
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *UnsupportedMediaType
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *MailboxUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PlanCopyResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PlanCopyResponse401Headers
+	// Headers422 the parsed response headers for an HTTP 422 response
+	Headers422 *PlanCopyResponse422Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *PlanCopyResponse429Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PlanCopyResponse) GetJSON200() *CopyPlan {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PlanCopyResponse) GetApplicationproblemJSON400() *InvalidRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PlanCopyResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PlanCopyResponse) GetApplicationproblemJSON403() *CopiesDisabled {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PlanCopyResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PlanCopyResponse) GetApplicationproblemJSON413() *PayloadTooLarge {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PlanCopyResponse) GetApplicationproblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PlanCopyResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r PlanCopyResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r PlanCopyResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PlanCopyResponse) GetApplicationproblemJSON503() *MailboxUnavailable {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PlanCopyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PlanCopyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PlanCopyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PlanCopyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteCopyResponse401Headers the declared response headers of an HTTP 401 response for DeleteCopy
+type DeleteCopyResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// DeleteCopyResponse429Headers the declared response headers of an HTTP 429 response for DeleteCopy
+type DeleteCopyResponse429Headers struct {
+	RetryAfter int
+}
+
+// DeleteCopyResponse503Headers the declared response headers of an HTTP 503 response for DeleteCopy
+type DeleteCopyResponse503Headers struct {
+	RetryAfter int
+}
+
+type DeleteCopyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *CopiesDisabled
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationproblemJSON412 *PreconditionFailed
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *DeleteCopyResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *DeleteCopyResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *DeleteCopyResponse503Headers
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r DeleteCopyResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r DeleteCopyResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r DeleteCopyResponse) GetApplicationproblemJSON403() *CopiesDisabled {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r DeleteCopyResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r DeleteCopyResponse) GetApplicationproblemJSON412() *PreconditionFailed {
+	return r.ApplicationproblemJSON412
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r DeleteCopyResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r DeleteCopyResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r DeleteCopyResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteCopyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteCopyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteCopyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteCopyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetCopyResponse200Headers the declared response headers of an HTTP 200 response for GetCopy
+type GetCopyResponse200Headers struct {
+	ContentLanguage *string
+	ETag            string
+}
+
+// GetCopyResponse401Headers the declared response headers of an HTTP 401 response for GetCopy
+type GetCopyResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// GetCopyResponse429Headers the declared response headers of an HTTP 429 response for GetCopy
+type GetCopyResponse429Headers struct {
+	RetryAfter int
+}
+
+// GetCopyResponse503Headers the declared response headers of an HTTP 503 response for GetCopy
+type GetCopyResponse503Headers struct {
+	RetryAfter int
+}
+
+type GetCopyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Copy
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *CopiesDisabled
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCopyResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetCopyResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetCopyResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetCopyResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCopyResponse) GetJSON200() *Copy {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetCopyResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetCopyResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetCopyResponse) GetApplicationproblemJSON403() *CopiesDisabled {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetCopyResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r GetCopyResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetCopyResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetCopyResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCopyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCopyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCopyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCopyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// UpdateCopyResponse200Headers the declared response headers of an HTTP 200 response for UpdateCopy
+type UpdateCopyResponse200Headers struct {
+	ContentLanguage *string
+	ETag            string
+}
+
+// UpdateCopyResponse401Headers the declared response headers of an HTTP 401 response for UpdateCopy
+type UpdateCopyResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// UpdateCopyResponse422Headers the declared response headers of an HTTP 422 response for UpdateCopy
+type UpdateCopyResponse422Headers struct {
+	ContentLanguage *string
+}
+
+// UpdateCopyResponse429Headers the declared response headers of an HTTP 429 response for UpdateCopy
+type UpdateCopyResponse429Headers struct {
+	RetryAfter int
+}
+
+// UpdateCopyResponse503Headers the declared response headers of an HTTP 503 response for UpdateCopy
+type UpdateCopyResponse503Headers struct {
+	RetryAfter int
+}
+
+type UpdateCopyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Copy
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidRequest
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *CopiesDisabled
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON412 the response for an HTTP 412 `application/problem+json` response
+	ApplicationproblemJSON412 *PreconditionFailed
+	// ApplicationproblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationproblemJSON413 *PayloadTooLarge
+	// ApplicationproblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationproblemJSON415 *UnsupportedMediaType
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *UpdateCopyResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *UpdateCopyResponse401Headers
+	// Headers422 the parsed response headers for an HTTP 422 response
+	Headers422 *UpdateCopyResponse422Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *UpdateCopyResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *UpdateCopyResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r UpdateCopyResponse) GetJSON200() *Copy {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r UpdateCopyResponse) GetApplicationproblemJSON400() *InvalidRequest {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r UpdateCopyResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r UpdateCopyResponse) GetApplicationproblemJSON403() *CopiesDisabled {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r UpdateCopyResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r UpdateCopyResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON412 returns the response for an HTTP 412 `application/problem+json` response
+func (r UpdateCopyResponse) GetApplicationproblemJSON412() *PreconditionFailed {
+	return r.ApplicationproblemJSON412
+}
+
+// GetApplicationproblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r UpdateCopyResponse) GetApplicationproblemJSON413() *PayloadTooLarge {
+	return r.ApplicationproblemJSON413
+}
+
+// GetApplicationproblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r UpdateCopyResponse) GetApplicationproblemJSON415() *UnsupportedMediaType {
+	return r.ApplicationproblemJSON415
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r UpdateCopyResponse) GetApplicationproblemJSON422() *Problem {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r UpdateCopyResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r UpdateCopyResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r UpdateCopyResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r UpdateCopyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r UpdateCopyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r UpdateCopyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r UpdateCopyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// CancelCopyResponse202Headers the declared response headers of an HTTP 202 response for CancelCopy
+type CancelCopyResponse202Headers struct {
+	ContentLanguage *string
+}
+
+// CancelCopyResponse401Headers the declared response headers of an HTTP 401 response for CancelCopy
+type CancelCopyResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// CancelCopyResponse429Headers the declared response headers of an HTTP 429 response for CancelCopy
+type CancelCopyResponse429Headers struct {
+	RetryAfter int
+}
+
+// CancelCopyResponse503Headers the declared response headers of an HTTP 503 response for CancelCopy
+type CancelCopyResponse503Headers struct {
+	RetryAfter int
+}
+
+type CancelCopyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Copy
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *CopiesDisabled
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *CancelCopyResponse202Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *CancelCopyResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *CancelCopyResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *CancelCopyResponse503Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r CancelCopyResponse) GetJSON202() *Copy {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r CancelCopyResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r CancelCopyResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r CancelCopyResponse) GetApplicationproblemJSON403() *CopiesDisabled {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r CancelCopyResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r CancelCopyResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r CancelCopyResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r CancelCopyResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r CancelCopyResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r CancelCopyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CancelCopyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CancelCopyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CancelCopyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListCopyFoldersResponse401Headers the declared response headers of an HTTP 401 response for ListCopyFolders
+type ListCopyFoldersResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// ListCopyFoldersResponse429Headers the declared response headers of an HTTP 429 response for ListCopyFolders
+type ListCopyFoldersResponse429Headers struct {
+	RetryAfter int
+}
+
+// ListCopyFoldersResponse503Headers the declared response headers of an HTTP 503 response for ListCopyFolders
+type ListCopyFoldersResponse503Headers struct {
+	RetryAfter int
+}
+
+type ListCopyFoldersResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CopyFolderList
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *CopiesDisabled
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListCopyFoldersResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ListCopyFoldersResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListCopyFoldersResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCopyFoldersResponse) GetJSON200() *CopyFolderList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListCopyFoldersResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListCopyFoldersResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListCopyFoldersResponse) GetApplicationproblemJSON403() *CopiesDisabled {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListCopyFoldersResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ListCopyFoldersResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListCopyFoldersResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListCopyFoldersResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCopyFoldersResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCopyFoldersResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCopyFoldersResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCopyFoldersResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetCopyManifestResponse200Headers the declared response headers of an HTTP 200 response for GetCopyManifest
+type GetCopyManifestResponse200Headers struct {
+	ContentDisposition *string
+}
+
+// GetCopyManifestResponse401Headers the declared response headers of an HTTP 401 response for GetCopyManifest
+type GetCopyManifestResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// GetCopyManifestResponse429Headers the declared response headers of an HTTP 429 response for GetCopyManifest
+type GetCopyManifestResponse429Headers struct {
+	RetryAfter int
+}
+
+// GetCopyManifestResponse503Headers the declared response headers of an HTTP 503 response for GetCopyManifest
+type GetCopyManifestResponse503Headers struct {
+	RetryAfter int
+}
+
+type GetCopyManifestResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *CopiesDisabled
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCopyManifestResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetCopyManifestResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetCopyManifestResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetCopyManifestResponse503Headers
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetCopyManifestResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetCopyManifestResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetCopyManifestResponse) GetApplicationproblemJSON403() *CopiesDisabled {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetCopyManifestResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r GetCopyManifestResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetCopyManifestResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetCopyManifestResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCopyManifestResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCopyManifestResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCopyManifestResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCopyManifestResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListCopyMessagesResponse200Headers the declared response headers of an HTTP 200 response for ListCopyMessages
+type ListCopyMessagesResponse200Headers struct {
+	ContentLanguage *string
+}
+
+// ListCopyMessagesResponse401Headers the declared response headers of an HTTP 401 response for ListCopyMessages
+type ListCopyMessagesResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// ListCopyMessagesResponse429Headers the declared response headers of an HTTP 429 response for ListCopyMessages
+type ListCopyMessagesResponse429Headers struct {
+	RetryAfter int
+}
+
+// ListCopyMessagesResponse503Headers the declared response headers of an HTTP 503 response for ListCopyMessages
+type ListCopyMessagesResponse503Headers struct {
+	RetryAfter int
+}
+
+type ListCopyMessagesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CopyMessageList
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *CopiesDisabled
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *ValidationFailed
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListCopyMessagesResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListCopyMessagesResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ListCopyMessagesResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListCopyMessagesResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListCopyMessagesResponse) GetJSON200() *CopyMessageList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListCopyMessagesResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListCopyMessagesResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListCopyMessagesResponse) GetApplicationproblemJSON403() *CopiesDisabled {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListCopyMessagesResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ListCopyMessagesResponse) GetApplicationproblemJSON422() *ValidationFailed {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ListCopyMessagesResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListCopyMessagesResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListCopyMessagesResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListCopyMessagesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListCopyMessagesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListCopyMessagesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListCopyMessagesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PauseCopyResponse202Headers the declared response headers of an HTTP 202 response for PauseCopy
+type PauseCopyResponse202Headers struct {
+	ContentLanguage *string
+}
+
+// PauseCopyResponse401Headers the declared response headers of an HTTP 401 response for PauseCopy
+type PauseCopyResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// PauseCopyResponse429Headers the declared response headers of an HTTP 429 response for PauseCopy
+type PauseCopyResponse429Headers struct {
+	RetryAfter int
+}
+
+// PauseCopyResponse503Headers the declared response headers of an HTTP 503 response for PauseCopy
+type PauseCopyResponse503Headers struct {
+	RetryAfter int
+}
+
+type PauseCopyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Copy
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *CopiesDisabled
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *PauseCopyResponse202Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PauseCopyResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *PauseCopyResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *PauseCopyResponse503Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r PauseCopyResponse) GetJSON202() *Copy {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PauseCopyResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PauseCopyResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PauseCopyResponse) GetApplicationproblemJSON403() *CopiesDisabled {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r PauseCopyResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r PauseCopyResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r PauseCopyResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r PauseCopyResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PauseCopyResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PauseCopyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PauseCopyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PauseCopyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PauseCopyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetCopyReportResponse200Headers the declared response headers of an HTTP 200 response for GetCopyReport
+type GetCopyReportResponse200Headers struct {
+	ContentLanguage *string
+}
+
+// GetCopyReportResponse401Headers the declared response headers of an HTTP 401 response for GetCopyReport
+type GetCopyReportResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// GetCopyReportResponse429Headers the declared response headers of an HTTP 429 response for GetCopyReport
+type GetCopyReportResponse429Headers struct {
+	RetryAfter int
+}
+
+// GetCopyReportResponse503Headers the declared response headers of an HTTP 503 response for GetCopyReport
+type GetCopyReportResponse503Headers struct {
+	RetryAfter int
+}
+
+type GetCopyReportResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CopyReport
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *CopiesDisabled
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *ReportNotReady
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCopyReportResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetCopyReportResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetCopyReportResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetCopyReportResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCopyReportResponse) GetJSON200() *CopyReport {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetCopyReportResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetCopyReportResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetCopyReportResponse) GetApplicationproblemJSON403() *CopiesDisabled {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetCopyReportResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r GetCopyReportResponse) GetApplicationproblemJSON409() *ReportNotReady {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r GetCopyReportResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetCopyReportResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetCopyReportResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCopyReportResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCopyReportResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCopyReportResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCopyReportResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetCopyReportCSVResponse200Headers the declared response headers of an HTTP 200 response for GetCopyReportCSV
+type GetCopyReportCSVResponse200Headers struct {
+	ContentDisposition *string
+	ContentLanguage    *string
+}
+
+// GetCopyReportCSVResponse401Headers the declared response headers of an HTTP 401 response for GetCopyReportCSV
+type GetCopyReportCSVResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// GetCopyReportCSVResponse429Headers the declared response headers of an HTTP 429 response for GetCopyReportCSV
+type GetCopyReportCSVResponse429Headers struct {
+	RetryAfter int
+}
+
+// GetCopyReportCSVResponse503Headers the declared response headers of an HTTP 503 response for GetCopyReportCSV
+type GetCopyReportCSVResponse503Headers struct {
+	RetryAfter int
+}
+
+type GetCopyReportCSVResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *CopiesDisabled
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *ReportNotReady
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCopyReportCSVResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetCopyReportCSVResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *GetCopyReportCSVResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetCopyReportCSVResponse503Headers
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetCopyReportCSVResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetCopyReportCSVResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetCopyReportCSVResponse) GetApplicationproblemJSON403() *CopiesDisabled {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetCopyReportCSVResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r GetCopyReportCSVResponse) GetApplicationproblemJSON409() *ReportNotReady {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r GetCopyReportCSVResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetCopyReportCSVResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetCopyReportCSVResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCopyReportCSVResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCopyReportCSVResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCopyReportCSVResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCopyReportCSVResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ResumeCopyResponse202Headers the declared response headers of an HTTP 202 response for ResumeCopy
+type ResumeCopyResponse202Headers struct {
+	ContentLanguage *string
+}
+
+// ResumeCopyResponse401Headers the declared response headers of an HTTP 401 response for ResumeCopy
+type ResumeCopyResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// ResumeCopyResponse429Headers the declared response headers of an HTTP 429 response for ResumeCopy
+type ResumeCopyResponse429Headers struct {
+	RetryAfter int
+}
+
+// ResumeCopyResponse503Headers the declared response headers of an HTTP 503 response for ResumeCopy
+type ResumeCopyResponse503Headers struct {
+	RetryAfter int
+}
+
+type ResumeCopyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Copy
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *CopiesDisabled
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *ResumeCopyResponse202Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ResumeCopyResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ResumeCopyResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ResumeCopyResponse503Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r ResumeCopyResponse) GetJSON202() *Copy {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ResumeCopyResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ResumeCopyResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ResumeCopyResponse) GetApplicationproblemJSON403() *CopiesDisabled {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ResumeCopyResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ResumeCopyResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ResumeCopyResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ResumeCopyResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ResumeCopyResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ResumeCopyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResumeCopyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResumeCopyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResumeCopyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RetryCopyResponse202Headers the declared response headers of an HTTP 202 response for RetryCopy
+type RetryCopyResponse202Headers struct {
+	ContentLanguage *string
+}
+
+// RetryCopyResponse401Headers the declared response headers of an HTTP 401 response for RetryCopy
+type RetryCopyResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// RetryCopyResponse429Headers the declared response headers of an HTTP 429 response for RetryCopy
+type RetryCopyResponse429Headers struct {
+	RetryAfter int
+}
+
+// RetryCopyResponse503Headers the declared response headers of an HTTP 503 response for RetryCopy
+type RetryCopyResponse503Headers struct {
+	RetryAfter int
+}
+
+type RetryCopyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Copy
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *CopiesDisabled
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *RetryCopyResponse202Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RetryCopyResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *RetryCopyResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RetryCopyResponse503Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r RetryCopyResponse) GetJSON202() *Copy {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RetryCopyResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RetryCopyResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RetryCopyResponse) GetApplicationproblemJSON403() *CopiesDisabled {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RetryCopyResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r RetryCopyResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r RetryCopyResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RetryCopyResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RetryCopyResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RetryCopyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RetryCopyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RetryCopyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RetryCopyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SyncCopyResponse202Headers the declared response headers of an HTTP 202 response for SyncCopy
+type SyncCopyResponse202Headers struct {
+	ContentLanguage *string
+}
+
+// SyncCopyResponse401Headers the declared response headers of an HTTP 401 response for SyncCopy
+type SyncCopyResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// SyncCopyResponse429Headers the declared response headers of an HTTP 429 response for SyncCopy
+type SyncCopyResponse429Headers struct {
+	RetryAfter int
+}
+
+// SyncCopyResponse503Headers the declared response headers of an HTTP 503 response for SyncCopy
+type SyncCopyResponse503Headers struct {
+	RetryAfter int
+}
+
+type SyncCopyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Copy
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *CopiesDisabled
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *SyncCopyResponse202Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *SyncCopyResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *SyncCopyResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *SyncCopyResponse503Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r SyncCopyResponse) GetJSON202() *Copy {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r SyncCopyResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r SyncCopyResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r SyncCopyResponse) GetApplicationproblemJSON403() *CopiesDisabled {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r SyncCopyResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r SyncCopyResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r SyncCopyResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r SyncCopyResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r SyncCopyResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r SyncCopyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SyncCopyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SyncCopyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SyncCopyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// VerifyCopyResponse202Headers the declared response headers of an HTTP 202 response for VerifyCopy
+type VerifyCopyResponse202Headers struct {
+	ContentLanguage *string
+}
+
+// VerifyCopyResponse401Headers the declared response headers of an HTTP 401 response for VerifyCopy
+type VerifyCopyResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// VerifyCopyResponse429Headers the declared response headers of an HTTP 429 response for VerifyCopy
+type VerifyCopyResponse429Headers struct {
+	RetryAfter int
+}
+
+// VerifyCopyResponse503Headers the declared response headers of an HTTP 503 response for VerifyCopy
+type VerifyCopyResponse503Headers struct {
+	RetryAfter int
+}
+
+type VerifyCopyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *Copy
+	// ApplicationproblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationproblemJSON400 *InvalidParameter
+	// ApplicationproblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationproblemJSON401 *Unauthenticated
+	// ApplicationproblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationproblemJSON403 *CopiesDisabled
+	// ApplicationproblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationproblemJSON404 *NotFound
+	// ApplicationproblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationproblemJSON409 *Problem
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *ValidationFailed
+	// ApplicationproblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationproblemJSON429 *RateLimited
+	// ApplicationproblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationproblemJSON500 *Internal
+	// ApplicationproblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationproblemJSON503 *NotReady
+	// Headers202 the parsed response headers for an HTTP 202 response
+	Headers202 *VerifyCopyResponse202Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *VerifyCopyResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *VerifyCopyResponse429Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *VerifyCopyResponse503Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r VerifyCopyResponse) GetJSON202() *Copy {
+	return r.JSON202
+}
+
+// GetApplicationproblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r VerifyCopyResponse) GetApplicationproblemJSON400() *InvalidParameter {
+	return r.ApplicationproblemJSON400
+}
+
+// GetApplicationproblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r VerifyCopyResponse) GetApplicationproblemJSON401() *Unauthenticated {
+	return r.ApplicationproblemJSON401
+}
+
+// GetApplicationproblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r VerifyCopyResponse) GetApplicationproblemJSON403() *CopiesDisabled {
+	return r.ApplicationproblemJSON403
+}
+
+// GetApplicationproblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r VerifyCopyResponse) GetApplicationproblemJSON404() *NotFound {
+	return r.ApplicationproblemJSON404
+}
+
+// GetApplicationproblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r VerifyCopyResponse) GetApplicationproblemJSON409() *Problem {
+	return r.ApplicationproblemJSON409
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r VerifyCopyResponse) GetApplicationproblemJSON422() *ValidationFailed {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r VerifyCopyResponse) GetApplicationproblemJSON429() *RateLimited {
+	return r.ApplicationproblemJSON429
+}
+
+// GetApplicationproblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r VerifyCopyResponse) GetApplicationproblemJSON500() *Internal {
+	return r.ApplicationproblemJSON500
+}
+
+// GetApplicationproblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r VerifyCopyResponse) GetApplicationproblemJSON503() *NotReady {
+	return r.ApplicationproblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r VerifyCopyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r VerifyCopyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r VerifyCopyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r VerifyCopyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListEventsResponse200Headers the declared response headers of an HTTP 200 response for ListEvents
 type ListEventsResponse200Headers struct {
 	ContentLanguage *string
@@ -15958,6 +22270,46 @@ func (r DeleteSessionsResponse) ContentType() string {
 	return ""
 }
 
+// GetCopyStatusWithBodyWithResponse How a copy is, for somebody who is not signed in
+//
+// Takes the address of the source and the code that was shown at the start and in the mail of the beginning
+// (`status_code`). Whatever is wrong, the address, the code, or both, the answer is the same `not_found`, after as
+// long a time: it cannot be learned here whose mailbox is copied. It names no folder and no server.
+//
+// A client (of IPv6: a /64) may fail 30 times at once, and then 6 times a minute; beyond that nothing is looked at,
+// and the answer is 429. Whoever has the code may look as often as it likes.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /copies/status (the `GetCopyStatus` operationId).
+func (c *ClientWithResponses) GetCopyStatusWithBodyWithResponse(ctx context.Context, params *GetCopyStatusParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*GetCopyStatusResponse, error) {
+	rsp, err := c.GetCopyStatusWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCopyStatusResponse(rsp)
+}
+
+// GetCopyStatusWithResponse How a copy is, for somebody who is not signed in
+//
+// Takes the address of the source and the code that was shown at the start and in the mail of the beginning
+// (`status_code`). Whatever is wrong, the address, the code, or both, the answer is the same `not_found`, after as
+// long a time: it cannot be learned here whose mailbox is copied. It names no folder and no server.
+//
+// A client (of IPv6: a /64) may fail 30 times at once, and then 6 times a minute; beyond that nothing is looked at,
+// and the answer is 429. Whoever has the code may look as often as it likes.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /copies/status (the `GetCopyStatus` operationId).
+func (c *ClientWithResponses) GetCopyStatusWithResponse(ctx context.Context, params *GetCopyStatusParams, body GetCopyStatusJSONRequestBody, reqEditors ...RequestEditorFn) (*GetCopyStatusResponse, error) {
+	rsp, err := c.GetCopyStatus(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCopyStatusResponse(rsp)
+}
+
 // GetHealthWithResponse Is the process alive
 //
 // Asks nothing else than the process itself; whether it can do its work is `GET /readyz`.
@@ -16661,6 +23013,21 @@ func (c *ClientWithResponses) AdminListAuditWithResponse(ctx context.Context, pa
 	return ParseAdminListAuditResponse(rsp)
 }
 
+// AdminListCopiesWithResponse Copies across users
+//
+// The newest first. Without any secret, and without what mail says.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/admin/copies (the `AdminListCopies` operationId).
+func (c *ClientWithResponses) AdminListCopiesWithResponse(ctx context.Context, params *AdminListCopiesParams, reqEditors ...RequestEditorFn) (*AdminListCopiesResponse, error) {
+	rsp, err := c.AdminListCopies(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAdminListCopiesResponse(rsp)
+}
+
 // AdminListDefaultLimitsWithResponse Default limits
 //
 // The installation's first (`*`), then by domain.
@@ -17079,14 +23446,410 @@ func (c *ClientWithResponses) TestConnectionWithResponse(ctx context.Context, pa
 	return ParseTestConnectionResponse(rsp)
 }
 
-// ListEventsWithResponse What happens to the user's accounts, as it happens
+// ListCopiesWithResponse The user's copies
+//
+// The newest first, also those that have ended: a copy is listed until it is deleted, its single messages for 60
+// days after its end. `limit` in the answer is how many unfinished ones the user may have.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/copies (the `ListCopies` operationId).
+func (c *ClientWithResponses) ListCopiesWithResponse(ctx context.Context, params *ListCopiesParams, reqEditors ...RequestEditorFn) (*ListCopiesResponse, error) {
+	rsp, err := c.ListCopies(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCopiesResponse(rsp)
+}
+
+// StartCopyWithBodyWithResponse Copy a mailbox
+//
+// Copies all mail of the source into the target, every message once, and continues by itself until it has ended;
+// nobody has to wait for it. Nothing at the source is changed. The target is a mailbox at an IMAP server, or, with
+// `protocol: local`, the user's own.
+//
+// On each side `email` and one of `password` and `grant` are required where a preset or discovery knows the rest;
+// with `protocol: local` nothing else may be given. A grant is what the user allowed on the provider's own page, as
+// for an account. Passwords are sealed, no answer ever holds them, and they are erased a while after the end
+// (`credentials_until`).
+//
+// Both sides are tested first, unless `skip_test` is true; if one fails nothing is saved, and the answer is
+// `connection_test_failed` with its `side`. One unfinished copy per pair of source and target, and one that writes
+// into a target: otherwise it is `copy_exists`.
+//
+// `status_code` in the answer shows the copy's state to whoever is not signed in (`POST /copies/status`). It is
+// told here, and in the mail of the beginning, and never again.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/copies (the `StartCopy` operationId).
+func (c *ClientWithResponses) StartCopyWithBodyWithResponse(ctx context.Context, params *StartCopyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartCopyResponse, error) {
+	rsp, err := c.StartCopyWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartCopyResponse(rsp)
+}
+
+// StartCopyWithResponse Copy a mailbox
+//
+// Copies all mail of the source into the target, every message once, and continues by itself until it has ended;
+// nobody has to wait for it. Nothing at the source is changed. The target is a mailbox at an IMAP server, or, with
+// `protocol: local`, the user's own.
+//
+// On each side `email` and one of `password` and `grant` are required where a preset or discovery knows the rest;
+// with `protocol: local` nothing else may be given. A grant is what the user allowed on the provider's own page, as
+// for an account. Passwords are sealed, no answer ever holds them, and they are erased a while after the end
+// (`credentials_until`).
+//
+// Both sides are tested first, unless `skip_test` is true; if one fails nothing is saved, and the answer is
+// `connection_test_failed` with its `side`. One unfinished copy per pair of source and target, and one that writes
+// into a target: otherwise it is `copy_exists`.
+//
+// `status_code` in the answer shows the copy's state to whoever is not signed in (`POST /copies/status`). It is
+// told here, and in the mail of the beginning, and never again.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/copies (the `StartCopy` operationId).
+func (c *ClientWithResponses) StartCopyWithResponse(ctx context.Context, params *StartCopyParams, body StartCopyJSONRequestBody, reqEditors ...RequestEditorFn) (*StartCopyResponse, error) {
+	rsp, err := c.StartCopy(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartCopyResponse(rsp)
+}
+
+// PlanCopyWithBodyWithResponse What a copy would do
+//
+// Takes what `POST /v1/copies` takes, tries both sides, and says which folders there are and what name each gets,
+// how much it is, what is too large for the target, whether there is room, what the target will not keep, and how
+// long it takes. Nothing is written, at either end; `skip_test` changes nothing here.
+//
+// The names may be sent back, edited, as `options.folders.map`. What the plan says of room and rights is as the
+// target tells it: `unknown` where it does not. Planning a large mailbox may take minutes.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/copies/plan (the `PlanCopy` operationId).
+func (c *ClientWithResponses) PlanCopyWithBodyWithResponse(ctx context.Context, params *PlanCopyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PlanCopyResponse, error) {
+	rsp, err := c.PlanCopyWithBody(ctx, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePlanCopyResponse(rsp)
+}
+
+// PlanCopyWithResponse What a copy would do
+//
+// Takes what `POST /v1/copies` takes, tries both sides, and says which folders there are and what name each gets,
+// how much it is, what is too large for the target, whether there is room, what the target will not keep, and how
+// long it takes. Nothing is written, at either end; `skip_test` changes nothing here.
+//
+// The names may be sent back, edited, as `options.folders.map`. What the plan says of room and rights is as the
+// target tells it: `unknown` where it does not. Planning a large mailbox may take minutes.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/copies/plan (the `PlanCopy` operationId).
+func (c *ClientWithResponses) PlanCopyWithResponse(ctx context.Context, params *PlanCopyParams, body PlanCopyJSONRequestBody, reqEditors ...RequestEditorFn) (*PlanCopyResponse, error) {
+	rsp, err := c.PlanCopy(ctx, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePlanCopyResponse(rsp)
+}
+
+// DeleteCopyWithResponse Forget a copy
+//
+// All that is remembered of it goes, its passwords first; one that has not ended is cancelled before. What was
+// copied stays where it is, and nothing at the source is touched. In the audit stays that there was one. A second
+// call answers 404. A copy of the same mailbox that is started afterwards starts over, and knows nothing of what
+// was copied: see `options.existing`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/copies/{id} (the `DeleteCopy` operationId).
+func (c *ClientWithResponses) DeleteCopyWithResponse(ctx context.Context, id CopyID, params *DeleteCopyParams, reqEditors ...RequestEditorFn) (*DeleteCopyResponse, error) {
+	rsp, err := c.DeleteCopy(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteCopyResponse(rsp)
+}
+
+// GetCopyWithResponse One copy
+//
+// What is copied from where to where, how it is, how far it has come, and what keeps it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/copies/{id} (the `GetCopy` operationId).
+func (c *ClientWithResponses) GetCopyWithResponse(ctx context.Context, id CopyID, params *GetCopyParams, reqEditors ...RequestEditorFn) (*GetCopyResponse, error) {
+	rsp, err := c.GetCopy(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCopyResponse(rsp)
+}
+
+// UpdateCopyWithBodyWithResponse Change a copy
+//
+// A JSON merge patch (RFC 7396), also accepted as `application/json`: new passwords, who gets mail at the end, and
+// how much is copied at a time. What is left out stays. `null` takes away `notify_email`, `max_bytes` and
+// `bytes_per_second`, and is `validation_failed` for all else. Servers and folders cannot be changed: they were
+// chosen once.
+//
+// A new password is tried first, unless `skip_test` is true; if that fails nothing is saved. A copy that waits for
+// it (`needs_attention`) continues then. A larger `max_bytes` is for what is not copied yet; `POST …/retry` has
+// those messages copied that were too large.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/copies/{id} (the `UpdateCopy` operationId).
+func (c *ClientWithResponses) UpdateCopyWithBodyWithResponse(ctx context.Context, id CopyID, params *UpdateCopyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateCopyResponse, error) {
+	rsp, err := c.UpdateCopyWithBody(ctx, id, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateCopyResponse(rsp)
+}
+
+// UpdateCopyWithResponse Change a copy
+//
+// A JSON merge patch (RFC 7396), also accepted as `application/json`: new passwords, who gets mail at the end, and
+// how much is copied at a time. What is left out stays. `null` takes away `notify_email`, `max_bytes` and
+// `bytes_per_second`, and is `validation_failed` for all else. Servers and folders cannot be changed: they were
+// chosen once.
+//
+// A new password is tried first, unless `skip_test` is true; if that fails nothing is saved. A copy that waits for
+// it (`needs_attention`) continues then. A larger `max_bytes` is for what is not copied yet; `POST …/retry` has
+// those messages copied that were too large.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/copies/{id} (the `UpdateCopy` operationId).
+func (c *ClientWithResponses) UpdateCopyWithResponse(ctx context.Context, id CopyID, params *UpdateCopyParams, body UpdateCopyJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCopyResponse, error) {
+	rsp, err := c.UpdateCopy(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateCopyResponse(rsp)
+}
+
+// UpdateCopyWithApplicationMergePatchPlusJSONBodyWithResponse Change a copy
+//
+// A JSON merge patch (RFC 7396), also accepted as `application/json`: new passwords, who gets mail at the end, and
+// how much is copied at a time. What is left out stays. `null` takes away `notify_email`, `max_bytes` and
+// `bytes_per_second`, and is `validation_failed` for all else. Servers and folders cannot be changed: they were
+// chosen once.
+//
+// A new password is tried first, unless `skip_test` is true; if that fails nothing is saved. A copy that waits for
+// it (`needs_attention`) continues then. A larger `max_bytes` is for what is not copied yet; `POST …/retry` has
+// those messages copied that were too large.
+//
+// Takes a body of the `application/merge-patch+json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /v1/copies/{id} (the `UpdateCopy` operationId).
+func (c *ClientWithResponses) UpdateCopyWithApplicationMergePatchPlusJSONBodyWithResponse(ctx context.Context, id CopyID, params *UpdateCopyParams, body UpdateCopyApplicationMergePatchPlusJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateCopyResponse, error) {
+	rsp, err := c.UpdateCopyWithApplicationMergePatchPlusJSONBody(ctx, id, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseUpdateCopyResponse(rsp)
+}
+
+// CancelCopyWithResponse End a copy
+//
+// It ends after what is under way. What is copied stays at the target; `sync` takes it up again. No body is needed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/copies/{id}/cancel (the `CancelCopy` operationId).
+func (c *ClientWithResponses) CancelCopyWithResponse(ctx context.Context, id CopyID, params *CancelCopyParams, reqEditors ...RequestEditorFn) (*CancelCopyResponse, error) {
+	rsp, err := c.CancelCopy(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelCopyResponse(rsp)
+}
+
+// ListCopyFoldersWithResponse The folders of a copy
+//
+// All that the source has, also those that the copy's rules leave out, with the name that each has at the target
+// and how far it is. Empty before the source was looked at.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/copies/{id}/folders (the `ListCopyFolders` operationId).
+func (c *ClientWithResponses) ListCopyFoldersWithResponse(ctx context.Context, id CopyID, reqEditors ...RequestEditorFn) (*ListCopyFoldersResponse, error) {
+	rsp, err := c.ListCopyFolders(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCopyFoldersResponse(rsp)
+}
+
+// GetCopyManifestWithResponse Every message of a copy, as a table
+//
+// As `report.csv`, with a line for each message, whatever became of it: `folder, target_folder, message, target_uid,
+// received_at, size, sha256, state`. There may be five million. As far as the copy has come.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/copies/{id}/manifest.csv (the `GetCopyManifest` operationId).
+func (c *ClientWithResponses) GetCopyManifestWithResponse(ctx context.Context, id CopyID, reqEditors ...RequestEditorFn) (*GetCopyManifestResponse, error) {
+	rsp, err := c.GetCopyManifest(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCopyManifestResponse(rsp)
+}
+
+// ListCopyMessagesWithResponse The messages of a copy
+//
+// With a `state`, those in it: what was skipped, and, by the last verification, what is missing, altered, or moved or
+// deleted by its owner since. Without one, all. Until 60 days after the end; then there are none.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/copies/{id}/messages (the `ListCopyMessages` operationId).
+func (c *ClientWithResponses) ListCopyMessagesWithResponse(ctx context.Context, id CopyID, params *ListCopyMessagesParams, reqEditors ...RequestEditorFn) (*ListCopyMessagesResponse, error) {
+	rsp, err := c.ListCopyMessages(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListCopyMessagesResponse(rsp)
+}
+
+// PauseCopyWithResponse Pause a copy
+//
+// It stops after what is under way, at a place from which it continues (`resume`). One that is paused already stays so. No
+// body is needed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/copies/{id}/pause (the `PauseCopy` operationId).
+func (c *ClientWithResponses) PauseCopyWithResponse(ctx context.Context, id CopyID, params *PauseCopyParams, reqEditors ...RequestEditorFn) (*PauseCopyResponse, error) {
+	rsp, err := c.PauseCopy(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePauseCopyResponse(rsp)
+}
+
+// GetCopyReportWithResponse What came of a copy
+//
+// What was copied, what was not, why, and what to do about it; how well it went (`grade`), and what to do next. As it
+// is now: it changes with each pass and each verification.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/copies/{id}/report (the `GetCopyReport` operationId).
+func (c *ClientWithResponses) GetCopyReportWithResponse(ctx context.Context, id CopyID, params *GetCopyReportParams, reqEditors ...RequestEditorFn) (*GetCopyReportResponse, error) {
+	rsp, err := c.GetCopyReport(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCopyReportResponse(rsp)
+}
+
+// GetCopyReportCSVWithResponse What is not exactly at the target, as a table
+//
+// CSV (RFC 4180) in UTF-8, with a line of names and then one line for each message that is skipped, missing, altered,
+// or moved or deleted by its owner: `folder, target_folder, message, target_uid, received_at, size, state, code,
+// reason, sender, subject`. A text that a spreadsheet might take for a formula begins with an apostrophe.
+//
+// It is sent while it is read: one that was broken off was not sent whole, and the connection tells so.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/copies/{id}/report.csv (the `GetCopyReportCSV` operationId).
+func (c *ClientWithResponses) GetCopyReportCSVWithResponse(ctx context.Context, id CopyID, params *GetCopyReportCSVParams, reqEditors ...RequestEditorFn) (*GetCopyReportCSVResponse, error) {
+	rsp, err := c.GetCopyReportCSV(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCopyReportCSVResponse(rsp)
+}
+
+// ResumeCopyWithResponse Let a copy continue
+//
+// For one that is paused, and for one that waits or needs attention: it is tried at once, for instance when there is
+// room in the target again. Where it runs nothing changes. No body is needed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/copies/{id}/resume (the `ResumeCopy` operationId).
+func (c *ClientWithResponses) ResumeCopyWithResponse(ctx context.Context, id CopyID, params *ResumeCopyParams, reqEditors ...RequestEditorFn) (*ResumeCopyResponse, error) {
+	rsp, err := c.ResumeCopy(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResumeCopyResponse(rsp)
+}
+
+// RetryCopyWithResponse Try again what was skipped
+//
+// Each message that was skipped is tried once more, up to the `max_bytes` that the copy has now. No body is needed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/copies/{id}/retry (the `RetryCopy` operationId).
+func (c *ClientWithResponses) RetryCopyWithResponse(ctx context.Context, id CopyID, params *RetryCopyParams, reqEditors ...RequestEditorFn) (*RetryCopyResponse, error) {
+	rsp, err := c.RetryCopy(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRetryCopyResponse(rsp)
+}
+
+// SyncCopyWithResponse Bring what came since
+//
+// A further pass of a copy that has ended: messages that are new at the source, and those that were skipped and are
+// still there. What its owner has moved, deleted or read at the target stays so. No body is needed.
+//
+// Where the passwords were erased, `PATCH` brings new ones first.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/copies/{id}/sync (the `SyncCopy` operationId).
+func (c *ClientWithResponses) SyncCopyWithResponse(ctx context.Context, id CopyID, params *SyncCopyParams, reqEditors ...RequestEditorFn) (*SyncCopyResponse, error) {
+	rsp, err := c.SyncCopy(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSyncCopyResponse(rsp)
+}
+
+// VerifyCopyWithResponse Compare a copy with its source
+//
+// Looks at each message at the target: whether it is there, with the size and date that it was given, and, of some or
+// all, with the same octets. What its owner has moved or deleted since is no error. The report tells the outcome. No body
+// is needed.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/copies/{id}/verify (the `VerifyCopy` operationId).
+func (c *ClientWithResponses) VerifyCopyWithResponse(ctx context.Context, id CopyID, params *VerifyCopyParams, reqEditors ...RequestEditorFn) (*VerifyCopyResponse, error) {
+	rsp, err := c.VerifyCopy(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseVerifyCopyResponse(rsp)
+}
+
+// ListEventsWithResponse What happens to the user's accounts and copies, as it happens
 //
 // Server-sent events, for `EventSource`. A stream begins with an `account` event for each account, in the order of `GET /v1/accounts`;
 // then, within about a second of each change:
 //
 // - `account`: an `Account` as `GET /v1/accounts/{id}` has it, when it was added or anything in it changed;
 // - `progress`: a `ProgressEvent` of the visit under way, at most a few each second;
-// - `removed`: a `RemovedEvent`.
+// - `removed`: a `RemovedEvent`;
+// - `copy`: a `Copy` as `GET /v1/copies/{id}` has it; the stream begins with the newest 50, too;
+// - `copy_progress`: a `CopyProgressEvent` of a running copy;
+// - `copy_removed`: a `CopyRemovedEvent`.
 //
 // The schema of the answer is that of one event's `data`.
 //
@@ -17303,6 +24066,128 @@ func (c *ClientWithResponses) DeleteSessionsWithResponse(ctx context.Context, pa
 		return nil, err
 	}
 	return ParseDeleteSessionsResponse(rsp)
+}
+
+// ParseGetCopyStatusResponse parses an HTTP response from a GetCopyStatusWithResponse call
+func ParseGetCopyStatusResponse(rsp *http.Response) (*GetCopyStatusResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCopyStatusResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CopyPublicStatus
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CopiesDisabled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest PayloadTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ValidationFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCopyStatusResponse200Headers
+		if values := rsp.Header.Values("Content-Language"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Language", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentLanguage = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetCopyStatusResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetCopyStatusResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
 }
 
 // ParseGetHealthResponse parses an HTTP response from a GetHealthWithResponse call
@@ -20488,6 +27373,124 @@ func ParseAdminListAuditResponse(rsp *http.Response) (*AdminListAuditResponse, e
 	return response, nil
 }
 
+// ParseAdminListCopiesResponse parses an HTTP response from a AdminListCopiesWithResponse call
+func ParseAdminListCopiesResponse(rsp *http.Response) (*AdminListCopiesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AdminListCopiesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AdminCopyList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ValidationFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers AdminListCopiesResponse200Headers
+		if values := rsp.Header.Values("Content-Language"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Language", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentLanguage = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers AdminListCopiesResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers AdminListCopiesResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers AdminListCopiesResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseAdminListDefaultLimitsResponse parses an HTTP response from a AdminListDefaultLimitsWithResponse call
 func ParseAdminListDefaultLimitsResponse(rsp *http.Response) (*AdminListDefaultLimitsResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -22406,6 +29409,2173 @@ func ParseTestConnectionResponse(rsp *http.Response) (*TestConnectionResponse, e
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers TestConnectionResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListCopiesResponse parses an HTTP response from a ListCopiesWithResponse call
+func ParseListCopiesResponse(rsp *http.Response) (*ListCopiesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCopiesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CopyList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CopiesDisabled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ValidationFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListCopiesResponse200Headers
+		if values := rsp.Header.Values("Content-Language"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Language", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentLanguage = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers ListCopiesResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers ListCopiesResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListCopiesResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseStartCopyResponse parses an HTTP response from a StartCopyWithResponse call
+func ParseStartCopyResponse(rsp *http.Response) (*StartCopyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StartCopyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest StartedCopy
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CopiesDisabled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest PayloadTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest MailboxUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers StartCopyResponse201Headers
+		if values := rsp.Header.Values("Content-Language"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Language", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentLanguage = &value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers StartCopyResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 422:
+		var headers StartCopyResponse422Headers
+		if values := rsp.Header.Values("Content-Language"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Language", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentLanguage = &value
+		}
+		response.Headers422 = &headers
+	case rsp.StatusCode == 429:
+		var headers StartCopyResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePlanCopyResponse parses an HTTP response from a PlanCopyWithResponse call
+func ParsePlanCopyResponse(rsp *http.Response) (*PlanCopyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PlanCopyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CopyPlan
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CopiesDisabled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest PayloadTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest MailboxUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PlanCopyResponse200Headers
+		if values := rsp.Header.Values("Content-Language"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Language", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentLanguage = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers PlanCopyResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 422:
+		var headers PlanCopyResponse422Headers
+		if values := rsp.Header.Values("Content-Language"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Language", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentLanguage = &value
+		}
+		response.Headers422 = &headers
+	case rsp.StatusCode == 429:
+		var headers PlanCopyResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteCopyResponse parses an HTTP response from a DeleteCopyWithResponse call
+func ParseDeleteCopyResponse(rsp *http.Response) (*DeleteCopyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteCopyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CopiesDisabled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest PreconditionFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers DeleteCopyResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers DeleteCopyResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers DeleteCopyResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetCopyResponse parses an HTTP response from a GetCopyWithResponse call
+func ParseGetCopyResponse(rsp *http.Response) (*GetCopyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCopyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Copy
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CopiesDisabled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCopyResponse200Headers
+		if values := rsp.Header.Values("Content-Language"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Language", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentLanguage = &value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetCopyResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetCopyResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetCopyResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseUpdateCopyResponse parses an HTTP response from a UpdateCopyWithResponse call
+func ParseUpdateCopyResponse(rsp *http.Response) (*UpdateCopyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &UpdateCopyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Copy
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CopiesDisabled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest PreconditionFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest PayloadTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest UnsupportedMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers UpdateCopyResponse200Headers
+		if values := rsp.Header.Values("Content-Language"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Language", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentLanguage = &value
+		}
+		if values := rsp.Header.Values("ETag"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "ETag", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ETag = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers UpdateCopyResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 422:
+		var headers UpdateCopyResponse422Headers
+		if values := rsp.Header.Values("Content-Language"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Language", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentLanguage = &value
+		}
+		response.Headers422 = &headers
+	case rsp.StatusCode == 429:
+		var headers UpdateCopyResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers UpdateCopyResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseCancelCopyResponse parses an HTTP response from a CancelCopyWithResponse call
+func ParseCancelCopyResponse(rsp *http.Response) (*CancelCopyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CancelCopyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Copy
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CopiesDisabled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers CancelCopyResponse202Headers
+		if values := rsp.Header.Values("Content-Language"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Language", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentLanguage = &value
+		}
+		response.Headers202 = &headers
+	case rsp.StatusCode == 401:
+		var headers CancelCopyResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers CancelCopyResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers CancelCopyResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListCopyFoldersResponse parses an HTTP response from a ListCopyFoldersWithResponse call
+func ParseListCopyFoldersResponse(rsp *http.Response) (*ListCopyFoldersResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCopyFoldersResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CopyFolderList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CopiesDisabled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListCopyFoldersResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers ListCopyFoldersResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListCopyFoldersResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetCopyManifestResponse parses an HTTP response from a GetCopyManifestWithResponse call
+func ParseGetCopyManifestResponse(rsp *http.Response) (*GetCopyManifestResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCopyManifestResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CopiesDisabled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCopyManifestResponse200Headers
+		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDisposition = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetCopyManifestResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetCopyManifestResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetCopyManifestResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListCopyMessagesResponse parses an HTTP response from a ListCopyMessagesWithResponse call
+func ParseListCopyMessagesResponse(rsp *http.Response) (*ListCopyMessagesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListCopyMessagesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CopyMessageList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CopiesDisabled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ValidationFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListCopyMessagesResponse200Headers
+		if values := rsp.Header.Values("Content-Language"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Language", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentLanguage = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers ListCopyMessagesResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers ListCopyMessagesResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListCopyMessagesResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePauseCopyResponse parses an HTTP response from a PauseCopyWithResponse call
+func ParsePauseCopyResponse(rsp *http.Response) (*PauseCopyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PauseCopyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Copy
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CopiesDisabled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers PauseCopyResponse202Headers
+		if values := rsp.Header.Values("Content-Language"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Language", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentLanguage = &value
+		}
+		response.Headers202 = &headers
+	case rsp.StatusCode == 401:
+		var headers PauseCopyResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers PauseCopyResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers PauseCopyResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetCopyReportResponse parses an HTTP response from a GetCopyReportWithResponse call
+func ParseGetCopyReportResponse(rsp *http.Response) (*GetCopyReportResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCopyReportResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CopyReport
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CopiesDisabled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ReportNotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCopyReportResponse200Headers
+		if values := rsp.Header.Values("Content-Language"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Language", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentLanguage = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetCopyReportResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetCopyReportResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetCopyReportResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetCopyReportCSVResponse parses an HTTP response from a GetCopyReportCSVWithResponse call
+func ParseGetCopyReportCSVResponse(rsp *http.Response) (*GetCopyReportCSVResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCopyReportCSVResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CopiesDisabled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ReportNotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCopyReportCSVResponse200Headers
+		if values := rsp.Header.Values("Content-Disposition"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Disposition", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentDisposition = &value
+		}
+		if values := rsp.Header.Values("Content-Language"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Language", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentLanguage = &value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers GetCopyReportCSVResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers GetCopyReportCSVResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetCopyReportCSVResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseResumeCopyResponse parses an HTTP response from a ResumeCopyWithResponse call
+func ParseResumeCopyResponse(rsp *http.Response) (*ResumeCopyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResumeCopyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Copy
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CopiesDisabled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers ResumeCopyResponse202Headers
+		if values := rsp.Header.Values("Content-Language"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Language", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentLanguage = &value
+		}
+		response.Headers202 = &headers
+	case rsp.StatusCode == 401:
+		var headers ResumeCopyResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers ResumeCopyResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers ResumeCopyResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRetryCopyResponse parses an HTTP response from a RetryCopyWithResponse call
+func ParseRetryCopyResponse(rsp *http.Response) (*RetryCopyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RetryCopyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Copy
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CopiesDisabled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers RetryCopyResponse202Headers
+		if values := rsp.Header.Values("Content-Language"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Language", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentLanguage = &value
+		}
+		response.Headers202 = &headers
+	case rsp.StatusCode == 401:
+		var headers RetryCopyResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers RetryCopyResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers RetryCopyResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSyncCopyResponse parses an HTTP response from a SyncCopyWithResponse call
+func ParseSyncCopyResponse(rsp *http.Response) (*SyncCopyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SyncCopyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Copy
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CopiesDisabled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers SyncCopyResponse202Headers
+		if values := rsp.Header.Values("Content-Language"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Language", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentLanguage = &value
+		}
+		response.Headers202 = &headers
+	case rsp.StatusCode == 401:
+		var headers SyncCopyResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers SyncCopyResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers SyncCopyResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseVerifyCopyResponse parses an HTTP response from a VerifyCopyWithResponse call
+func ParseVerifyCopyResponse(rsp *http.Response) (*VerifyCopyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &VerifyCopyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest Copy
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest InvalidParameter
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CopiesDisabled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest ValidationFailed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest RateLimited
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Internal
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest NotReady
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 202:
+		var headers VerifyCopyResponse202Headers
+		if values := rsp.Header.Values("Content-Language"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Content-Language", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.ContentLanguage = &value
+		}
+		response.Headers202 = &headers
+	case rsp.StatusCode == 401:
+		var headers VerifyCopyResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers VerifyCopyResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 503:
+		var headers VerifyCopyResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/httpapi"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/transfer"
 )
 
 // calls lists every call under /v1 of the document with a request that would
@@ -71,31 +72,33 @@ func TestEveryCallNeedsAToken(t *testing.T) {
 	}
 }
 
-// TestOthersDoNotExist is U07: whatever bartek does with the id of an account of
+// TestOthersDoNotExist is U07: whatever bartek does with the id of an account or a copy of
 // anna's, he gets what an id that does not exist gives.
 func TestOthersDoNotExist(t *testing.T) {
-	bad, tried := othersThatExist(t)
-	for _, b := range bad {
-		t.Error(b)
-	}
-	if tried < 7 {
-		t.Errorf("only %d calls with an id were tried", tried)
+	for id, least := range map[string]int{annaID: 7, annasCopy: 14} {
+		bad, tried := othersThatExist(t, id)
+		for _, b := range bad {
+			t.Error(b)
+		}
+		if tried < least {
+			t.Errorf("only %d calls with the id %s were tried", tried, id)
+		}
 	}
 }
 
-// othersThatExist lists the calls by which bartek learns of anna's account, or
+// othersThatExist lists the calls by which bartek learns of what anna has of this id, or
 // changes something.
-func othersThatExist(t *testing.T, change ...func(*httpapi.Options)) (bad []string, tried int) {
+func othersThatExist(t *testing.T, id string, change ...func(*httpapi.Options)) (bad []string, tried int) {
 	t.Helper()
 	for name, r := range calls(t) {
-		if !strings.Contains(r.Path+r.Body, annaID) || strings.HasPrefix(r.Path, "/v1/admin") {
+		if !strings.Contains(r.Path+r.Body, id) || strings.HasPrefix(r.Path, "/v1/admin") {
 			continue
 		}
 		tried++
 		f := newFixture(t, change...)
 		r.As = bartek
 		mine := f.do(r)
-		r.Path, r.Body = strings.ReplaceAll(r.Path, annaID, noID), strings.ReplaceAll(r.Body, annaID, noID)
+		r.Path, r.Body = strings.ReplaceAll(r.Path, id, noID), strings.ReplaceAll(r.Body, id, noID)
 		nobodys := f.do(r)
 		if mine.Code != 404 || nobodys.Code != 404 || mine.Body.String() != nobodys.Body.String() || len(f.calls) > 0 {
 			bad = append(bad, fmt.Sprintf("%s: anna's id gives %d %s, one that does not exist %d %s; done: %v", name, mine.Code,
@@ -115,13 +118,81 @@ func TestAccountsThatAreAnybodysAreNoticed(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bad, tried := othersThatExist(t, func(o *httpapi.Options) { o.Accounts = wrap(o.Accounts) })
+			bad, tried := othersThatExist(t, annaID, func(o *httpapi.Options) { o.Accounts = wrap(o.Accounts) })
 			if len(bad) != tried {
 				t.Errorf("noticed by %d of %d calls", len(bad), tried)
 			}
 			t.Logf("caught by %d calls, such as: %.120s", len(bad), strings.Join(bad, ""))
 		})
 	}
+}
+
+// TestCopiesThatAreAnybodysAreNoticed is the control for copies.
+func TestCopiesThatAreAnybodysAreNoticed(t *testing.T) {
+	bad, tried := othersThatExist(t, annasCopy, func(o *httpapi.Options) {
+		o.Copies = anybodysCopies{o.Copies, anOwner(t, anna)}
+	})
+	if len(bad) != tried {
+		t.Errorf("noticed by %d of %d calls", len(bad), tried)
+	}
+}
+
+// anybodysCopies gives a copy to whoever asks, with what is in it and what can be done with it.
+type anybodysCopies struct {
+	transfer.Service
+	owner owner.Owner
+}
+
+func (a anybodysCopies) Copy(ctx context.Context, _ owner.Owner, id transfer.ID) (transfer.Copy, error) {
+	return a.Service.Copy(ctx, a.owner, id)
+}
+
+func (a anybodysCopies) Folders(ctx context.Context, _ owner.Owner, id transfer.ID) ([]transfer.FolderState, error) {
+	return a.Service.Folders(ctx, a.owner, id)
+}
+
+func (a anybodysCopies) Messages(ctx context.Context, _ owner.Owner, id transfer.ID, s transfer.MessageState, limit int,
+	cursor string,
+) (transfer.MessagePage, error) {
+	return a.Service.Messages(ctx, a.owner, id, s, limit, cursor)
+}
+
+func (a anybodysCopies) Report(ctx context.Context, _ owner.Owner, id transfer.ID) (transfer.Report, error) {
+	return a.Service.Report(ctx, a.owner, id)
+}
+
+func (a anybodysCopies) Pause(ctx context.Context, _ owner.Owner, id transfer.ID) (transfer.Copy, error) {
+	return a.Service.Pause(ctx, a.owner, id)
+}
+
+func (a anybodysCopies) Resume(ctx context.Context, _ owner.Owner, id transfer.ID) (transfer.Copy, error) {
+	return a.Service.Resume(ctx, a.owner, id)
+}
+
+func (a anybodysCopies) Cancel(ctx context.Context, _ owner.Owner, id transfer.ID) (transfer.Copy, error) {
+	return a.Service.Cancel(ctx, a.owner, id)
+}
+
+func (a anybodysCopies) Sync(ctx context.Context, _ owner.Owner, id transfer.ID) (transfer.Copy, error) {
+	return a.Service.Sync(ctx, a.owner, id)
+}
+
+func (a anybodysCopies) Verify(ctx context.Context, _ owner.Owner, id transfer.ID, how transfer.Verify,
+) (transfer.Copy, error) {
+	return a.Service.Verify(ctx, a.owner, id, how)
+}
+
+func (a anybodysCopies) Retry(ctx context.Context, _ owner.Owner, id transfer.ID) (transfer.Copy, error) {
+	return a.Service.Retry(ctx, a.owner, id)
+}
+
+func (a anybodysCopies) Update(ctx context.Context, _ owner.Owner, id transfer.ID, p transfer.Patch,
+) (transfer.Copy, error) {
+	return a.Service.Update(ctx, a.owner, id, p)
+}
+
+func (a anybodysCopies) Delete(ctx context.Context, _ owner.Owner, id transfer.ID, m account.Match) error {
+	return a.Service.Delete(ctx, a.owner, id, m)
 }
 
 // anybodys does for everybody what its owner asks for; or it refuses to others,

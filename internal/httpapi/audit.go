@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -120,29 +119,11 @@ const (
 	exportPatience = time.Minute
 )
 
-// VisitAdminExportUserResponse sends the document. What fails before its first
-// octets were sent is a problem like any other; after that the connection is
-// broken off, so that nobody takes a part for the whole.
+// VisitAdminExportUserResponse sends the document.
 func (e export) VisitAdminExportUserResponse(w http.ResponseWriter) error {
-	sent := &patient{w: w, to: http.NewResponseController(w)}
-	sent.begin = func() {
-		h := w.Header()
-		h.Set("Content-Type", "application/json")
-		h.Set("Content-Disposition", `attachment; filename="mailbrook-export.json"`)
-		w.WriteHeader(http.StatusOK)
-	}
-	out := bufio.NewWriterSize(sent, exportAtOnce)
-	err := e.Users.Export(e.ctx, e.user, out)
-	if err == nil {
-		err = out.Flush()
-	}
-	if err == nil || !sent.begun {
-		return err
-	}
-	if e.ctx.Err() == nil {
-		e.Log.ErrorContext(e.ctx, "the export of a user was broken off", "user", e.user, "error", err)
-	}
-	panic(http.ErrAbortHandler)
+	return e.sendLong(e.ctx, w, "application/json", "export.json", func(out io.Writer) error {
+		return e.Users.Export(e.ctx, e.user, out)
+	})
 }
 
 // patient writes to a reader who may be slow, as long as it reads on.

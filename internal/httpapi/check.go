@@ -39,6 +39,7 @@ func (s *server) check(next echo.HandlerFunc) echo.HandlerFunc {
 			c.Response().Header().Add(echo.HeaderVary, "Accept-Language")
 		}
 		ctx = context.WithValue(ctx, streamKey{}, acceptsEvents(c.Request().Header.Values("Accept")))
+		ctx = s.withExchange(ctx, c)
 		var found findings
 		found.conditions(c.Request(), r)
 		if err := s.checkParameters(c, r, &found); err != nil {
@@ -52,6 +53,7 @@ func (s *server) check(next echo.HandlerFunc) echo.HandlerFunc {
 			schema := r.bodySchema(c.Request())
 			found.schema(s.readOnly(), schema.VisitJSON(b.value, openapi3.MultiErrors()), "")
 			found.oneOf(schema, b.value)
+			found.times(schema, b.value, "")
 			ctx = context.WithValue(ctx, bodyKey{}, b)
 		}
 		if err := found.err(); err != nil {
@@ -234,6 +236,22 @@ func (f *findings) oneOf(schema *openapi3.Schema, value any) {
 		}
 	}
 	f.wrong(fmt.Sprint(names[0]), "required", "is needed")
+}
+
+// times notes times that no clock shows, such as those of a 30 February, which have the form and cannot be read.
+func (f *findings) times(schema *openapi3.Schema, value any, field string) {
+	switch v := value.(type) {
+	case map[string]any:
+		for name, member := range v {
+			if p := schema.Properties[name]; p != nil {
+				f.times(p.Value, member, join(field, name))
+			}
+		}
+	case string:
+		if _, err := time.Parse(time.RFC3339, v); err != nil && schema.Format == "date-time" {
+			f.form(field, schema)
+		}
+	}
 }
 
 func (f *findings) err() error {

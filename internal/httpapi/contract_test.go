@@ -122,10 +122,33 @@ var valid = map[string]request{
 	"deleteSession":  {Method: "DELETE", Path: "/v1/session"},
 	"listEvents":     {Method: "GET", Path: "/v1/events"},
 	"adminGetStats":  {Method: "GET", Path: "/v1/admin/stats"},
-	"getHealth":      {Method: "GET", Path: "/healthz"},
-	"getReadiness":   {Method: "GET", Path: "/readyz"},
-	"getMetrics":     {Method: "GET", Path: "/metrics"},
-	"getOpenAPI":     {Method: "GET", Path: "/openapi.yaml"},
+	"planCopy":       {Method: "POST", Path: "/v1/copies/plan", Body: newCopy},
+	"startCopy":      {Method: "POST", Path: "/v1/copies", Body: newCopy},
+	"listCopies":     {Method: "GET", Path: "/v1/copies?source=old@gmail.com&state=running"},
+	"getCopy":        {Method: "GET", Path: "/v1/copies/" + annasCopy},
+	"updateCopy": {
+		Method: "PATCH", Path: "/v1/copies/" + annasCopy, Body: `{"source":{"password":"` + canary + `"}}`,
+	},
+	"deleteCopy":       {Method: "DELETE", Path: "/v1/copies/" + annasCopy},
+	"listCopyFolders":  {Method: "GET", Path: "/v1/copies/" + annasCopy + "/folders"},
+	"listCopyMessages": {Method: "GET", Path: "/v1/copies/" + annasCopy + "/messages?state=skipped"},
+	"getCopyReport":    {Method: "GET", Path: "/v1/copies/" + annasCopy + "/report"},
+	"getCopyReportCSV": {Method: "GET", Path: "/v1/copies/" + annasCopy + "/report.csv"},
+	"getCopyManifest":  {Method: "GET", Path: "/v1/copies/" + annasCopy + "/manifest.csv"},
+	"pauseCopy":        {Method: "POST", Path: "/v1/copies/" + annasCopy + "/pause"},
+	"resumeCopy":       {Method: "POST", Path: "/v1/copies/" + annasCopy + "/resume"},
+	"cancelCopy":       {Method: "POST", Path: "/v1/copies/" + annasCopy + "/cancel"},
+	"syncCopy":         {Method: "POST", Path: "/v1/copies/" + annasCopy + "/sync"},
+	"verifyCopy":       {Method: "POST", Path: "/v1/copies/" + annasCopy + "/verify?verify=full"},
+	"retryCopy":        {Method: "POST", Path: "/v1/copies/" + annasCopy + "/retry"},
+	"adminListCopies":  {Method: "GET", Path: "/v1/admin/copies?user=" + anna + "&host=IMAP.gmail.com"},
+	"getCopyStatus": {
+		Method: "POST", Path: "/copies/status", Body: `{"source":"old@gmail.com","code":"` + copyCode + `"}`,
+	},
+	"getHealth":    {Method: "GET", Path: "/healthz"},
+	"getReadiness": {Method: "GET", Path: "/readyz"},
+	"getMetrics":   {Method: "GET", Path: "/metrics"},
+	"getOpenAPI":   {Method: "GET", Path: "/openapi.yaml"},
 }
 
 // provoked says how a call comes to an answer, apart from going well: what
@@ -361,7 +384,7 @@ func TestContract(t *testing.T) {
 		plenty.links[name] = httpapi.Link{Owner: anOwner(t, whose), ReturnTo: "/"}
 	}
 	bartekIn := plenty.signInBy(t, "/link/bartek")
-	cases := append(particular(), provoked{"useLink", 200, "", nil, func(r *request) {
+	cases := append(append(particular(), ofCopies()...), provoked{"useLink", 200, "", nil, func(r *request) {
 		r.Path, r.Header = "/link/kept", map[string]string{"Cookie": bartekIn}
 	}})
 	for _, path := range doc.Paths.InMatchingOrder() {
@@ -375,6 +398,10 @@ func TestContract(t *testing.T) {
 			if op.Responses.Value("503") != nil && op.OperationID != "getReadiness" {
 				f := newFixture(t, func(o *httpapi.Options) { o.Holds = func() error { return account.ErrUnavailable } })
 				run(op.OperationID+" with another installation's database", f, signedIn(good), op.OperationID, 503, "not_ready")
+			}
+			if isOfCopies(op) {
+				f := newFixture(t, func(o *httpapi.Options) { o.Copies = nil })
+				run(op.OperationID+" switched off", f, signedIn(good), op.OperationID, 403, "copies_disabled")
 			}
 			if len(*op.Security) > 0 {
 				f := newFixture(t, func(o *httpapi.Options) { o.Limits.Requests = httpapi.Rate{PerMinute: 1, Burst: 1} })
@@ -416,6 +443,11 @@ func TestContract(t *testing.T) {
 	named := request{Method: "GET", Path: "/signin", Header: map[string]string{"Remote-Email": anna}}
 	f.do(named)
 	run("signIn too often", f, named, "signIn", 429, "")
+	f = newFixture(t, func(o *httpapi.Options) { o.Limits.Codes = httpapi.Rate{PerMinute: 1, Burst: 1} })
+	wrong := valid["getCopyStatus"]
+	wrong.Body = `{"source":"old@gmail.com","code":"AAAA"}`
+	f.do(wrong)
+	run("getCopyStatus too often", f, valid["getCopyStatus"], "getCopyStatus", 429, "rate_limited")
 	f = newFixture(t, func(o *httpapi.Options) { o.Providers = brokenPresets{} })
 	run("listProviders 500", f, signedIn(valid["listProviders"]), "listProviders", 500, "internal")
 	f = newFixture(t, func(o *httpapi.Options) { o.Tokens = brokenTokens{} })

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/transfer"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -40,13 +42,15 @@ func (s Streams) withDefaults() Streams {
 // queryTimeout bounds one poll.
 const queryTimeout = 10 * time.Second
 
-// hub distributes account changes to the event streams of this process. While anybody is
+// hub distributes changes of accounts and copies to the event streams of this process. While anybody is
 // subscribed, one goroutine polls for all of them. It does not matter which process fetches
 // mail: the hub polls the database that all of them write.
 type hub struct {
 	Streams
 	accounts Accounts
-	watcher  Watcher // Used by the polling goroutine only.
+	watcher  Watcher          // Used by the polling goroutine only.
+	copies   transfer.Service // Nil: there are none.
+	copied   transfer.Watcher // As watcher; nil: no copies are watched.
 	sessions Sessions
 	holds    func() error
 	log      *slog.Logger
@@ -73,17 +77,29 @@ type subscriber struct {
 	updates chan snapshot
 }
 
-// snapshot is a user's accounts at a moment.
+// snapshot is what a user has at a moment.
 type snapshot struct {
-	number   int64 // Of the poll.
-	accounts []account.Account
-	ended    bool // The subscriber's session has ended: it must not be sent the accounts.
+	number int64 // Of the poll.
+	things
+	ended bool // The subscriber's session has ended: it must not be sent them.
+}
+
+// things are a user's accounts and copies. Nil stands for what did not change.
+type things struct {
+	accounts *[]account.Account
+	copies   *[]transfer.Copy
+}
+
+// over returns t with what before has and t lacks.
+func (t things) over(before things) things {
+	return things{cmp.Or(t.accounts, before.accounts), cmp.Or(t.copies, before.copies)}
 }
 
 func newHub(o Options) *hub {
 	return &hub{
-		Streams: o.Streams.withDefaults(), accounts: o.Accounts, watcher: o.Watcher, sessions: o.Web.Sessions,
-		holds: o.Holds, log: o.Log, closing: make(chan struct{}), nudged: make(chan struct{}, 1),
+		Streams: o.Streams.withDefaults(), accounts: o.Accounts, watcher: o.Watcher, copies: o.Copies,
+		copied: o.CopyWatcher, sessions: o.Web.Sessions, holds: o.Holds, log: o.Log, closing: make(chan struct{}),
+		nudged:      make(chan struct{}, 1),
 		subscribers: map[owner.Owner]map[*subscriber]bool{}, resending: map[owner.Owner]bool{},
 	}
 }
@@ -194,12 +210,29 @@ func (h *hub) first(ctx context.Context, o owner.Owner) (snapshot, error) {
 	if err := h.holds(); err != nil {
 		return s, err
 	}
-	err := within(ctx, queryTimeout, func(ctx context.Context) (err error) {
-		s.accounts, err = h.accounts.List(ctx, o)
+	err := within(ctx, queryTimeout, func(ctx context.Context) error {
+		accounts, err := h.accounts.List(ctx, o)
+		if err != nil {
+			return err
+		}
+		copies, err := h.newest(ctx, o)
+		s.things = things{&accounts, &copies}
 		return err
 	})
 	h.resend(o) // A poll with a lower number is dropped by the stream, but may have read newer data.
 	return s, err
+}
+
+// newest returns those of a user's copies that are watched.
+func (h *hub) newest(ctx context.Context, o owner.Owner) ([]transfer.Copy, error) {
+	if h.copies == nil || h.copied == nil {
+		return nil, nil
+	}
+	page, err := h.copies.Copies(ctx, o, transfer.Filter{Limit: transfer.MostWatched})
+	if errors.Is(err, transfer.ErrDisabled) {
+		return nil, nil
+	}
+	return page.Copies, err
 }
 
 // run polls until ctx ends. While the database is down, no events are sent.
@@ -220,13 +253,13 @@ func (h *hub) run(ctx context.Context) {
 		}
 		err := h.poll(ctx)
 		if err != nil && !failing && ctx.Err() == nil {
-			h.log.WarnContext(ctx, "looking at accounts for streams of events", "error", err)
+			h.log.WarnContext(ctx, "looking at what changed for streams of events", "error", err)
 		}
 		failing = err != nil
 	}
 }
 
-// poll sends a snapshot to each subscriber whose accounts changed.
+// poll sends a snapshot to each subscriber whose accounts or copies changed.
 func (h *hub) poll(ctx context.Context) error {
 	h.mu.Lock()
 	h.polls++
@@ -234,12 +267,12 @@ func (h *hub) poll(ctx context.Context) error {
 	users, resend := slices.Collect(maps.Keys(h.subscribers)), slices.Collect(maps.Keys(h.resending))
 	clear(h.resending)
 	h.mu.Unlock()
-	var changed map[owner.Owner][]account.Account
+	changed := map[owner.Owner]things{}
 	var ended map[string]bool
 	err := h.holds()
 	if err == nil {
 		err = within(ctx, queryTimeout, func(ctx context.Context) (err error) {
-			if changed, err = h.watcher.Changes(ctx, users, resend); err != nil {
+			if err = h.changes(ctx, users, resend, changed); err != nil {
 				return err
 			}
 			ended, err = h.endedSessions(ctx, changed)
@@ -254,8 +287,24 @@ func (h *hub) poll(ctx context.Context) error {
 	return nil
 }
 
+// changes adds what changed of users, and what is to be sent again.
+func (h *hub) changes(ctx context.Context, users, resend []owner.Owner, changed map[owner.Owner]things) error {
+	accounts, err := h.watcher.Changes(ctx, users, resend)
+	for o, as := range accounts {
+		changed[o] = things{accounts: &as}
+	}
+	if err != nil || h.copied == nil {
+		return err
+	}
+	copies, err := h.copied.Changes(ctx, users, resend)
+	for o, cs := range copies {
+		changed[o] = things{copies: &cs}.over(changed[o])
+	}
+	return err
+}
+
 // endedSessions returns which sessions of these users' subscribers have ended, in any process.
-func (h *hub) endedSessions(ctx context.Context, users map[owner.Owner][]account.Account) (map[string]bool, error) {
+func (h *hub) endedSessions(ctx context.Context, users map[owner.Owner]things) (map[string]bool, error) {
 	var names []string
 	h.mu.Lock()
 	for o := range users {
@@ -278,16 +327,18 @@ func (h *hub) endedSessions(ctx context.Context, users map[owner.Owner][]account
 	return ended, err
 }
 
-func (h *hub) publish(number int64, changed map[owner.Owner][]account.Account, ended map[string]bool) {
+func (h *hub) publish(number int64, changed map[owner.Owner]things, ended map[string]bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for o, accounts := range changed {
+	for o, news := range changed {
 		for s := range h.subscribers[o] {
+			all := news
 			select {
-			case <-s.updates: // Not read in time.
+			case unread := <-s.updates: // Not read in time: what is not newer now is still news.
+				all = news.over(unread.things)
 			default:
 			}
-			s.updates <- snapshot{number, accounts, ended[s.session]} // Never blocks: there is no other sender.
+			s.updates <- snapshot{number, all, ended[s.session]} // Never blocks: there is no other sender.
 		}
 	}
 }

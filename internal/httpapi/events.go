@@ -8,6 +8,7 @@ import (
 
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
+	"github.com/mailbrook/mailbrook/internal/transfer"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -26,8 +27,9 @@ func (s *server) ListEvents(ctx context.Context, r api.ListEventsRequestObject) 
 		unsubscribe()
 		return nil, err
 	}
-	v := newView(func(a account.Account) api.Account { return s.accountJSON(ctx, a) })
-	v.resume(value(r.Params.LastEventID), first.accounts)
+	v := newView(func(a account.Account) api.Account { return s.accountJSON(ctx, a) },
+		func(c transfer.Copy) api.Copy { return s.copyJSON(ctx, c) })
+	v.resume(value(r.Params.LastEventID), first.things)
 	return &stream{
 		server: s, ctx: ctx, updates: sub.updates, unsubscribe: unsubscribe, first: first, view: v, who: who,
 		until: who.Expires.Add(tokenLeeway),
@@ -65,7 +67,7 @@ func (s *stream) VisitListEventsResponse(w http.ResponseWriter) error {
 	h.Set("X-Accel-Buffering", "no") // For nginx.
 	w.WriteHeader(http.StatusOK)
 	out.WriteString("retry: 2000\n\n")
-	s.view.send(out, s.first.accounts)
+	s.view.send(out, s.first.things)
 	heartbeat := time.NewTicker(s.hub.Heartbeat)
 	defer heartbeat.Stop()
 	last := s.first.number
@@ -94,13 +96,13 @@ func (s *stream) VisitListEventsResponse(w http.ResponseWriter) error {
 			if errors.Is(err, ErrToken) {
 				return nil
 			}
-			if err != nil { // Accounts are never sent to a client that may have lost the right to them.
+			if err != nil { // Nothing is ever sent to a client that may have lost the right to them.
 				s.Log.DebugContext(ctx, "checking the user of a stream of events", "error", err)
 				s.hub.resend(s.who.Owner)
 				continue
 			}
 			last = u.number
-			s.view.send(out, u.accounts)
+			s.view.send(out, u.things)
 		}
 	}
 }

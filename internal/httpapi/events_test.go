@@ -131,7 +131,10 @@ func streaming(t *testing.T, test func(t *testing.T, f *fixture)) {
 }
 
 // ofKind names the schema of each kind of event.
-var ofKind = map[string]string{"account": "Account", "progress": "ProgressEvent", "removed": "RemovedEvent"}
+var ofKind = map[string]string{
+	"account": "Account", "progress": "ProgressEvent", "removed": "RemovedEvent",
+	"copy": "Copy", "copy_progress": "CopyProgressEvent", "copy_removed": "CopyRemovedEvent",
+}
 
 // briefly writes events as "kind name", when they are as the document says.
 func briefly(t *testing.T, es []event) (out []string) {
@@ -156,6 +159,8 @@ func briefly(t *testing.T, es []event) (out []string) {
 			Folder    string `json:"folder"`
 			Done      int    `json:"messages_done"`
 			Status    struct{ State string }
+			State     string
+			CopyID    string `json:"copy_id"`
 		}
 		if err := json.Unmarshal([]byte(e.Data), &d); err != nil {
 			t.Fatalf("%v in %s", err, e.Data)
@@ -165,8 +170,12 @@ func briefly(t *testing.T, es []event) (out []string) {
 			out = append(out, "account "+d.Name+" "+d.Status.State)
 		case "progress":
 			out = append(out, fmt.Sprintf("progress %s %s %d", d.AccountID, d.Folder, d.Done))
+		case "copy":
+			out = append(out, "copy "+d.ID+" "+d.State)
+		case "copy_progress":
+			out = append(out, fmt.Sprintf("copy_progress %s %s %d", d.CopyID, d.Folder, d.Done))
 		default:
-			out = append(out, e.Kind+" "+d.AccountID)
+			out = append(out, e.Kind+" "+d.AccountID+d.CopyID)
 		}
 	}
 	return out

@@ -54,6 +54,7 @@ type world struct {
 	now       time.Time
 	fail      error
 	accounts  []account.Account
+	copies    copies
 	report    account.TestReport
 	told      []remote.Step              // By a test, as it runs,
 	pause     chan struct{}              // … each time waiting for this, if it is not nil.
@@ -116,7 +117,7 @@ func newWorld(t testing.TB) *world {
 		}
 	}
 	return &world{
-		now: now, person: oidc.Person{Owner: anOwner(t, anna)},
+		now: now, person: oidc.Person{Owner: anOwner(t, anna)}, copies: newCopies(t, now),
 		accounts: []account.Account{mk(anna, annaID, "Gmail"), mk(bartek, bobsID, "Poczta")},
 		defaults: map[string]owner.Limit{},
 		limits:   map[string]owner.Limit{}, answers: map[string][2]string{}, links: map[string]httpapi.Link{"followme": {
@@ -897,6 +898,7 @@ func newFixture(t testing.TB, change ...func(*httpapi.Options)) *fixture {
 	}
 	o := httpapi.Options{
 		Accounts: f.world, Watcher: &looks{world: f.world}, Quotas: f.world, Admin: admins{f.world},
+		Copies:    copier{f.world},
 		Providers: presets{}, OAuth: signIns{f.world},
 		Users: people{f.world}, MailboxLogins: people{f.world}, Repeats: repeated{f.world},
 		Transcripts: recordings{f.world}, Audit: acts{f.world},

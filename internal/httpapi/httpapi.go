@@ -25,14 +25,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/mailbrook/mailbrook/api"
+	"github.com/mailbrook/mailbrook/internal/transfer"
 )
 
 // Options are what the API is made of. All are required unless said otherwise.
 type Options struct {
-	Accounts      Accounts
-	Watcher       Watcher // Of its own: only streams of events use it.
-	Quotas        Quotas
-	Admin         Admin
+	Accounts Accounts
+	Watcher  Watcher // Of its own: only streams of events use it.
+	Quotas   Quotas
+	Admin    Admin
+	// Copies are those of whole mailboxes; nil: they are switched off.
+	Copies transfer.Service
+	// CopyWatcher is of its own, as Watcher is; nil: no stream has copies.
+	CopyWatcher   transfer.Watcher
 	Providers     Providers
 	OAuth         OAuth
 	Users         Users

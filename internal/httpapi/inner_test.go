@@ -18,6 +18,8 @@ import (
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/diagnose"
 	"github.com/mailbrook/mailbrook/internal/fault"
+	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/transfer"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -348,5 +350,24 @@ func TestTimeThatPassesIsNoChange(t *testing.T) {
 	}
 	if before == one("auth_failed", "in 13 minutes") { // The control.
 		t.Error("a stream sends no change")
+	}
+}
+
+// TestWhatWasNotReadIsNotLost: news of copies do not displace those of accounts that the reader has not read.
+func TestWhatWasNotReadIsNotLost(t *testing.T) {
+	o, err := owner.Parse("anna@firma.test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &subscriber{owner: o, updates: make(chan snapshot, 1)}
+	h := &hub{subscribers: map[owner.Owner]map[*subscriber]bool{o: {s: true}}}
+	accounts := []account.Account{{Name: "old"}}
+	copies, newer := []transfer.Copy{{ID: "a"}}, []transfer.Copy{{ID: "b"}}
+	h.publish(1, map[owner.Owner]things{o: {accounts: &accounts}}, nil)
+	h.publish(2, map[owner.Owner]things{o: {copies: &copies}}, nil)
+	h.publish(3, map[owner.Owner]things{o: {copies: &newer}}, nil)
+	got := <-s.updates
+	if got.number != 3 || got.accounts == nil || (*got.accounts)[0].Name != "old" || (*got.copies)[0].ID != "b" {
+		t.Errorf("%+v", got)
 	}
 }

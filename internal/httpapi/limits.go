@@ -26,6 +26,9 @@ type Limits struct {
 	// TestsAtOnce bounds one user's tests that run at the same time; others
 	// wait for their turn. By default 4.
 	TestsAtOnce int
+	// Codes are the attempts to see a copy by its code, per client (of IPv6: a /64), that came to nothing; by default 6 a
+	// minute, 30 at once.
+	Codes Rate
 }
 
 func (l Limits) filled() Limits {
@@ -37,6 +40,7 @@ func (l Limits) filled() Limits {
 	fill(&l.Requests, Rate{6000, 500})
 	fill(&l.Tests, Rate{30, 60})
 	fill(&l.SignIns, Rate{6, 30})
+	fill(&l.Codes, Rate{6, 30})
 	if l.TestsAtOnce == 0 {
 		l.TestsAtOnce = 4
 	}
@@ -56,13 +60,17 @@ func (e *tooManyError) Error() string { return e.what.Error() }
 
 // meters hold all the counts.
 type meters struct {
-	requests, tests, signIns *meter
-	slots                    *slots
+	requests, tests, signIns, codes *meter
+
+	slots *slots
 }
 
 func newMeters(l Limits, now func() time.Time) meters {
 	l = l.filled()
-	return meters{newMeter(l.Requests, now), newMeter(l.Tests, now), newMeter(l.SignIns, now), newSlots(l.TestsAtOnce)}
+	return meters{
+		newMeter(l.Requests, now), newMeter(l.Tests, now), newMeter(l.SignIns, now), newMeter(l.Codes, now),
+		newSlots(l.TestsAtOnce),
+	}
 }
 
 // meter is a token bucket per key.

@@ -18,6 +18,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fault"
 	"github.com/mailbrook/mailbrook/internal/owner"
 	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/transfer"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
 
@@ -37,6 +38,17 @@ var kinds = map[api.ProblemCode]struct {
 	api.ProblemCodeNameTaken:               {409, "Another account already has this name"},
 	api.ProblemCodeFolderTaken:             {409, "The folder is taken"},
 	api.ProblemCodeOauthAddressDiffers:     {409, "The sign-in was for another mailbox"},
+	api.ProblemCodeCopiesDisabled:          {403, "Copies are switched off here"},
+	api.ProblemCodeCopyExists:              {409, "This is being copied already"},
+	api.ProblemCodeCopyLimitReached:        {409, "The limit of copies is reached"},
+	api.ProblemCodeCopyChanged:             {409, "The copy was changed meanwhile"},
+	api.ProblemCodeCopyNotEnded:            {409, "The copy has not ended"},
+	api.ProblemCodeNotCancellable:          {409, "The copy has ended"},
+	api.ProblemCodeCredentialsErased:       {409, "The passwords were erased"},
+	api.ProblemCodeReportNotReady:          {409, "There is no report yet"},
+	api.ProblemCodeSameMailbox:             {422, "Source and target are one mailbox"},
+	api.ProblemCodeTargetReadOnly:          {422, "The target cannot be written"},
+	api.ProblemCodeTargetFull:              {422, "The target is full"},
 	api.ProblemCodeIdempotencyInProgress:   {409, "The same request is under way"},
 	api.ProblemCodePreconditionFailed:      {412, "It was changed meanwhile"},
 	api.ProblemCodePayloadTooLarge:         {413, "The body is too large"},
@@ -124,6 +136,9 @@ func (s *server) readers(c echo.Context) words.Language {
 
 // problemOf maps an error to a problem, and sets the headers that go with it.
 func (s *server) problemOf(err error, h http.Header, t teller) api.Problem {
+	if p, ok := s.copyProblem(err, h, t); ok {
+		return p
+	}
 	var (
 		noToken *unauthenticatedError
 		bad     *badRequestError
@@ -215,6 +230,17 @@ var plainErrors = []struct {
 	{err: account.ErrFolderTaken, code: api.ProblemCodeFolderTaken, field: "folder", what: "taken"},
 	{err: account.ErrChanged, code: api.ProblemCodeAccountChanged},
 	{err: account.ErrPrecondition, code: api.ProblemCodePreconditionFailed},
+	{err: transfer.ErrNotFound, code: api.ProblemCodeNotFound},
+	{err: transfer.ErrDisabled, code: api.ProblemCodeCopiesDisabled},
+	{err: transfer.ErrLimitReached, code: api.ProblemCodeCopyLimitReached},
+	{err: transfer.ErrChanged, code: api.ProblemCodeCopyChanged},
+	{err: transfer.ErrNotEnded, code: api.ProblemCodeCopyNotEnded},
+	{err: transfer.ErrNotCancellable, code: api.ProblemCodeNotCancellable},
+	{err: transfer.ErrNoCredentials, code: api.ProblemCodeCredentialsErased},
+	{err: transfer.ErrNotVerified, code: api.ProblemCodeReportNotReady},
+	{err: transfer.ErrSameMailbox, code: api.ProblemCodeSameMailbox},
+	{err: transfer.ErrTargetReadOnly, code: api.ProblemCodeTargetReadOnly},
+	{err: transfer.ErrTargetFull, code: api.ProblemCodeTargetFull},
 	{err: account.ErrVisitsEnding, code: api.ProblemCodeNotReady},
 	{err: account.ErrRemoving, code: api.ProblemCodeNotReady},
 	{err: ErrKeyReused, code: api.ProblemCodeIdempotencyKeyReused},

@@ -489,7 +489,8 @@ func TestQuotaSummary(t *testing.T) {
 func TestNothingAnsweredCanHoldASecret(t *testing.T) {
 	for name, schema := range spec(t).Components.Schemas {
 		switch name {
-		case "NewAccount", "AccountPatch", "ConnectionTestRequest", "PasswordSignIn", "MailboxLogin":
+		case "NewAccount", "AccountPatch", "ConnectionTestRequest", "PasswordSignIn", "MailboxLogin", "CopySourceSettings",
+			"CopyTargetSettings", "CopyCredentials":
 			continue
 		}
 		for member := range schema.Value.Properties {

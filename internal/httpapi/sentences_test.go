@@ -134,7 +134,7 @@ func allSentences(t *testing.T) []string {
 	for _, known := range plainErrors {
 		all = append(all, known.err.Error())
 	}
-	for _, dir := range []string{"../account", "../maildir", "../owner", "../store", "../oauth", "."} {
+	for _, dir := range []string{"../account", "../maildir", "../owner", "../store", "../oauth", "../transfer", "."} {
 		names, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)

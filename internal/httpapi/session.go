@@ -19,6 +19,7 @@ import (
 	"github.com/mailbrook/mailbrook/api"
 	"github.com/mailbrook/mailbrook/internal/account"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/transfer"
 )
 
 // Web is what signing in to the web pages takes.
@@ -303,8 +304,17 @@ func (s *server) GetSession(ctx context.Context, _ api.GetSessionRequestObject) 
 	who := caller(ctx)
 	return api.GetSession200JSONResponse{
 		User: who.Owner.String(), Admin: who.Admin, ExpiresAt: utc(who.Expires),
-		Limit: s.Accounts.MaxPerUser(),
+		Limit: s.Accounts.MaxPerUser(), Copies: s.mayCopy(),
 	}, nil
+}
+
+// mayCopy says which mailboxes may be copied here.
+func (s *server) mayCopy() *api.SessionCopies {
+	may := transfer.MayNothing
+	if s.Copies != nil {
+		may = s.Copies.May()
+	}
+	return ptr(api.SessionCopies(may))
 }
 
 // DeleteSession ends the session and takes the cookie away.
