@@ -31,27 +31,33 @@ import (
 	"github.com/mailbrook/mailbrook/internal/source"
 	"github.com/mailbrook/mailbrook/internal/store"
 	"github.com/mailbrook/mailbrook/internal/transcript"
+	"github.com/mailbrook/mailbrook/internal/transfer"
 	"github.com/mailbrook/mailbrook/internal/vault"
+	"github.com/mailbrook/mailbrook/internal/wire"
 )
 
 // app is everything, wired.
 type app struct {
-	cfg       config
-	log       *slog.Logger
-	metrics   *prometheus.Registry
-	vault     *vault.Vault
-	store     *store.Store
-	dialer    *outbound.Dialer
-	source    *source.Client
-	mailboxes mailboxes
-	catalog   *provider.Catalog
-	logins    *logins.Limiter
-	oauth     *oauth.Service
-	house     *installation
-	registry  *account.Registry
-	engine    *fetch.Engine
-	runner    *schedule.Runner
-	progress  func(account.ID, route.Progress) // Set by commands that show it.
+	cfg        config
+	log        *slog.Logger
+	metrics    *prometheus.Registry
+	vault      *vault.Vault
+	store      *store.Store
+	dialer     *outbound.Dialer
+	source     *source.Client
+	targets    *wire.Connector // To the mailboxes at servers that copies go into.
+	mailboxes  mailboxes
+	catalog    *provider.Catalog
+	logins     *logins.Limiter
+	oauth      *oauth.Service
+	house      *installation
+	registry   *account.Registry
+	engine     *fetch.Engine
+	runner     *schedule.Runner
+	copies     transfer.Service
+	copyRunner *schedule.Runner
+	copying    *leases                          // Those under which this process copies.
+	progress   func(account.ID, route.Progress) // Set by commands that show it.
 
 	transcripts   *transcript.Dir // Those that administrators switch on.
 	transcriptDir string          // Where a pull writes one of each account; "": it does not.
@@ -135,7 +141,10 @@ func hushed(load loader) loader {
 // newApp wires the parts, from the outside in: keys and database, then the two
 // ends, then the engine between them, then who drives it.
 func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err error) {
-	a := &app{cfg: cfg, log: log, metrics: prometheus.NewRegistry(), progress: func(account.ID, route.Progress) {}}
+	a := &app{
+		cfg: cfg, log: log, metrics: prometheus.NewRegistry(), progress: func(account.ID, route.Progress) {},
+		copying: newLeases(),
+	}
 	defer func() {
 		if errors.Is(err, store.ErrDamaged) {
 			err = refuseDamaged(cfg, err)
@@ -165,19 +174,8 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	if err != nil {
 		return nil, usageError{fmt.Errorf("remote.ca_file: %w", err)}
 	}
-	a.dialer = outbound.New(outbound.Options{
-		AllowNetworks: cfg.Remote.AllowNetworks, AllowPorts: cfg.Remote.AllowPorts.List,
-		AllowAnyPort:   cfg.Remote.AllowPorts.Any,
-		AllowPlaintext: cfg.Remote.AllowPlaintext, OwnHosts: cfg.ownHosts(), RootCAs: pool, Now: a.store.Now,
-	})
+	a.reach(pool)
 	budget := newBudget(cfg.Memory, log)
-	a.transcripts = transcript.NewDir(filepath.Join(cfg.DataDir, "transcripts"), a.store.Now)
-	a.logins = logins.New(logins.Options{Ledger: a.store.Logins(), Log: log})
-	a.source = source.New(source.Options{
-		Dialer: a.dialer, Gate: a.logins, MaxMessageBytes: route.MostMessageBytes, TempDir: cfg.DataDir, Log: log,
-		Version: version, IDFirst: func(x remote.Mailbox) bool { return a.quirks(x).SendID },
-		CloseOnly: func(x remote.Mailbox) bool { return a.quirks(x).CloseInsteadOfQuit },
-	})
 	if a.oauth, err = a.newOAuth(); err != nil {
 		return nil, err
 	}
@@ -187,8 +185,9 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	boxes := newDeliveries(a)
 	a.engine = fetch.New(fetch.Options{
 		Source: sources{a}, Mailbox: boxes, Journal: a.store.Journal(), Quirks: a.visitQuirks,
-		Credentials: credentials{a.vault, a.store.Accounts(), a.oauth}, TokenKey: a.vault.TokenKey(),
-		LocalName: maildir.LocalName, MaxMessageBytes: route.MostMessageBytes, Budget: budget, Log: log, Now: a.store.Now,
+		Credentials: a.credentials(), TokenKey: a.vault.TokenKey(),
+		LocalName: fetch.InFolder(maildir.LocalName), MaxMessageBytes: route.MostMessageBytes, Budget: budget, Log: log,
+		Now:        a.store.Now,
 		OnProgress: func(l fetch.Lease, p route.Progress) { a.progress(l.Route.ID, p) },
 	})
 	a.runner = schedule.New(schedule.Options{
@@ -207,8 +206,27 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 		Limit:         cfg.Accounts.MaxPerUser, PollInterval: cfg.Poll.Interval, MinInterval: cfg.Poll.MinInterval,
 		AllowPlaintext: cfg.Remote.AllowPlaintext, Log: log, Now: a.store.Now,
 	})
+	a.openCopies(boxes, budget)
 	a.registerMetrics(budget)
 	return a, nil
+}
+
+// reach makes what connects to other servers. pool has the certificates that their names are proved by.
+func (a *app) reach(pool *x509.CertPool) {
+	cfg, log := a.cfg, a.log
+	a.dialer = outbound.New(outbound.Options{
+		AllowNetworks: cfg.Remote.AllowNetworks, AllowPorts: cfg.Remote.AllowPorts.List,
+		AllowAnyPort:   cfg.Remote.AllowPorts.Any,
+		AllowPlaintext: cfg.Remote.AllowPlaintext, OwnHosts: cfg.ownHosts(), RootCAs: pool, Now: a.store.Now,
+	})
+	a.transcripts = transcript.NewDir(filepath.Join(cfg.DataDir, "transcripts"), a.store.Now)
+	a.logins = logins.New(logins.Options{Ledger: a.store.Logins(), Log: log})
+	a.source = source.New(source.Options{
+		Dialer: a.dialer, Gate: a.logins, MaxMessageBytes: route.MostMessageBytes, TempDir: cfg.DataDir, Log: log,
+		Version: version, IDFirst: func(x remote.Mailbox) bool { return a.quirks(x).SendID },
+		CloseOnly: func(x remote.Mailbox) bool { return a.quirks(x).CloseInsteadOfQuit },
+	})
+	a.targets = destinationLink(a.dialer, log)
 }
 
 // registerMetrics has the metrics shown that are not registered where they are counted.
@@ -359,6 +377,7 @@ func (a *app) chores() []schedule.Chore {
 		{Name: "spread_limits", Every: time.Minute, Run: a.store.SpreadLimits},
 		{Name: "flush_counts", Every: time.Minute, Run: a.store.FlushCounts},
 		{Name: "correct_times", Every: store.CorrectEvery, Run: a.store.Queue().CorrectTimes},
+		{Name: "erase_copies_secrets", Every: 10 * time.Minute, Run: a.store.Copies().EraseSecrets},
 		{Name: "reseal", Every: 24 * time.Hour, Run: a.reseal},
 	}...)
 }
@@ -416,6 +435,8 @@ func (c credentials) Credential(ctx context.Context, m remote.Mailbox) (remote.C
 	}
 	return c.vault.Credential(ctx, c.rows, m)
 }
+
+func (a *app) credentials() credentials { return credentials{a.vault, a.store.Accounts(), a.oauth} }
 
 // remotes checks which servers an account may name.
 type remotes struct{ dialer *outbound.Dialer }

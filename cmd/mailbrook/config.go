@@ -32,6 +32,7 @@ type config struct {
 	Remote          remoteConfig
 	Poll            pollConfig
 	Accounts        accountsConfig
+	Copies          copiesConfig
 	Auth            authConfig
 	Web             webConfig
 	// LookThrough is whether an embedded database is read as a whole before it is
@@ -164,7 +165,8 @@ func defaults() config {
 		Remote:   remoteConfig{AllowPorts: portList{List: []int{110, 143, 993, 995}}},
 		Poll:     pollConfig{Interval: 5 * time.Minute, MinInterval: time.Minute, Workers: 64},
 		Accounts: accountsConfig{MaxPerUser: 4}, Web: webConfig{SignIn: signInNone}, SignIn: signInDefaults(),
-		Audit: auditConfig{Keep: 365 * 24 * time.Hour}, Log: logConfig{Level: slog.LevelInfo, Format: "text"},
+		Copies: copiesDefaults(), Audit: auditConfig{Keep: 365 * 24 * time.Hour},
+		Log: logConfig{Level: slog.LevelInfo, Format: "text"},
 	}
 }
 

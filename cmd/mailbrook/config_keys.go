@@ -31,7 +31,7 @@ func allSettings() []setting {
 			return err
 		}},
 		{Name: "memory_limit", Kind: settings.Number, Set: func(c *config, v string) (err error) {
-			c.Memory, err = parseBytes(v)
+			c.Memory, err = parseMemory(v)
 			return err
 		}},
 		{Name: "remote.allow_networks", Kind: settings.List, Optional: true, Set: func(c *config, v string) (err error) {
@@ -131,5 +131,5 @@ func allSettings() []setting {
 			}
 			return nil
 		}},
-	}, slices.Concat(imapSettings(), signInSettings(), auditSettings(), oauthSettings())...)
+	}, slices.Concat(copiesSettings(), imapSettings(), signInSettings(), auditSettings(), oauthSettings())...)
 }

@@ -56,8 +56,9 @@ func TestDefaultsAreTheContracts(t *testing.T) {
 			IMAP: signInIMAPConfig{Security: "tls", Login: "address"},
 			OIDC: signInOIDCConfig{Scopes: []string{"email"}, Claim: "email"},
 		},
-		Audit: auditConfig{Keep: 365 * 24 * time.Hour},
-		Log:   logConfig{Level: slog.LevelInfo, Format: "text"},
+		Copies: copiesConfig{Enabled: true, MaxPerUser: 1, Workers: 4, Keep: 24 * time.Hour},
+		Audit:  auditConfig{Keep: 365 * 24 * time.Hour},
+		Log:    logConfig{Level: slog.LevelInfo, Format: "text"},
 	}
 	if diff := cmp.Diff(want, got, comparingConfigs); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
@@ -116,6 +117,14 @@ min_interval = "1s"
 workers = 8
 [accounts]
 max_per_user = 2
+[copies]
+enabled = false
+max_per_user = 3
+workers = 2
+any_target = true
+keep_credentials = "48h"
+report_subjects = true
+bandwidth = "2MB"
 [audit]
 keep = "90d"
 [auth]
@@ -150,6 +159,9 @@ level = "debug"
 format = "json"
 `, ca, ca, service, longSecret, ca, logo)
 	want := config{
+		Copies: copiesConfig{
+			MaxPerUser: 3, Workers: 2, AnyTarget: true, Keep: 48 * time.Hour, Subjects: true, Bandwidth: 2 << 20,
+		},
 		Listen: "0.0.0.0:80", Ops: "127.0.0.1:9090", DataDir: "/srv/mb", Database: "postgres://mb:p%40ss@db.test/mb",
 		Mailbox: "maildir:/srv/mail/{user}", CreateMailboxes: true, Memory: 512 << 20,
 		IMAP: imapConfig{
@@ -204,6 +216,8 @@ format = "json"
 		"remote.allow_networks": "10.0.0.0/8, 192.0.2.1,127.0.0.1/8", "remote.allow_ports": "993,1993", "remote.ca_file": ca,
 		"remote.allow_plaintext": "true", "remote.own_hosts": "IMAP.firma.test., 192.0.2.7,[2001:db8::1]",
 		"poll.interval": "90s", "poll.min_interval": "1s", "poll.workers": "8", "accounts.max_per_user": "2",
+		"copies.enabled": "false", "copies.max_per_user": "3", "copies.workers": "2", "copies.any_target": "true",
+		"copies.keep_credentials": "48h", "copies.report_subjects": "true", "copies.bandwidth": "2097152",
 		"audit.keep":  "90d",
 		"auth.secret": longSecret, "auth.jwks_url": "https://login.test/keys", "auth.issuer": "https://login.test",
 		"auth.audience":      "mailbrook",
@@ -677,7 +691,7 @@ func TestSizesAreReadWithAndWithoutUnits(t *testing.T) {
 		"1TB": 1 << 40, "131072KB": 128 << 20,
 		"127MB": 0, "1": 0, "MB": 0, "-1GB": 0, "1.5GB": 0, "1PB": 0, "99999999999999GB": 0, "1GB1": 0, "BG1": 0,
 	} {
-		if got, err := parseBytes(text); got != want || (err == nil) != (want > 0) {
+		if got, err := parseMemory(text); got != want || (err == nil) != (want > 0) {
 			t.Errorf("%q is %d, %v; want %d", text, got, err, want)
 		}
 	}

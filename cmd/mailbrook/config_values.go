@@ -242,6 +242,15 @@ func parseNumber(v string, most int) (int, error) {
 	return n, nil
 }
 
+// parseMemory reads a size of what visits need at the least.
+func parseMemory(v string) (int64, error) {
+	n, err := parseBytes(v)
+	if err == nil && n < memory.Least {
+		return 0, fmt.Errorf("must be at least %dMB", memory.Least>>20)
+	}
+	return n, err
+}
+
 // parseBytes reads "512MB", "2GiB", and octets without a unit. All units are
 // powers of 1024.
 func parseBytes(v string) (int64, error) {
@@ -255,8 +264,6 @@ func parseBytes(v string) (int64, error) {
 	switch {
 	case !ok || err != nil || n < 0 || n > 1<<50>>unit:
 		return 0, bad
-	case n<<unit < memory.Least:
-		return 0, fmt.Errorf("must be at least %dMB", memory.Least>>20)
 	}
 	return n << unit, nil
 }

@@ -116,6 +116,18 @@ func (c config) byDefault(s setting) string {
 		return strconv.Itoa(c.Poll.Workers)
 	case "accounts.max_per_user":
 		return strconv.Itoa(c.Accounts.MaxPerUser)
+	case "copies.enabled":
+		return strconv.FormatBool(c.Copies.Enabled)
+	case "copies.max_per_user":
+		return strconv.Itoa(c.Copies.MaxPerUser)
+	case "copies.workers":
+		return strconv.Itoa(c.Copies.Workers)
+	case "copies.any_target":
+		return strconv.FormatBool(c.Copies.AnyTarget)
+	case "copies.keep_credentials":
+		return c.Copies.Keep.String()
+	case "copies.report_subjects":
+		return strconv.FormatBool(c.Copies.Subjects)
 	case "audit.keep":
 		return "1y" // As the manual has it: see parseKeep.
 	case "log.level":

@@ -12,6 +12,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/mail"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/store"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
@@ -22,9 +23,11 @@ type deliveries struct {
 	boxes  mailboxes
 	rows   *store.Store
 	create bool
-	server bool // They are at a server, which is not asked whether there is one before something has to be.
-	log    *slog.Logger
-	absent *prometheus.CounterVec
+	// elsewhere opens the mailbox at a server that a route names.
+	elsewhere func(ctx context.Context, r route.Route, epoch int64) (fetch.Delivery, error)
+	server    bool // They are at a server, which is not asked whether there is one before something has to be.
+	log       *slog.Logger
+	absent    *prometheus.CounterVec
 }
 
 func newDeliveries(a *app) deliveries {
@@ -37,7 +40,7 @@ func newDeliveries(a *app) deliveries {
 		absent.WithLabelValues(reason)
 	}
 	a.metrics.MustRegister(absent)
-	return deliveries{a.mailboxes, a.store, a.cfg.CreateMailboxes, a.cfg.byIMAP(), a.log, absent}
+	return deliveries{a.mailboxes, a.store, a.cfg.CreateMailboxes, a.openTarget, a.cfg.byIMAP(), a.log, absent}
 }
 
 // Why a user has no mailbox.
@@ -47,10 +50,12 @@ const (
 )
 
 // Open implements fetch.Mailbox.
-func (d deliveries) Open(ctx context.Context, o owner.Owner, journal string, epoch int64,
-	limit owner.Limit,
-) (fetch.Delivery, error) {
-	delivery, err := d.boxes.Open(ctx, o, journal, epoch, limit)
+func (d deliveries) Open(ctx context.Context, r route.Route, epoch int64, limit owner.Limit) (fetch.Delivery, error) {
+	if r.To.Server.Host != "" {
+		return d.elsewhere(ctx, r, epoch)
+	}
+	o := r.Owner
+	delivery, err := d.boxes.Open(ctx, r, epoch, limit)
 	if errors.Is(err, account.ErrNoMailbox) {
 		return nil, d.missing(ctx, o, err)
 	}

@@ -87,6 +87,9 @@ var notWritten = map[string]string{
 	"adminSetMailboxLogin":    "no user of this installation has a login of its own",
 	"adminForgetMailboxLogin": "likewise",
 
+	"planCopy":      "it looks at two mailboxes, and nothing is saved",
+	"getCopyStatus": "it shows how a copy is",
+
 	"startOAuth": "nothing is saved: what is allowed on a provider's page counts once an account takes it",
 }
 
@@ -193,6 +196,31 @@ func TestEveryCallThatChangesSomethingIsWrittenDown(t *testing.T) {
 	step("deleteSessions", call(admin, "DELETE", "/v1/sessions?everybody=true", nil),
 		by("sessions.ended", "admin", root, "-", ""))
 	step("adminExportUser", call(admin, "GET", "/v1/admin/users/"+anna+"/export", nil), roots("user.exported"))
+	copying := fields{
+		"source": fields{
+			"email": "stara@example.org", "protocol": "imap", "username": "anna", "password": canary,
+			"server": fields{"host": d.Host, "port": d.IMAPS, "security": "tls"},
+		},
+		"target": fields{"protocol": "local"}, "skip_test": true,
+	}
+	var begun struct{ ID string }
+	step("startCopy", func() answer {
+		a := u.do("POST", "/v1/copies", copying)
+		if err := json.Unmarshal(a.body, &begun); err != nil {
+			t.Error(err)
+		}
+		return a
+	}, mine("copy.started"))
+	copied := "/v1/copies/" + begun.ID
+	step("pauseCopy", call(u, "POST", copied+"/pause", nil), mine("copy.paused"))
+	step("resumeCopy", call(u, "POST", copied+"/resume", nil), mine("copy.resumed"))
+	step("updateCopy", call(u, "PATCH", copied, fields{"options": fields{"bytes_per_second": 1 << 20}}),
+		mine("copy.changed"))
+	step("cancelCopy", call(u, "POST", copied+"/cancel", nil), mine("copy.cancelled"))
+	step("syncCopy", call(u, "POST", copied+"/sync", nil), mine("copy.repeated"))
+	step("retryCopy", call(u, "POST", copied+"/retry", nil), mine("copy.repeated"))
+	step("verifyCopy", call(u, "POST", copied+"/verify", nil), mine("copy.repeated"))
+	step("deleteCopy", call(u, "DELETE", copied, nil), mine("copy.deleted"))
 	step("deleteAccount", call(u, "DELETE", path, nil), mine("account.deleted"))
 	step("adminDeleteUser", call(admin, "DELETE", "/v1/admin/users/"+anna, nil), roots("user.removed"))
 	if a := u.do("POST", "/v1/accounts", obce.with(fields{"email": "nobody"})); a.status != 422 {
@@ -227,11 +255,23 @@ func TestEveryCallThatChangesSomethingIsWrittenDown(t *testing.T) {
 
 // commandsNotWritten are the commands that leave no act, and why.
 var commandsNotWritten = map[string]string{
-	"serve":               "what is done through it is written down by whoever asks",
-	"demo":                "its installation is a scratch one that ends with it; what is added there is written down",
-	"init":                "there is nobody yet to whom anything could be done",
-	"account list":        "it shows settings, and changes nothing",
-	"account show":        "likewise",
+	"serve":        "what is done through it is written down by whoever asks",
+	"demo":         "its installation is a scratch one that ends with it; what is added there is written down",
+	"init":         "there is nobody yet to whom anything could be done",
+	"account list": "it shows settings, and changes nothing",
+	"account show": "likewise",
+	"copy plan":    "it looks at two mailboxes, and nothing is saved",
+	"copy list":    "it shows copies, and changes nothing",
+	"copy show":    "likewise",
+	"copy watch":   "likewise",
+	"copy report":  "likewise",
+	// As by REST, through the same calls: TestEveryCallThatChangesSomethingIsWrittenDown.
+	"copy start":          "it is, by what saves it",
+	"copy pause":          "likewise",
+	"copy resume":         "likewise",
+	"copy cancel":         "likewise",
+	"copy sync":           "likewise",
+	"copy verify":         "likewise",
 	"providers":           "it is about no user",
 	"check":               "it compares, and changes nothing; of mail it names files",
 	"token":               "whoever has the key makes them without us; what is done with one is written down",

@@ -104,10 +104,14 @@ func (g *gate) set(shut bool) {
 var withoutDatabase = map[string]bool{
 	"getHealth": true, "getMetrics": true, "getOpenAPI": true, "listProviders": true, "getAutoconfig": true,
 	"getSession": true, "deleteSession": true,
-	"startOAuth": true, "finishOAuth": true, "testConnection": true,
+	"startOAuth": true, "finishOAuth": true, "testConnection": true, "planCopy": true,
 	"signIn": true, "finishSignIn": true,
 	"adminSetMailboxLogin": true, // Where no user has a login of its own.
 }
+
+// aCopyOf is a copy of a mailbox that nobody serves.
+const aCopyOf = `{"source":{"email":"x@example.org","password":"` + canary + `","protocol":"imap","username":"x",` +
+	`"server":{"host":"localhost","port":9,"security":"tls"}},"target":{"protocol":"local"},"skip_test":true}`
 
 // calls are all calls of the document, each as one that would go well.
 func calls(t *testing.T, id string) map[string]request {
@@ -119,7 +123,9 @@ func calls(t *testing.T, id string) map[string]request {
 	body := map[string]string{
 		"createAccount": `{"email":"x@example.org","password":"` + canary +
 			`","skip_test":true,"protocol":"imap","username":"x","server":{"host":"localhost","port":9,"security":"tls"}}`,
-		"testConnection":     `{"account_id":"` + id + `"}`,
+		"testConnection": `{"account_id":"` + id + `"}`,
+		"planCopy":       aCopyOf, "startCopy": aCopyOf, "updateCopy": `{"options":{"bytes_per_second":1000000}}`,
+		"getCopyStatus":      `{"source":"x@example.org","code":"abcdefghijkmnpqrstuvw"}`,
 		"startOAuth":         `{}`,
 		"updateAccount":      `{"name":"Other"}`,
 		"adminSetQuota":      `{"limit_bytes":100}`,

@@ -22,7 +22,10 @@ func TestACommandWhoseOutputIsLostHasFailed(t *testing.T) {
 		"account add":         "it needs a mail server",
 		"user mailbox set":    "likewise",
 		"migrate-destination": "likewise",
-		"migrate up":          "it logs", "migrate down": "it logs",
+		"copy plan":           "likewise", "copy start": "likewise", "copy show": "it needs a copy", "copy watch": "likewise",
+		"copy pause": "likewise", "copy resume": "likewise", "copy cancel": "likewise", "copy sync": "likewise",
+		"copy verify": "likewise", "copy report": "likewise",
+		"migrate up": "it logs", "migrate down": "it logs",
 	}
 	further := map[string]string{
 		"account list": "", "account show": h.id, "account test": h.id, "account edit": "--name Y " + h.id,

@@ -23,6 +23,9 @@ func meaning(key string) string {
 			"hosts":         "Further mail servers that are shown its tokens.",
 		}[rest]
 	}
+	if rest, ok := strings.CutPrefix(key, "copies."); ok {
+		return meaningOfCopies(rest)
+	}
 	return map[string]string{
 		"listen":                       "Address of the REST API and the web pages.",
 		"listen_ops":                   "Address of readiness and metrics, if not that one.",
@@ -83,6 +86,18 @@ func meaning(key string) string {
 		"web.brand.privacy_url":        "Where they read what happens to their data.",
 		"log.level":                    "debug, info, warn or error.",
 		"log.format":                   "text or json.",
+	}[key]
+}
+
+func meaningOfCopies(key string) string {
+	return map[string]string{
+		"enabled":          "Whether users may copy whole mailboxes.",
+		"max_per_user":     "Unfinished copies per user.",
+		"workers":          "Copies at a time in one process.",
+		"any_target":       "Whether copies may go between any mailboxes; else one is the user's own.",
+		"keep_credentials": "How long the passwords of an ended copy are kept.",
+		"report_subjects":  "Whether reports by mail have subject lines.",
+		"bandwidth":        "The most that one copy reads in a second, such as 2MB; 0: no limit.",
 	}[key]
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/fetch"
 	"github.com/mailbrook/mailbrook/internal/maildir"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -51,10 +52,8 @@ type maildirs struct{ *maildir.Store }
 var _ mailboxes = maildirs{}
 
 // Open implements fetch.Mailbox.
-func (m maildirs) Open(ctx context.Context, o owner.Owner, journal string, epoch int64, limit owner.Limit) (
-	fetch.Delivery, error,
-) {
-	d, err := m.Store.Open(ctx, o, journal, epoch, limit)
+func (m maildirs) Open(ctx context.Context, r route.Route, epoch int64, limit owner.Limit) (fetch.Delivery, error) {
+	d, err := m.Store.Open(ctx, r.Owner, r.Journal, epoch, limit)
 	if err != nil {
 		return nil, absent(err)
 	}

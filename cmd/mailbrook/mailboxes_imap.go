@@ -140,10 +140,8 @@ func (c config) ownHosts() []string {
 }
 
 // Open implements fetch.Mailbox.
-func (m imapBoxes) Open(ctx context.Context, o owner.Owner, journal string, epoch int64, limit owner.Limit) (
-	fetch.Delivery, error,
-) {
-	d, err := m.Store.Open(ctx, o, journal, epoch, limit)
+func (m imapBoxes) Open(ctx context.Context, r route.Route, epoch int64, limit owner.Limit) (fetch.Delivery, error) {
+	d, err := m.Store.Open(ctx, r.Owner, r.Journal, epoch, limit)
 	if err != nil {
 		return nil, err
 	}

@@ -39,6 +39,7 @@ type cli struct {
 	Init         initCmd         `cmd:"" help:"Make a new installation: data directory, keys and database."`
 	Pull         pullCmd         `cmd:"" help:"Visit accounts once, now."`
 	Account      accountCmd      `cmd:"" help:"Add, list, show, test, edit and delete external accounts."`
+	Copy         copyCmd         `cmd:"" help:"Copy whole mailboxes: plan, start, watch, verify, report."`
 	Providers    providersCmd    `cmd:"" help:"List the providers whose settings are known."`
 	Check        checkCmd        `cmd:"" help:"Compare journals, spools and mailboxes; explain one message."`
 	Token        tokenCmd        `cmd:"" help:"Print a bearer token for the REST API."`
@@ -106,6 +107,14 @@ func (e usageError) Unwrap() error { return e.error }
 
 // errQuiet ends a command with status 1 after it has said why itself.
 var errQuiet = errors.New("failed")
+
+// statusError ends a command with a status of its own; it says why unless that is errQuiet.
+type statusError struct {
+	status int
+	error
+}
+
+func (e statusError) Unwrap() error { return e.error }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -182,9 +191,15 @@ func perform(ctx context.Context, t terminal, args []string) (status int, err er
 	})
 	err = k.Run(t, load)
 	var usage usageError
+	var special statusError
 	switch {
 	case err == nil:
 		return exitOK, nil
+	case errors.As(err, &special):
+		if !errors.Is(err, errQuiet) {
+			t.complain(err.Error())
+		}
+		return special.status, err
 	case errors.As(err, &usage):
 		t.complain(err.Error())
 		return exitUsage, err

@@ -84,6 +84,8 @@ func manualPage(root *kong.Node) string {
 	item(fmt.Sprint(exitFailed), "", "What was asked for did not succeed, or not all of it.")
 	item(fmt.Sprint(exitUsage), "", "The command line or the configuration is wrong, or there is no installation: "+
 		"nothing was begun.")
+	item(fmt.Sprint(exitCopyFailed), "", "A copy, or what was asked of one, failed (mailbrook copy; there 1 is a copy "+
+		"that has ended, and of which messages are missing).")
 	item(fmt.Sprint(exitInterrupted), "", "Ctrl-C ended it.")
 	return b.String()
 }

@@ -127,6 +127,7 @@ func (a *app) serve(ctx context.Context, l, ops net.Listener, roles []string) er
 			a.house.lookThroughLarge(ctx, looksThrough)
 			return a.runner.Run(ctx)
 		})
+		g.Go(func() error { return a.copyRunner.Run(ctx) })
 	} else {
 		g.Go(func() error { return users{a}.keepFinishing(ctx) })
 	}
@@ -199,7 +200,8 @@ func (a *app) handler(l net.Listener, answers bool, stopping <-chan struct{}) (*
 		PrivacyURL: brand.PrivacyURL,
 	}
 	return httpapi.New(httpapi.Options{
-		Accounts: a.registry, Watcher: a.store.Watcher(), Quotas: a.quotas(), Admin: admin{a.store.Admin(), a},
+		Accounts: a.registry, Watcher: a.store.Watcher(), Copies: a.copies, CopyWatcher: a.store.CopyWatcher(),
+		Quotas: a.quotas(), Admin: admin{a.store.Admin(), a},
 		Providers: providers{a}, OAuth: a.oauth, Users: users{a},
 		MailboxLogins: ownLogins{a.cfg, a.store, a.vault},
 		Audit:         a.store.Audit(),
