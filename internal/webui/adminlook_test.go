@@ -221,7 +221,7 @@ func TestThePagesOfAdministratorsAreNamedInWholeWords(t *testing.T) {
 			r.selectNodeContents(a);
 			return [...r.getClientRects()];
 		});
-		return names.length === 5 && names.every((r) => r.length === 1 && r[0].left >= 0 && r[0].right <= innerWidth)
+		return names.length === 6 && names.every((r) => r.length === 1 && r[0].left >= 0 && r[0].right <= innerWidth)
 			&& new Set(names.map((r) => r[0].top)).size <= (innerWidth < 360 ? 3 : 2);
 	})()`
 	for _, dev := range []device{

@@ -175,7 +175,7 @@ const lost = `<!doctype html>
 // addresses are those of the pages, as path.Match has them: all routes of app.js, as any page may be reloaded,
 // bookmarked or opened in a new tab.
 var addresses = []string{
-	"/", "/accounts/new", "/accounts/?*", "/accounts/?*/edit",
+	"/", "/accounts/new", "/accounts/?*", "/accounts/?*/edit", "/copies", "/copies/?*",
 	"/admin", "/admin/quotas", "/admin/users/?*", "/admin/accounts", "/admin/accounts/?*", "/admin/audit",
 }
 

@@ -271,7 +271,7 @@ async function retryOne(ui, m, retry, said) {
 }
 
 /** described says which message it is, by its subject, sender and date where they are known. */
-function described(m) {
+export function described(m) {
   const folder = folderName(m.folder);
   if (!m.sender && !m.subject && !m.date) {
     return h("p", { class: "strong" }, t("account.skipped.what", { message: m.message, folder }));

@@ -7,18 +7,24 @@ import * as live from "./events.js";
 import { letters } from "./letters.js";
 import { choose, language, languages, t } from "./i18n.js";
 import { page as listPage, ticking } from "./list.js";
-import { arrive, brand, explain, go, missing, quieten, shownBy, setSession, toast, way } from "./page.js";
+import { arrive, brand, copying, explain, go, missing, quieten, shownBy, setSession, toast, way } from "./page.js";
 
 let session = null;
 let current = null;
 let turn = 0;
 let waiting = null; // The dialog that says that the session has ended.
 
+/** routes are the pages by address; further whether one is for administrators alone, and whether it is for guests too,
+ * who are not signed in. */
 const routes = [
   [/^\/$/, () => listPage],
   [/^\/accounts\/new$/, async () => (await import("./wizard.js")).page],
   [/^\/accounts\/([^/]+)$/, async () => (await import("./account.js")).page],
   [/^\/accounts\/([^/]+)\/edit$/, async () => (await import("./edit.js")).page],
+  [/^\/copies$/, async () => (await import("./copies.js")).page],
+  [/^\/copies\/new$/, async () => (await import("./copywizard.js")).page],
+  [/^\/copies\/status$/, async () => (await import("./copystatus.js")).page, false, true],
+  [/^\/copies\/([^/]+)$/, async () => (await import("./copy.js")).page],
   [/^\/admin$/, async () => (await import("./admin.js")).overview, true],
   [/^\/admin\/quotas$/, async () => (await import("./quotas.js")).quotas, true],
   [/^\/admin\/users\/([^/]+)$/, async () => (await import("./adminuser.js")).user, true],
@@ -29,6 +35,7 @@ const routes = [
 
 function frame() {
   const nav = [["/", "nav.accounts"]];
+  if (copying() !== "off") nav.push(["/copies", "nav.copies"]);
   if (session?.admin) {
     nav.push(["/admin", "nav.overview"], ["/admin/quotas", "nav.quotas"], ["/admin/accounts", "nav.health"],
       ["/admin/audit", "nav.audit"]);
@@ -119,11 +126,11 @@ async function render(moved) {
 }
 
 async function find() {
-  if (!session) return (await import("./enter.js")).page();
-  for (const [pattern, module, admin] of routes) {
+  for (const [pattern, module, admin, guests] of routes) {
     const match = location.pathname.match(pattern);
-    if (match && (!admin || session.admin)) return (await module())(...match.slice(1));
+    if (match && (session || guests) && (!admin || session.admin)) return (await module())(...match.slice(1));
   }
+  if (!session) return (await import("./enter.js")).page();
   return { el: missing(), title: t("page.missing.title") };
 }
 

@@ -10,6 +10,7 @@ const actions = [
   "account.added", "account.tested", "account.test_failed", "account.changed", "account.paused", "account.resumed",
   "account.fetched", "account.deleted", "message.retried", "quota.set", "default_limit.set", "default_limit.removed",
   "mailbox_login.set", "mailbox_login.removed",
+  "copy.started", "copy.changed", "copy.paused", "copy.resumed", "copy.cancelled", "copy.repeated", "copy.deleted",
   "user.removed", "user.exported", "link.made", "session.begun", "session.ended", "sessions.ended", "transcript.begun",
   "transcript.read", "transcript.removed", "installation.adopted",
 ];

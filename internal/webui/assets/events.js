@@ -1,4 +1,4 @@
-// What is known of the user's accounts, kept up to date by server-sent events.
+// What is known of the user's accounts, kept up to date by server-sent events, and the news of copies.
 // While they cannot be had, the list is asked for now and then instead.
 
 import { get, Problem } from "./api.js";
@@ -14,7 +14,8 @@ export const account = (id) => known.get(id);
 export const allowed = () => limit;
 
 /** follow calls f(kind, account) on every change: "list", "account",
- * "progress", "removed", "online", "offline". It returns how to stop. */
+ * "progress", "removed", "online", "offline"; and f(kind, value) with the news of copies, which are not kept here:
+ * "copy", "copy_progress", "copy_removed". After "list" some may have been missed. It returns how to stop. */
 export function follow(f) {
   followers.add(f);
   return () => followers.delete(f);
@@ -121,6 +122,9 @@ function open() {
     pace(a);
     notify("progress", a);
   });
+  for (const kind of ["copy", "copy_progress", "copy_removed"]) {
+    es.addEventListener(kind, (e) => notify(kind, JSON.parse(e.data)));
+  }
   es.addEventListener("removed", (e) => drop(JSON.parse(e.data).account_id));
 }
 

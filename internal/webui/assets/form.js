@@ -230,13 +230,13 @@ export const others = (report) => (
   report?.other_folders.length ? " " + t("test.others", { n: report.other_folders.length }) : "");
 
 /** test shows a connection test in a dialog, its steps ticking off as they end. It is given whose test it is, by which
- * protocol, the provider's help, and whether the server is the provider's own. It returns {ok: true, report, close}
- * with the dialog open, to say that the account is saved, or {ok: false, diagnosis | problem, anyway} with it
- * closed. */
-export async function test(body, { email, help, protocol, known }) {
+ * protocol, the provider's help, whether the server is the provider's own, the key of what is said in the end, and
+ * whether what fails may be saved. It returns {ok: true, report, close} with the dialog open, to say that the account
+ * is saved, or {ok: false, diagnosis | problem, anyway} with it closed. */
+export async function test(body, { email, help, protocol, known, tested = "test.saving", anyway = true }) {
   const stop = new AbortController(), first = order(body.server?.security);
   const ui = {
-    email, protocol, rows: new Map(), steps: h("ol", { class: "steps" }),
+    email, protocol, anyway, rows: new Map(), steps: h("ol", { class: "steps" }),
     outcome: h("div", { class: "outcome", role: "status" }),
     cancel: h("button", { type: "button", onclick: () => ui.d.close() }, t("cancel")),
   };
@@ -259,7 +259,7 @@ export async function test(body, { email, help, protocol, known }) {
   showSteps(ui, report, first);
   if (!ui.d.isConnected) return { ok: false };
   if (!report.ok) return failedTest(ui, report.diagnosis, help, known);
-  ui.outcome.replaceChildren(h("p", { class: "strong" }, t("test.saving")));
+  ui.outcome.replaceChildren(h("p", { class: "strong" }, t(tested)));
   ui.cancel.disabled = true;
   await pause(350);
   return { ok: true, report, close: () => ui.d.close() };
@@ -298,15 +298,15 @@ function showSteps(ui, report, first) {
 }
 
 /** failedTest shows what went wrong, and waits for what the user does about it. */
-function failedTest({ d, email, outcome }, diagnosis, help, known) {
+function failedTest({ d, email, outcome, anyway: may }, diagnosis, help, known) {
   put(d.querySelector("h2"), broken(t("test.bad", { email })));
   outcome.replaceChildren(failure(diagnosis, help));
   return new Promise((done) => {
     let anyway = false;
     const fix = h("button", { type: "button", class: "primary", onclick: () => d.close() },
       t(away(diagnosis, known) ? "close" : "test.fix"));
-    const skip = diagnosis.retryable && h("button", { type: "button", onclick: () => { anyway = true; d.close(); } },
-      t("test.anyway"));
+    const skip = may && diagnosis.retryable && h("button",
+      { type: "button", onclick: () => { anyway = true; d.close(); } }, t("test.anyway"));
     d.querySelector(".actions").replaceChildren(...[skip, fix].filter(Boolean));
     fix.focus();
     d.addEventListener("close", () => done({ ok: false, diagnosis, anyway }));

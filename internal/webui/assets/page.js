@@ -25,19 +25,22 @@ export const brand = {
 /** way is how people sign in who have no link: imap, header, oidc or none. */
 export const way = given("meta[name=signin]", "content") || "none";
 
-/** safety says in two sentences what happens to a password, and leads to more. */
-export function safety() {
+/** safety says in two sentences what happens to a password, and leads to more; key is of both texts. */
+export function safety(key) {
   const title = t("wizard.safe.more");
   const more = brand.privacy
     ? h("a", { href: brand.privacy, target: "_blank", rel: "noopener" }, title)
     : h("button", { type: "button", class: "link", onclick: () => {
-      const d = dialog({ title, body: h("p", null, t("wizard.safe.text")),
+      const d = dialog({ title, body: h("p", null, t(key + ".text")),
         actions: h("button", { type: "button", class: "primary", onclick: () => d.close() }, t("close")) });
     } }, title);
-  return h("p", { class: "hint" }, t("wizard.safe"), " ", more);
+  return h("p", { class: "hint" }, t(key), " ", more);
 }
 
 export const user = () => session?.user;
+
+/** copying says which mailboxes may be copied here: "off", none; "own", from or into the user's own; "any". */
+export const copying = () => session?.copies ?? "own";
 
 /** go shows another page. A note, {text, kind}, is shown and announced there. */
 export function go(path, note, replace) {

@@ -9,9 +9,14 @@ import { explain } from "./page.js";
  * has another cookie there: the way begins in a new window then. */
 const framed = window.top !== window;
 
-/** leave takes the browser to the provider's page. What was typed must have
+const returns = "mailbrook.back";
+
+/** leave takes the browser to the provider's page, and from there to a path. What was typed must have
  * been kept before. It says false, and says why, when that cannot be. */
 export async function leave(provider, body, path) {
+  try {
+    if (path.startsWith("/accounts/")) sessionStorage.removeItem(returns); else sessionStorage.setItem(returns, path);
+  } catch { /* There is no storage: it ends on the page for accounts then. */ }
   if (framed) {
     const w = window.open("about:blank", "_blank");
     try {
@@ -32,6 +37,17 @@ export async function leave(provider, body, path) {
     explain(e);
     return false;
   }
+}
+
+/** back is where somebody continues who has just come back from a provider's page to the one for accounts, which is
+ * where the server sends everybody, and set out from another page; null otherwise. */
+export function back() {
+  if (!/^#grant=/.test(location.hash)) return null;
+  try {
+    const path = sessionStorage.getItem(returns);
+    sessionStorage.removeItem(returns);
+    return path && path + location.hash;
+  } catch { return null; }
 }
 
 /** arrived is what the user allowed, when the browser has just come back with

@@ -2,16 +2,23 @@
 
 import { h, notice } from "./dom.js";
 import * as live from "./events.js";
-import { isAddress } from "./form.js";
 import { t } from "./i18n.js";
-import { arrived } from "./signin.js";
+import { go } from "./page.js";
+import { back } from "./signin.js";
+import { account } from "./wizardaccount.js";
 import { mount as first } from "./wizardaddress.js";
 import { mount as second } from "./wizardsettings.js";
-import { loadProviders, lookUp, restore, save, state, unchoose } from "./wizardstate.js";
+import { comeBack, loadProviders, restore, save, state, take, unchoose } from "./wizardstate.js";
 
 let translated = false; // The page is shown in another language, not opened again.
 
 export async function page() {
+  const to = back();
+  if (to) { // The provider's page leads here, whichever page it was left for.
+    go(to, null, true);
+    return { el: h("div"), title: t("loading") };
+  }
+  take(account);
   restore();
   await Promise.all([loadProviders(), live.allowed() ? null : live.load()]);
   if (!await comeBack() && !translated) unchoose();
@@ -43,30 +50,4 @@ export async function page() {
     leave: () => shown.leave?.(),
     keep: () => { shown.keep(); translated = true; },
   };
-}
-
-/** comeBack continues where the user left for the provider's page, and says whether they come from there. */
-async function comeBack() {
-  const asked = new URLSearchParams(location.search).get("email");
-  if (asked && (!state.email || state.email === asked)) {
-    state.email = state.opened = asked;
-    history.replaceState(null, "", location.pathname + location.hash);
-  }
-  const grant = await arrived();
-  if (!grant) return false;
-  if (grant.gone) {
-    state.step = 1;
-    state.opened = state.email;
-    state.grant = null;
-    state.trouble = () => notice("warn", null, h("p", null, t("signin.gone")));
-    return true;
-  }
-  state.email ||= grant.email || "";
-  Object.assign(state, { grant, confirmed: false, password: "" });
-  if (!isAddress(state.email)) return true;
-  await lookUp(state.email);
-  state.opened = state.email;
-  state.step = 2;
-  save();
-  return true;
 }

@@ -1,4 +1,4 @@
-// Step 1 of adding an account: the address alone; then the ways to sign in that its provider has.
+// Naming a mailbox, step 1: the address alone; then the ways to sign in that its provider has.
 
 import { query } from "./api.js";
 import { announce, external, h, notice, say, show, steady } from "./dom.js";
@@ -6,7 +6,7 @@ import { complain, field, forgetful, isAddress, password, problemFields } from "
 import { t } from "./i18n.js";
 import { explain, safety, user } from "./page.js";
 import { leave, signedInAs } from "./signin.js";
-import { appOnly, fits, head, lookUp, providerOf, save, state } from "./wizardstate.js";
+import { appOnly, fits, lookUp, providerOf, save, state, way } from "./wizardstate.js";
 
 /** tiles are the providers to choose from for people who look for a name. */
 const tiles = [
@@ -30,7 +30,7 @@ export function mount(turnTo) {
   if (state.settings && state.asked === state.email) refresh(ui);
   else if (isAddress(state.email)) look(ui);
   return {
-    el: h("div", null, head(1), ui.form), fields: { email: ui.email, password: ui.pass },
+    el: h("div", null, way.head(1), ui.form), fields: { email: ui.email, password: ui.pass },
     keep: () => keep(ui), begin: () => begin(ui),
     leave() { clearTimeout(ui.timer); ui.stop.abort(); keep(ui); },
   };
@@ -40,7 +40,7 @@ function build(turnTo) {
   const ui = {
     turnTo, timer: 0, stop: new AbortController(),
     email: field({
-      name: "email", label: t("wizard.email"), type: "email", value: state.email, autocomplete: "off",
+      name: "email", label: t(way.email), type: "email", value: state.email, autocomplete: "off",
       inputmode: "email", required: true,
     }),
     pass: password({ label: t("wizard.password"), value: state.password, required: true }),
@@ -48,7 +48,7 @@ function build(turnTo) {
     way: h("div", { class: "way" }),
     there: h("button", { type: "button", class: "primary" }),
     or: h("p", { class: "hint or" }),
-    safe: safety(),
+    safe: safety(way.safe),
     trouble: h("div", { class: "trouble-box" }),
     next: steady(h("button", { class: "primary", type: "submit" }, t("wizard.next"))),
   };
@@ -59,7 +59,8 @@ function build(turnTo) {
     }, name || t("wizard.tiles.other"))));
   ui.signin = h("div", { class: "signin" }, ui.there, ui.or);
   ui.form = h("form", { novalidate: true, class: "panel" }, ui.trouble, ui.email.el, ui.recognised, ui.names,
-    ui.signin, ui.way, ui.pass.el, ui.safe, h("div", { class: "actions" }, ui.next));
+    ui.signin, ui.way, ui.pass.el, ui.safe, h("div", { class: "actions" },
+      way.back && h("button", { type: "button", onclick: () => { keep(ui); way.back(); } }, t("back")), ui.next));
   return ui;
 }
 
@@ -119,9 +120,9 @@ function howTo(p) {
 
 /** forward is how to get the mail of a provider that accepts no sign-in: no password is asked for. */
 function forward(ui, p) {
-  return notice("warn", t("wizard.locked", { name: p.name }),
-    p.help.note && h("p", null, p.help.note), h("p", null, t("wizard.forward")),
-    h("ol", { class: "numbered" }, [1, 2, 3].map((i) =>
+  return notice("warn", t(way.locked, { name: p.name }),
+    p.help.note && h("p", null, p.help.note), way.forwards && h("p", null, t("wizard.forward")),
+    way.forwards && h("ol", { class: "numbered" }, [1, 2, 3].map((i) =>
       h("li", null, t("wizard.forward." + i, { name: p.name, user: user() })))),
     p.help.url && h("p", null, external(p.help.url, t("wizard.help.more", { name: p.name }), t("newtab"))),
     h("p", { class: "actions start" },
@@ -146,7 +147,7 @@ async function toProvider(ui) {
   const p = providerOf(state.settings);
   if (!p || complain({ email: ui.email }, isAddress(state.email) ? [] : [["email", t("field.email")]])) return;
   ui.there.disabled = true;
-  const path = "/accounts/new" + query({ email: state.email });
+  const path = way.path + query({ side: way.side, email: state.email });
   if (!await leave(p.id, { email: state.email }, path)) ui.there.disabled = false;
 }
 

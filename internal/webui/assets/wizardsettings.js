@@ -1,17 +1,15 @@
-// Step 2 of adding an account: names, folder, protocol, start, and the server under a fold.
+// Naming a mailbox, step 2: what its way asks for besides, the protocol, and the server under a fold; then the test.
 
-import { post, Problem } from "./api.js";
 import { announce, h, icon, notice, show, steady } from "./dom.js";
-import * as live from "./events.js";
 import {
-  advanced, complain, dotted, failure, field, forgetful, given, others, password, pointedAt, portOf, problemFields,
-  radios, startOptions, test, unblame, usualPort, warned,
+  advanced, complain, failure, forgetful, given, password, pointedAt, portOf, problemFields, radios, test, unblame,
+  usualPort,
 } from "./form.js";
 import { t } from "./i18n.js";
 import { labels, letters } from "./letters.js";
-import { explain, go } from "./page.js";
+import { explain } from "./page.js";
 import { differs, signedInAs } from "./signin.js";
-import { appOnly, fits, forget, head, lookUp, providerOf, save, state } from "./wizardstate.js";
+import { appOnly, fits, lookUp, providerOf, save, state, way } from "./wizardstate.js";
 
 /** usual are the ports that go with a protocol and its encryption: one of them changes along with these. */
 const usual = [993, 143, 995, 110];
@@ -21,31 +19,31 @@ export function mount(turnTo) {
   const ui = build(turnTo);
   advise(ui);
   forgetful(ui.form, ui.trouble, ui.fields);
-  dotted(ui.folder);
   show(ui.pass.el, false);
   if (state.refused && !ui.byGrant) askAgain(ui);
   listen(ui);
   confirm(ui);
   return {
-    el: h("div", null, head(2), ui.form), fields: ui.fields,
-    keep: () => keep(ui), leave: () => keep(ui),
-    begin() { (ui.whose.querySelector("button") || ui.name.input).focus(); },
+    el: h("div", null, way.head(2), ui.form), fields: ui.fields,
+    keep: () => keep(ui), leave: () => keep(ui), submit: () => submit(ui), problem: (e) => problem(ui, e),
+    begin() { (ui.whose.querySelector("button") || Object.values(ui.own)[0]?.input || ui.finish).focus(); },
   };
 }
 
 /** defaults are the values that the step starts with. */
 function defaults() {
   const found = state.settings, v = state.values;
-  const protocols = Object.keys(found.protocols || {});
+  const protocols = offeredBy(found);
   const stays = protocols.includes(v.protocol) || (state.touched.protocol && v.protocol);
   v.protocol = stays ? v.protocol : protocols[0] || "imap";
   if (!state.touched.server) Object.assign(v, server(found, v.protocol));
   if (!state.touched.username) v.username = found.username || state.email;
-  if (!state.touched.name) v.name = letters(found.name);
-  if (!state.touched.folder) v.folder = "";
-  v.start ||= "all";
+  way.defaults?.(v, found);
   return v;
 }
+
+/** offeredBy are the protocols of a provider that may be chosen. */
+const offeredBy = (found) => Object.keys(found.protocols || {}).filter((k) => way.protocols.includes(k));
 
 function server(found, protocol) {
   const x = found.protocols?.[protocol];
@@ -57,13 +55,12 @@ function server(found, protocol) {
 
 function build(turnTo) {
   const v = defaults(), found = state.settings, p = providerOf(found);
-  const offered = Object.keys(found.protocols || {}), both = offered.length !== 1;
+  const offered = offeredBy(found), both = offered.length !== 1 && way.protocols.length > 1;
   const protocols = [["imap", t("form.protocol.imap")], ["pop3", t("form.protocol.pop3")]];
   const ui = {
-    turnTo, v, found, p, byGrant: fits(found), ...texts(v, found),
-    protocol: radios("protocol", t("form.protocol"),
-      protocols.filter(([k]) => both || offered.includes(k)), v.protocol),
-    start: radios("start", t("form.start"), startOptions(), v.start),
+    turnTo, v, found, p, byGrant: fits(found),
+    protocol: radios("protocol", t(way.protocol),
+      protocols.filter(([k]) => both || k === v.protocol || offered.includes(k)), v.protocol),
     pass: password({
       label: t(appOnly(p) ? "wizard.apppassword" : "wizard.password"), value: state.password, required: true,
     }),
@@ -72,38 +69,19 @@ function build(turnTo) {
     whose: h("div", { class: "whose" }),
     trouble: h("div", { class: "trouble-box" }),
     pop3: h("p", { class: "hint" }, p?.help.pop3),
-    finish: steady(h("button", { class: "primary", type: "submit" }, t("wizard.finish"))),
+    finish: steady(h("button", { class: "primary", type: "submit" }, t(way.finish))),
   };
-  ui.fields = {
-    name: ui.name, sender_name: ui.sender, folder: ui.folder, protocol: ui.protocol, start: ui.start,
-    ...ui.adv.fields,
-  };
+  ui.own = way.fields?.(ui) || {};
+  ui.fields = { ...ui.own, protocol: ui.protocol, ...ui.adv.fields };
   show(ui.protocol.el, both);
   if (!v.host || found.source === "guess" || state.open) ui.adv.el.open = true;
   const back = h("button", { type: "button", onclick: () => { keep(ui); turnTo(1); } }, t("back"));
+  const { start, ...names } = ui.own;
   ui.form = h("form", { novalidate: true, class: "panel" },
     h("p", { class: "for" }, icon("mail"), h("span", null, state.email), p && h("span", { class: "badge" }, p.name)),
-    ui.whose, ui.trouble, ui.name.el, ui.sender.el, ui.folder.el, ui.protocol.el, ui.pop3, ui.start.el, ui.pass.el,
+    ui.whose, ui.trouble, Object.values(names).map((f) => f.el), ui.protocol.el, ui.pop3, start?.el, ui.pass.el,
     ui.adv.el, h("div", { class: "actions" }, back, ui.finish));
   return ui;
-}
-
-/** texts are the fields for names and the folder. */
-function texts(v, found) {
-  return {
-    name: field({
-      name: "name", label: t("form.name"), hint: t("form.name.hint"), value: v.name, autocomplete: "off",
-      maxlength: "100", required: true,
-    }),
-    sender: field({
-      name: "sender_name", label: t("form.sender"), hint: t("form.sender.hint"), value: v.sender_name || "",
-      autocomplete: "name", maxlength: "200",
-    }),
-    folder: field({
-      name: "folder", label: t("form.folder"), hint: t("wizard.folder.hint"), value: v.folder,
-      placeholder: state.touched.name ? "" : found.folder, autocomplete: "off", maxlength: "200",
-    }),
-  };
 }
 
 /** advise shows what is to be known of the provider's POP3. */
@@ -113,11 +91,7 @@ function advise(ui) {
 
 function listen(ui) {
   const { fields } = ui;
-  ui.name.input.addEventListener("input", () => {
-    state.touched.name = true;
-    ui.folder.input.placeholder = ""; // The server derives it from the name.
-  });
-  ui.folder.input.addEventListener("input", () => { state.touched.folder = true; });
+  way.listen?.(ui);
   fields.username.input.addEventListener("input", () => { state.touched.username = true; });
   for (const k of ["server.host", "server.port"]) {
     fields[k].input.addEventListener("input", () => { state.touched.server = true; });
@@ -180,9 +154,9 @@ function confirm(ui) {
 
 function keep(ui) {
   const f = ui.adv.fields, text = (x) => x.input.value.trim();
+  for (const [name, own] of Object.entries(ui.own)) ui.v[name] = "value" in own ? own.value : text(own);
   Object.assign(ui.v, {
-    name: text(ui.name), sender_name: text(ui.sender), folder: text(ui.folder),
-    protocol: ui.protocol.value || ui.v.protocol, start: ui.start.value,
+    protocol: ui.protocol.value || ui.v.protocol,
     host: labels(text(f["server.host"])), port: text(f["server.port"]), security: f["server.security"].input.value,
     username: text(f.username),
   });
@@ -191,28 +165,24 @@ function keep(ui) {
   save();
 }
 
-/** body is the account as the API takes it. */
+/** body is the mailbox as the API takes it. */
 function body(ui) {
   const { v } = ui;
   const login = ui.byGrant
     ? { oauth_grant: state.grant.id, confirm_address: state.confirmed }
     : { password: state.password };
   const b = {
-    email: state.email, ...login, sender_name: v.sender_name, protocol: v.protocol,
+    email: state.email, ...login, protocol: v.protocol,
     server: { host: v.host, port: portOf(v.port), security: v.security }, username: v.username,
   };
-  if (state.touched.name) b.name = v.name; // The server chooses what nobody touched.
-  if (v.folder) b.folder = v.folder;
   if (ui.found.provider) b.provider = ui.found.provider;
-  if (v.start === "new") b.start = "new";
-  if (v.start === "days") b.start = { days: 30 };
+  way.body?.(v, b);
   return b;
 }
 
 /** wrongOf is what is wrong with what was entered, as far as the page can tell. */
 function wrongOf(v) {
-  const wrong = [];
-  if (!v.name) wrong.push(["name", t("field.required")]);
+  const wrong = way.wrong?.(v) || [];
   if (!v.host) wrong.push(["server.host", t("field.required")]);
   if (!portOf(v.port)) wrong.push(["server.port", t("field.port")]);
   if (!v.username) wrong.push(["username", t("field.required")]);
@@ -270,24 +240,12 @@ async function submit(ui) {
   ui.finish.disabled = true;
   try {
     const b = body(ui);
-    const result = await test(b, { email: state.email, help: ui.p?.help, protocol: ui.v.protocol, known: known(ui) });
-    if (result.ok || result.anyway) await add(ui, b, result);
+    const result = await test(b, {
+      email: state.email, help: ui.p?.help, protocol: ui.v.protocol, known: known(ui), tested: way.tested,
+      anyway: way.anyway,
+    });
+    if (result.ok || result.anyway) await way.done(b, result, (e) => problem(ui, e));
     else if (result.problem) problem(ui, result.problem);
     else if (result.diagnosis) diagnosed(ui, result.diagnosis);
   } finally { ui.finish.disabled = false; }
-}
-
-/** add saves the account, whose connection was tested. */
-async function add(ui, b, result) {
-  try {
-    const a = await post("/v1/accounts", { ...b, skip_test: true });
-    result.close?.();
-    forget();
-    live.put(a);
-    go("/", { id: a.id, text: t("card.new", { name: a.name }) + others(result.report) + warned(result.report) });
-  } catch (e) {
-    result.close?.();
-    problem(ui, e);
-    if (e instanceof Problem && e.code === "account_limit_reached") live.load().catch(() => {});
-  }
 }

@@ -87,8 +87,8 @@
 	const polish = "jest|nie|dla|przez|konto|konta|poczta|serwer|na|od|dni|minut|godzin|temu";
 	const whole = (words) => "(?<!\\p{L})(" + words + ")(?!\\p{L})";
 	const words = new RegExp(lang === "pl" ? whole(english) : "[ąćęłńóśźż]|" + whole(polish), "iu");
-	const keys = new RegExp("^(list|card|state|wizard|form|test|edit|delete|account|why|admin|quotas|health|error|field|" +
-		"quota|progress|menu|run|code|unit|time|span)\\.[a-z_.]+$");
+	const keys = new RegExp("^(list|card|state|copies|wizard|form|test|edit|delete|account|why|admin|quotas|health|" +
+		"error|field|quota|progress|menu|run|code|unit|time|span)\\.[a-z_.]+$");
 	// What people have written themselves is in whatever language they like.
 	const theirs = [...document.querySelectorAll(".skipped .strong[dir=auto]")]
 		.map((e) => e.textContent.replace(/\s+/g, " ").trim())

@@ -28,5 +28,6 @@
 	});
 	if (menu) keyboard.got.add(key(document.activeElement)); // It has the focus since the menu is open.
 	// A date has a stop for each of its parts.
-	return wanted.length + 4 * wanted.filter((e) => e.type === "date").length;
+	return wanted.length + 4 * wanted.filter((e) => e.type === "date").length +
+		8 * wanted.filter((e) => e.type === "datetime-local").length;
 })()
