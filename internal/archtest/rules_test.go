@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"remote":   {"words", "owner"},
 	"route":    {"words", "owner", "remote"},
 	"account":  {"fault", "words", "hostname", "owner", "remote", "route"},
+	"transfer": {"account", "fault", "mail", "owner", "remote", "route", "words"},
 	"audit":    {"account", "owner"},
 	"insight":  {"account", "fault", "owner"},
 	"outbound": {"fault", "hostname", "words"},
@@ -46,11 +47,11 @@ var mayImport = map[string][]string{
 	"schedule": {"account", "fault", "fetch", "hostname", "owner", "remote", "route", "words"},
 	"store": {
 		"account", "audit", "check", "fault", "insight", "mail", "fetch", "schedule", "vault", "oauth", "logins",
-		"migrations", "words", "owner", "remote", "route",
+		"migrations", "words", "owner", "remote", "route", "transfer",
 	},
 	"httpapi": {
 		"account", "audit", "fault", "insight", "diagnose", "oauth", "oidc", "provider", "api", "words", "hostname",
-		"owner", "remote", "route",
+		"owner", "remote", "route", "transfer",
 	},
 	"webui":      {"words"},
 	"demo":       {},
@@ -78,6 +79,8 @@ var confined = map[string][]string{
 	"github.com/labstack/echo/":            {"httpapi", "webui", "api"},
 	"github.com/knadh/go-pop3":             {"wire"},
 	"github.com/emersion/go-imap/":         {"wire", "source", "maildir", "mailtest", "demo"},
+	"github.com/emersion/go-message":       {"transfer"},
+	"github.com/emersion/go-message/":      {"demo"},
 	"github.com/tink-crypto/":              {"vault"},
 	"github.com/go-jose/":                  {"httpapi"},
 	"github.com/golang-jwt/":               {}, // go-jose verifies tokens: decision 6.
