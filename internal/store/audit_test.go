@@ -18,6 +18,8 @@ import (
 	"github.com/mailbrook/mailbrook/internal/audit"
 	"github.com/mailbrook/mailbrook/internal/insight"
 	"github.com/mailbrook/mailbrook/internal/owner"
+	"github.com/mailbrook/mailbrook/internal/remote"
+	"github.com/mailbrook/mailbrook/internal/transfer"
 )
 
 // failing is a connection whose calls fail from the one on whose turn it is.
@@ -162,7 +164,48 @@ func (w *world) acts() map[audit.Action]func(ctx context.Context) error {
 	w.must(w.SetMailboxLogin(w.Context(), gone.Owner, "gone", []byte("sealed")))
 	limit := int64(5000)
 	w.must(w.Admin().SetDefaultLimit(w.Context(), "gone.test", &owner.Limit{Bytes: &limit}))
+	copies := make([]transfer.Copy, 7)
+	for i := range copies {
+		copies[i] = aCopy(o, 10+i)
+		copies[i].Target = remote.Mailbox{Auth: remote.Password, Username: "new", Server: remote.Server{
+			Host: fmt.Sprintf("target%d.test", i), Port: 993, Security: remote.TLS,
+		}}
+		if i == 0 {
+			continue
+		}
+		var err error
+		copies[i], err = w.Copies().Add(w.Context(), copies[i], nil, [32]byte{byte(i)}, 1000)
+		w.must(err)
+	}
+	_, err := w.Copies().Switch(w.Context(), o, copies[2].ID, false, false)
+	w.must(err)
 	return map[audit.Action]func(ctx context.Context) error{
+		audit.CopyStarted: func(ctx context.Context) error {
+			_, err := w.Copies().Add(ctx, copies[0], map[remote.Field][]byte{transfer.SourceField: []byte("sealed")},
+				[32]byte{9}, 1000)
+			return err
+		},
+		audit.CopyPaused: func(ctx context.Context) error {
+			_, err := w.Copies().Switch(ctx, o, copies[1].ID, false, false)
+			return err
+		},
+		audit.CopyResumed: func(ctx context.Context) error {
+			_, err := w.Copies().Switch(ctx, o, copies[2].ID, true, false)
+			return err
+		},
+		audit.CopyChanged: func(ctx context.Context) error {
+			_, err := w.Copies().Update(ctx, copies[3], map[remote.Field][]byte{transfer.TargetField: []byte("sealed")})
+			return err
+		},
+		audit.CopyCancelled: func(ctx context.Context) error {
+			_, err := w.Copies().End(ctx, o, copies[4].ID, transfer.Cancelled, w.clock.now())
+			return err
+		},
+		audit.CopyRepeated: func(ctx context.Context) error {
+			_, err := w.Copies().Again(ctx, o, copies[5].ID, transfer.Connecting, transfer.Options{}, true)
+			return err
+		},
+		audit.CopyDeleted: func(ctx context.Context) error { return w.Copies().Remove(ctx, o, copies[6].ID) },
 		audit.AccountAdded: func(ctx context.Context) error {
 			_, err := w.Accounts().Add(ctx, draft(w, annas, 6), []byte("sealed"), 1000)
 			return err

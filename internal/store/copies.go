@@ -221,12 +221,14 @@ func (r Copies) Add(ctx context.Context, c transfer.Copy, sealed map[remote.Fiel
 		if err := r.schedule(ctx, conn, c); err != nil {
 			return err
 		}
+		row, err := r.s.copy(ctx, conn, c.Owner, c.ID)
+		if err != nil {
+			return err
+		}
+		added = row.copy
 		return r.s.record(ctx, conn, aboutCopy(audit.CopyStarted, c))
 	})
-	if err != nil {
-		return transfer.Copy{}, err
-	}
-	return r.Copy(ctx, c.Owner, c.ID)
+	return added, err
 }
 
 // schedule gives a new copy its journal, and its place in the schedule.

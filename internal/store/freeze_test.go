@@ -26,6 +26,7 @@ import (
 	"github.com/mailbrook/mailbrook/internal/remote"
 	"github.com/mailbrook/mailbrook/internal/route"
 	"github.com/mailbrook/mailbrook/internal/schedule"
+	"github.com/mailbrook/mailbrook/internal/transfer"
 	"github.com/mailbrook/mailbrook/internal/vault"
 	"github.com/mailbrook/mailbrook/internal/words"
 )
@@ -188,6 +189,15 @@ func (f *furnisher) furnish(w *world) {
 	w.must(err)
 	w.must(w.SetMailboxLogin(ctx, anna, "anna", sealed))
 	f.people(w, anna)
+	copying, err := w.Copies().Add(ctx, aCopy(anna, 1), map[remote.Field][]byte{transfer.SourceField: []byte("sealed")},
+		[32]byte{1}, 1)
+	w.must(err)
+	if copying.Status.State != transfer.Queued {
+		w.Errorf("a new copy is %s", copying.Status.State)
+	}
+	_, err = w.on(w.w).exec(ctx, "INSERT INTO copied (folder_id, epoch, uid, uidl, ordinal, target_validity, target_uid) "+
+		"SELECT min(id), 1, 1, ?, 0, 7, 8 FROM folders", []byte{})
+	w.must(err)
 	w.must(w.FlushCounts(ctx))
 }
 

@@ -49,7 +49,7 @@ func copyStates() []copyState {
 			ready: "document.querySelectorAll('.card').length === 9",
 		},
 		{
-			name: "copies-full", path: "/copies", copies: of(copyRunning), before: func(f *copyFake) { f.limit = 1 },
+			name: "copies-full", path: "/copies", copies: of(copyRunning), before: func(f *copyFake) { f.set(func() { f.limit = 1 }) },
 			ready: "document.querySelector('.card')",
 		},
 		{
@@ -78,13 +78,15 @@ func copyStates() []copyState {
 			p.hit("document.querySelector('input[value=other]')")
 			p.press(sayContinue.in(p.dev))
 		}),
-		step("looking", "document.querySelector('main progress')", func(f *copyFake) { f.hold = make(chan struct{}) }, plan),
+		step("looking", "document.querySelector('main progress')", func(f *copyFake) {
+			f.set(func() { f.hold = make(chan struct{}) })
+		}, plan),
 		step("plan", planned, nil, func(p *tab) {
 			plan(p)
 			p.until(planned)
 			js[any](p, "document.querySelectorAll('main details').forEach((d) => { d.open = true; }); null")
 		}),
-		step("plan-crowded", planned, func(f *copyFake) { f.plan = crowdedPlan }, plan),
+		step("plan-crowded", planned, func(f *copyFake) { f.set(func() { f.plan = crowdedPlan }) }, plan),
 		step("plan-wrong", "document.querySelector('[aria-invalid]')", nil, func(p *tab) {
 			plan(p)
 			p.until(planned)
@@ -165,6 +167,13 @@ func TestEveryStateOfThePagesOfCopies(t *testing.T) {
 			})
 		}
 	}
+}
+
+// set changes an installation between two requests.
+func (f *copyFake) set(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
 }
 
 // become makes an installation what a state needs.
