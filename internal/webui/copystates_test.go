@@ -49,7 +49,8 @@ func copyStates() []copyState {
 			ready: "document.querySelectorAll('.card').length === 9",
 		},
 		{
-			name: "copies-full", path: "/copies", copies: of(copyRunning), before: func(f *copyFake) { f.set(func() { f.limit = 1 }) },
+			name: "copies-full", path: "/copies", copies: of(copyRunning),
+			before: func(f *copyFake) { f.set(func() { f.limit = 1 }) },
 			ready: "document.querySelector('.card')",
 		},
 		{
