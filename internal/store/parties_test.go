@@ -184,9 +184,9 @@ func TestSixteenUsersAtATarpitHoldUpNobodyElse(t *testing.T) {
 	})
 }
 
-// The control: of slots that anybody may have more are held than the three quarters that there are for whom nobody knows
-// to be quick, however many visits a slow machine fits in before. All are not waited for: on a slow machine those that
-// are held for long are taken away meanwhile.
+// The control: of slots that anybody may have more are held than the three quarters that there are for whom nobody
+// knows to be quick, however many visits a slow machine fits in before. All are not waited for: on a slow machine those
+// that are held for long are taken away meanwhile.
 func TestWhoWaitsForATarpitIsNoticed(t *testing.T) {
 	onBoth(t, func(w *world) {
 		besideTarpits(w, func(q schedule.Queue) schedule.Queue { return unshared{q} }, func(held int, _ bool) bool {

@@ -51,7 +51,7 @@ func copyStates() []copyState {
 		{
 			name: "copies-full", path: "/copies", copies: of(copyRunning),
 			before: func(f *copyFake) { f.set(func() { f.limit = 1 }) },
-			ready: "document.querySelector('.card')",
+			ready:  "document.querySelector('.card')",
 		},
 		{
 			name: "copies-off", path: "/copies", ready: heading, before: func(f *copyFake) {
