@@ -46,7 +46,7 @@ func copyFolder(r route.Route, f mail.Folder, taken func(string) bool) string {
 	if name, ok := r.Names[f.Name()]; ok && !taken(name) {
 		return name
 	}
-	return transfer.LateName(r.Names, f, taken)
+	return transfer.LateName(f, taken)
 }
 
 // copier performs the visits of copies, phase by phase.

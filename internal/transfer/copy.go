@@ -77,7 +77,7 @@ type Options struct {
 	Language      string // Of mail about it: "en" or "pl".
 	BytesPerSec   int64  // The most that is read in a second; 0: no limit of its own.
 	// Names is where each of the source's folders goes at the target, by its name with "/" between parts. It is made of
-	// the plan when a copy begins, with what the owner changed; what comes later is named by the same rules.
+	// the plan when a copy begins, with what the owner changed; what comes later is called as at the source.
 	Names map[string]string
 }
 

@@ -7,8 +7,8 @@ import (
 	"github.com/mailbrook/mailbrook/internal/mail"
 )
 
-// LateName names a folder that came to the source after the plan was made.
-func LateName(_ map[string]string, f mail.Folder, taken func(string) bool) string {
+// LateName names a folder that came to the source after the plan was made: as it is called there.
+func LateName(f mail.Folder, taken func(string) bool) string {
 	name := strings.Join(f.Path, "/")
 	if name == "" {
 		name = "INBOX"
